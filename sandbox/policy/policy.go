@@ -1,0 +1,65 @@
+// Package policy reads NetworkPolicies as people write them. It is pure: no
+// client, no clock, no network.
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// MaxBytes is the most YAML that Parse reads at once.
+const MaxBytes = 256 << 10
+
+// Policy is one NetworkPolicy with where it came from.
+type Policy struct {
+	networkingv1.NetworkPolicy
+	// Source is the document's own YAML, comments included.
+	Source string
+	// Line is the first line of the document in the input, from 1.
+	Line int
+	// positions finds the place of a field path in the input.
+	positions map[string]Position
+}
+
+// Position is a place in the input, both counted from 1. The zero Position is
+// unknown.
+type Position struct {
+	Line   int `json:"line"`
+	Column int `json:"column"`
+}
+
+// Problem is one thing that is wrong with the input: where, in which field,
+// and what to write instead.
+type Problem struct {
+	Position
+	// Field is the path of the field, "spec.ingress[0].from"; empty where the
+	// input could not be read that far.
+	Field   string `json:"field,omitempty"`
+	Message string `json:"message"`
+}
+
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.Line > 0 {
+		fmt.Fprintf(&b, "line %d, column %d: ", p.Line, p.Column)
+	}
+	if p.Field != "" {
+		b.WriteString(p.Field + ": ")
+	}
+	return b.String() + p.Message
+}
+
+// Error is the error of an input with problems.
+type Error struct {
+	Problems []Problem
+}
+
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,172 @@
+// Package sandbox holds what a learner's sandbox is and does: its states, its
+// topology, its flows, the events that tell of it, and the Manager that runs
+// sandboxes on a Provider.
+//
+// The package knows no technology: sandbox/kind makes sandboxes out of kind
+// clusters running Calico.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// ID names a sandbox: eight lower-case letters and digits, unguessable enough
+// to be unique on a machine but not a secret; the owner is checked apart.
+type ID string
+
+// State is where a sandbox is in its life.
+type State string
+
+// The states. A sandbox moves only along transitions; see [State.CanBecome].
+const (
+	Queued   State = "queued"
+	Creating State = "creating"
+	Ready    State = "ready"
+	Stopping State = "stopping"
+	Stopped  State = "stopped"
+	Failed   State = "failed"
+)
+
+var transitions = map[State][]State{
+	Queued:   {Creating, Stopping, Failed},
+	Creating: {Ready, Stopping, Failed},
+	Ready:    {Stopping, Failed},
+	Stopping: {Stopped, Failed},
+	Failed:   {Stopping},
+	Stopped:  {},
+}
+
+// CanBecome reports whether a sandbox may go from s to next.
+func (s State) CanBecome(next State) bool {
+	for _, t := range transitions[s] {
+		if t == next {
+			return true
+		}
+	}
+	return false
+}
+
+// Observation is one measured flow.
+type Observation struct {
+	// Flow is a [Flow.ID].
+	Flow    string        `json:"flow"`
+	Verdict probe.Verdict `json:"verdict"`
+	// LatencyMicros is the time from the first packet to the answer, in
+	// microseconds; 0 where there was no answer.
+	LatencyMicros int64 `json:"latencyMicros,omitempty"`
+	// Server is who answered, "namespace/pod" or an outside host's name, as
+	// the answer itself says; empty where nobody did.
+	Server string `json:"server,omitempty"`
+	// Detail says in plain English why a verdict is unknown or dns-failed.
+	Detail string `json:"detail,omitempty"`
+}
+
+// PolicyRef names a NetworkPolicy.
+type PolicyRef struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+// Spec says what sandbox to make.
+type Spec struct {
+	ID       ID
+	Topology *Topology
+}
+
+// Progress receives a provider's named steps as they begin and end.
+type Progress func(Step)
+
+// Step is one named step of a sandbox's creation.
+type Step struct {
+	// Index counts from 1; Total is the number of steps.
+	Index int `json:"index"`
+	Total int `json:"total"`
+	// Name is what a learner reads: "Start the node".
+	Name   string     `json:"name"`
+	Status StepStatus `json:"status"`
+	// ElapsedMillis is how long the step took, set when it is over.
+	ElapsedMillis int64 `json:"elapsedMillis,omitempty"`
+}
+
+// StepStatus is how far a step is.
+type StepStatus string
+
+// The statuses of a step.
+const (
+	StepRunning StepStatus = "running"
+	StepDone    StepStatus = "done"
+	StepFailed  StepStatus = "failed"
+)
+
+// Provider makes sandboxes.
+type Provider interface {
+	// Name is the provider's short name, "kind" or "simulated".
+	Name() string
+	// Check reports whether sandboxes can be made here at all. Its error says
+	// what is missing and how to get it, for whoever runs the server.
+	Check(ctx context.Context) error
+	// Steps lists the names of the steps that Create will go through.
+	Steps() []string
+	// Create makes the sandbox and proves that policies are enforced in it
+	// before it returns. When ctx ends, or a step fails, everything that was
+	// made is removed before Create returns. A failure that a learner can
+	// understand is a *[Failure].
+	Create(ctx context.Context, spec Spec, progress Progress) (Cluster, error)
+	// Adopt takes over a running sandbox that an earlier process created with
+	// the same spec. It fails with [ErrGone] where none is there.
+	Adopt(ctx context.Context, spec Spec) (Cluster, error)
+	// Delete removes all that a sandbox has left on the machine, whether it
+	// was fully created or not. To delete what is not there is no error.
+	Delete(ctx context.Context, id ID) error
+	// List names every sandbox of this provider's instance that has left
+	// anything on the machine.
+	List(ctx context.Context) ([]ID, error)
+}
+
+// Cluster is one running sandbox. Its methods may be called concurrently.
+type Cluster interface {
+	// Apply server-side applies the policies, all or none: each is tried
+	// without effect first. A policy that the API server refuses gives
+	// a *[policy.Error] with the position of what is wrong.
+	Apply(ctx context.Context, policies []policy.Policy) error
+	// Delete removes the named policies; one that is not there is no error.
+	Delete(ctx context.Context, refs []PolicyRef) error
+	// Policies lists the NetworkPolicies of the lab's namespaces, sorted.
+	Policies(ctx context.Context) ([]policy.Policy, error)
+	// Probe measures each flow once, over a fresh connection, all at the same
+	// time, and calls report for each as its verdict is known (from several
+	// goroutines at once). A flow without an answer after timeout is probe.Blocked. Probe returns
+	// when every flow has been reported. A flow that cannot be measured is
+	// reported probe.Unknown, never left out.
+	Probe(ctx context.Context, flows []Flow, timeout time.Duration, report func(Observation))
+	// Health fails with [ErrGone] where the cluster is gone for good, and with
+	// another error where it is out of order at the moment.
+	Health(ctx context.Context) error
+	// Close lets go of the connections to the cluster, which goes on running.
+	Close() error
+}
+
+// ErrGone says that a sandbox's cluster is not there any more.
+var ErrGone = errors.New("the sandbox's cluster is gone")
+
+// Failure is an error with a sentence for the learner apart from the details
+// for the log.
+type Failure struct {
+	// Message is what the learner reads: what happened and what to do.
+	Message string
+	Err     error
+}
+
+func (f *Failure) Error() string {
+	if f.Err == nil {
+		return f.Message
+	}
+	return f.Message + ": " + f.Err.Error()
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
