@@ -48,6 +48,8 @@ type Snapshot struct {
 	// Change is the number of the last change of policies.
 	Change       int64         `json:"change"`
 	Observations []Observation `json:"observations"`
+	// Notice is the newest notice, where it was a warning: it still holds.
+	Notice *Notice `json:"notice,omitempty"`
 }
 
 // StateChange tells the sandbox's new state. Reason is set where it failed or

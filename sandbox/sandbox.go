@@ -98,6 +98,7 @@ type StepStatus string
 
 // The statuses of a step.
 const (
+	StepPending StepStatus = "pending"
 	StepRunning StepStatus = "running"
 	StepDone    StepStatus = "done"
 	StepFailed  StepStatus = "failed"
@@ -142,7 +143,8 @@ type Cluster interface {
 	// time, and calls report for each as its verdict is known (from several
 	// goroutines at once). A flow without an answer after timeout is probe.Blocked. Probe returns
 	// when every flow has been reported. A flow that cannot be measured is
-	// reported probe.Unknown, never left out.
+	// reported probe.Unknown, never left out. When ctx ends Probe returns
+	// early, and what it has not reported by then stays unreported.
 	Probe(ctx context.Context, flows []Flow, timeout time.Duration, report func(Observation))
 	// Health fails with [ErrGone] where the cluster is gone for good, and with
 	// another error where it is out of order at the moment.
@@ -151,8 +153,17 @@ type Cluster interface {
 	Close() error
 }
 
-// ErrGone says that a sandbox's cluster is not there any more.
-var ErrGone = errors.New("the sandbox's cluster is gone")
+// The ways in which a sandbox can be the wrong one to ask.
+var (
+	// ErrNotFound: there is no such sandbox, or it is somebody else's.
+	ErrNotFound = errors.New("no such sandbox")
+	// ErrNotReady: the sandbox's state does not allow that now.
+	ErrNotReady = errors.New("the sandbox is not ready")
+	// ErrBusy: as many sandboxes as this server may have are there already.
+	ErrBusy = errors.New("no room for another sandbox")
+	// ErrGone: the sandbox's cluster is not there any more.
+	ErrGone = errors.New("the sandbox's cluster is gone")
+)
 
 // Failure is an error with a sentence for the learner apart from the details
 // for the log.

@@ -1,0 +1,107 @@
+# The two commands of this project are `make run` and `make test`; `make help`
+# lists the others.
+
+SANDBOX ?= auto
+LISTEN  ?= 127.0.0.1:8080
+DATA    ?= data
+
+GO_FILES := $(shell find cmd web lessons quizzes sandbox static -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*') go.mod go.sum
+FRONTEND := $(shell find web/frontend -type f -not -path '*/node_modules/*')
+CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files -type f -not -name '*.go')
+
+# Tests that need something which is missing are left out and named, unless
+# NETPOL_LAB_REQUIRE=all (as in CI) makes that a failure.
+HAVE_DOCKER := $(shell .ci/docker check >/dev/null 2>&1 && echo yes)
+CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+export CHROMIUM
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: bin/netpol-lab ## Set everything up and open the lab (SANDBOX=kind also installs and starts Docker, after asking)
+ifeq ($(SANDBOX),kind)
+	@.ci/docker check || .ci/docker start --ask
+	@bin/netpol-lab image
+else ifeq ($(HAVE_DOCKER),yes)
+	@bin/netpol-lab doctor || true  # the pages say the same to the learner
+else
+	@echo "No Docker here, so no sandboxes: 'make run SANDBOX=kind' installs what is missing."
+endif
+	bin/netpol-lab serve --sandbox $(SANDBOX) --listen $(LISTEN) --data $(DATA) --open
+
+.PHONY: node-image
+node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; unchanged: nothing)
+	@bin/netpol-lab image
+
+bin/netpol-lab: $(GO_FILES) $(CONTENT) static/dist/lab.js
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/netpol-lab
+
+static/dist/lab.js: $(FRONTEND) web/frontend/node_modules/.package-lock.json
+	cd web/frontend && npm run --silent build
+	@touch $@
+
+web/frontend/node_modules/.package-lock.json: web/frontend/package-lock.json
+	cd web/frontend && npm ci --no-audit --no-fund
+	@touch $@
+
+web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
+	cd web/e2e && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: generate
+generate: ## Regenerate the Go code of the templates
+	go tool templ generate
+
+.PHONY: check
+check: static/dist/lab.js ## Format, vet, static analysis, generated code, types
+	@out=$$(gofmt -l cmd web lessons quizzes sandbox static); [ -z "$$out" ] || { echo "gofmt would change: $$out"; exit 1; }
+	go tool templ generate -path web/views >/dev/null
+	@git diff --exit-code --stat -- '*_templ.go' || { echo "the generated templates were stale: commit them"; exit 1; }
+	go vet ./...
+	go vet -tags integration ./...
+	go tool staticcheck -tags integration ./...
+	cd web/frontend && npm run --silent check
+
+.PHONY: test
+test: check test-unit test-frontend test-kind ## Set everything up and run every test this machine can run
+	@.ci/left-out report
+
+.PHONY: test-unit
+test-unit: static/dist/lab.js
+	go test -race ./...
+
+.PHONY: test-frontend
+test-frontend: static/dist/lab.js web/e2e/node_modules/.package-lock.json
+	cd web/frontend && npm test --silent
+ifneq ($(CHROMIUM),)
+	cd web/e2e && npm run --silent test:fake
+else
+	@.ci/left-out note "the browser tests: no Chromium here (on Debian: apt-get install chromium)"
+endif
+
+.PHONY: test-kind
+test-kind: bin/netpol-lab web/e2e/node_modules/.package-lock.json
+ifeq ($(HAVE_DOCKER),yes)
+	bin/netpol-lab image --stock
+	go test -count=1 -tags integration -timeout 30m -v ./sandbox/kind/
+	go test -count=1 -tags integration -timeout 30m -v ./cmd/netpol-lab/
+else
+	@.ci/left-out note "everything on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"
+endif
+
+.PHONY: bench
+bench: bin/netpol-lab ## Measure, each figure beside its baseline in the same run
+	go test -run '^$$' -bench . ./sandbox/...
+ifeq ($(HAVE_DOCKER),yes)
+	bin/netpol-lab image --stock
+	go test -tags integration -timeout 60m -run '^$$' -bench . -benchtime 1x ./sandbox/kind/ ./cmd/netpol-lab/
+else
+	@echo "LEFT OUT: the figures of real clusters: no Docker here"
+endif
+
+.PHONY: clean
+clean: ## Remove the sandboxes and everything that was built in this folder
+	@[ ! -x bin/netpol-lab ] || bin/netpol-lab clean --data $(DATA)
+	rm -rf bin static/dist/lab.js web/frontend/node_modules web/e2e/node_modules web/e2e/out .left-out

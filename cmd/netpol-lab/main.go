@@ -1,0 +1,90 @@
+// Command netpol-lab serves the lab and builds what it needs. It is the only
+// place where the parts are wired together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line. Every flag can also be set by the environment.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Serve the lab."`
+	Image   imageCmd   `cmd:"" help:"Build the node image and the pod image. What is up to date costs nothing."`
+	Doctor  doctorCmd  `cmd:"" help:"Say whether this machine can run sandboxes, and what is missing."`
+	Clean   cleanCmd   `cmd:"" help:"Remove every sandbox of a data folder."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// streams are where commands write.
+type streams struct {
+	stdout, stderr io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, "netpol-lab:", err)
+		var usage *usageError
+		if errors.As(err, &usage) {
+			os.Exit(2)
+		}
+		os.Exit(1)
+	}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+// run carries out one command until it is done or ctx ends.
+func run(ctx context.Context, args []string, std streams) error {
+	var c cli
+	exited := false
+	parser, err := kong.New(&c,
+		kong.Name("netpol-lab"),
+		kong.Description("A lab that teaches Kubernetes NetworkPolicies by doing."),
+		kong.Writers(std.stdout, std.stderr),
+		kong.Exit(func(int) { exited = true }),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return nil // help was asked for and printed
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return parsed.Run(std)
+}
+
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(std streams) error {
+	version := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	_, err := fmt.Fprintln(std.stdout, "netpol-lab", version)
+	return err
+}

@@ -1,0 +1,665 @@
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+)
+
+const denyAll = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-all
+  namespace: production
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+`
+
+const topologyYAML = `
+name: small
+namespaces:
+  - name: production
+    pods:
+      - name: web
+        labels: {app: web}
+        ports: [{port: 8080}]
+      - name: api
+        labels: {app: api}
+        ports: [{port: 8080}]
+  - name: development
+    pods:
+      - name: shell
+        labels: {app: shell}
+`
+
+func small(t *testing.T) *sandbox.Topology {
+	t.Helper()
+	lab, err := sandbox.ParseTopology([]byte(topologyYAML))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lab
+}
+
+// lab is a Manager on a fake provider, with records in a folder of its own.
+type lab struct {
+	t        *testing.T
+	provider *sandboxtest.Provider
+	dir      string
+	topology *sandbox.Topology
+	*sandbox.Manager
+}
+
+func newLab(t *testing.T, p *sandboxtest.Provider, tweak ...func(*sandbox.Options)) *lab {
+	t.Helper()
+	l := &lab{t: t, provider: p, dir: t.TempDir(), topology: small(t)}
+	l.start(tweak...)
+	return l
+}
+
+func (l *lab) start(tweak ...func(*sandbox.Options)) {
+	l.t.Helper()
+	records, err := sandbox.OpenRecords(l.dir)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	opts := sandbox.Options{Provider: l.provider, Records: records, Labs: map[string]*sandbox.Topology{"small": l.topology}}
+	for _, f := range tweak {
+		f(&opts)
+	}
+	if l.Manager, err = sandbox.NewManager(opts); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) create(owner string) sandbox.ID {
+	l.t.Helper()
+	s, _, err := l.Create(owner, l.topology)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return s.ID
+}
+
+func (l *lab) get(owner string, id sandbox.ID) sandbox.Snapshot {
+	l.t.Helper()
+	s, _, err := l.Get(owner, id)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return s
+}
+
+// ready creates a sandbox and waits until it is Ready and has been measured.
+func (l *lab) ready(owner string) sandbox.ID {
+	l.t.Helper()
+	id := l.create(owner)
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
+	s := l.get(owner, id)
+	if s.State != sandbox.Ready {
+		l.t.Fatalf("state %s (%s), want ready", s.State, s.Reason)
+	}
+	if want := len(l.topology.Flows()); len(s.Observations) != want {
+		l.t.Fatalf("%d flows measured, want %d", len(s.Observations), want)
+	}
+	return id
+}
+
+// until reads events until one passes, and returns all that were read.
+func until(t *testing.T, sub *sandbox.Subscription, passes func(sandbox.Event) bool) []sandbox.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var all []sandbox.Event
+	for {
+		events, err := sub.Next(ctx)
+		if err != nil {
+			t.Fatalf("after %d events: %v", len(all), err)
+		}
+		for _, e := range events {
+			all = append(all, e)
+			if passes(e) {
+				return all
+			}
+		}
+	}
+}
+
+func ofType(typ sandbox.EventType) func(sandbox.Event) bool {
+	return func(e sandbox.Event) bool { return e.Type == typ }
+}
+
+func TestCreate_goes_through_the_steps_to_ready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.create("ann")
+		sub, err := l.Subscribe("ann", id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		until(t, sub, ofType(sandbox.EventObservations))
+		s := l.get("ann", id)
+		if s.State != sandbox.Ready {
+			t.Errorf("state %s, want ready", s.State)
+		}
+		for _, step := range s.Steps {
+			if step.Status != sandbox.StepDone {
+				t.Errorf("step %q is %s, want done", step.Name, step.Status)
+			}
+		}
+	})
+}
+
+func TestEvents_are_numbered_without_a_gap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.create("ann")
+		sub, err := l.Subscribe("ann", id, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		time.Sleep(2 * time.Second)
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		last := int64(0)
+		for _, e := range until(t, sub, ofType(sandbox.EventSettled)) {
+			if last != 0 && e.Seq != last+1 {
+				t.Errorf("event %d follows event %d", e.Seq, last)
+			}
+			last = e.Seq
+		}
+	})
+}
+
+func TestApply_flips_are_told_and_settle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{Reaction: 30 * time.Millisecond})
+		defer l.Close()
+		id := l.ready("ann")
+		sub, err := l.Subscribe("ann", id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		change, err := l.Apply(t.Context(), "ann", id, []byte(denyAll))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change.Change != 1 || len(change.Policies) != 1 {
+			t.Fatalf("change %+v", change)
+		}
+		events := until(t, sub, ofType(sandbox.EventSettled))
+		settled := events[len(events)-1].Settled
+		// Every flow but those of shell to the DNS service starts or ends in production.
+		if settled.Change != 1 || settled.Flips != len(l.topology.Flows())-2 {
+			t.Errorf("settled %+v", settled)
+		}
+		// Two probes of 60 ms each, begun at the latest 60 ms after the reaction.
+		if settled.FirstFlipMillis < 120 || settled.FirstFlipMillis > 30+3*60 {
+			t.Errorf("first flip after %d ms", settled.FirstFlipMillis)
+		}
+		for _, o := range l.get("ann", id).Observations {
+			want := probe.Blocked
+			if strings.HasPrefix(o.Flow, "development/shell>kube-system") {
+				want = probe.Open
+			}
+			if o.Verdict != want {
+				t.Errorf("%s is %s, want %s", o.Flow, o.Verdict, want)
+			}
+		}
+
+		if _, err := l.DeletePolicies(t.Context(), "ann", id, nil); err != nil {
+			t.Fatal(err)
+		}
+		until(t, sub, func(e sandbox.Event) bool { return e.Type == sandbox.EventSettled && e.Settled.Change == 2 })
+		for _, o := range l.get("ann", id).Observations {
+			if o.Verdict != probe.Open {
+				t.Errorf("after delete %s is %s", o.Flow, o.Verdict)
+			}
+		}
+	})
+}
+
+func TestObserve_a_single_wrong_answer_is_never_told(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		sub, err := l.Subscribe("ann", id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		flow := l.topology.Flows()[0].ID
+		l.provider.Cluster(id).Lie(flow, 1)
+		before := l.provider.Cluster(id).Probed()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if l.provider.Cluster(id).Probed() == before {
+			t.Fatal("nothing was probed while somebody watched")
+		}
+		until(t, sub, ofType(sandbox.EventSnapshot))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if events, err := sub.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("told %+v, %v", events, err)
+		}
+	})
+}
+
+func TestObserve_does_nothing_while_nobody_watches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		before := l.provider.Cluster(id).Probed()
+		time.Sleep(time.Minute)
+		if after := l.provider.Cluster(id).Probed(); after != before {
+			t.Errorf("%d flows were probed for nobody", after-before)
+		}
+	})
+}
+
+func TestApply_refusals_change_nothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		_, before, _ := l.Get("ann", id)
+		var refused *policy.Error
+		if _, err := l.Apply(t.Context(), "ann", id, []byte("kind: [")); !errors.As(err, &refused) {
+			t.Errorf("broken YAML: %v", err)
+		}
+		l.provider.Cluster(id).Refuse(&policy.Error{Problems: []policy.Problem{{Message: "no"}}})
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); !errors.As(err, &refused) {
+			t.Errorf("refused by the cluster: %v", err)
+		}
+		if _, after, _ := l.Get("ann", id); after != before {
+			t.Errorf("%d events were told of nothing", after-before)
+		}
+	})
+}
+
+func TestApply_before_ready_is_refused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never())
+		defer l.Close()
+		id := l.create("ann")
+		synctest.Wait()
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); !errors.Is(err, sandbox.ErrNotReady) {
+			t.Errorf("got %v, want ErrNotReady", err)
+		}
+	})
+}
+
+func TestOwner_nobody_else_finds_a_sandbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		_, _, getErr := l.Get("bob", id)
+		_, applyErr := l.Apply(t.Context(), "bob", id, []byte(denyAll))
+		_, deleteErr := l.DeletePolicies(t.Context(), "bob", id, nil)
+		_, subErr := l.Subscribe("bob", id, 0)
+		_, _, resetErr := l.Reset("bob", id)
+		for what, err := range map[string]error{"get": getErr, "apply": applyErr, "delete": deleteErr, "subscribe": subErr, "reset": resetErr, "stop": l.Stop("bob", id)} {
+			if !errors.Is(err, sandbox.ErrNotFound) {
+				t.Errorf("%s: %v, want ErrNotFound", what, err)
+			}
+		}
+		if _, _, ok := l.ByOwner("bob"); ok {
+			t.Error("bob has a sandbox")
+		}
+	})
+}
+
+func TestCreate_twice_gives_the_same_sandbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		if a, b := l.create("ann"), l.create("ann"); a != b {
+			t.Errorf("two sandboxes, %s and %s", a, b)
+		}
+	})
+}
+
+func TestCreate_no_room_says_so_and_a_waiting_one_is_queued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		l := newLab(t, sandboxtest.Slow(gate), func(o *sandbox.Options) { o.MaxSandboxes = 2 })
+		defer l.Close()
+		first := l.create("ann")
+		synctest.Wait()
+		second := l.create("bob")
+		synctest.Wait()
+		if a, b := l.get("ann", first).State, l.get("bob", second).State; a != sandbox.Creating || b != sandbox.Queued {
+			t.Errorf("states %s and %s, want creating and queued", a, b)
+		}
+		if _, _, err := l.Create("cid", l.topology); !errors.Is(err, sandbox.ErrBusy) {
+			t.Errorf("third: %v, want ErrBusy", err)
+		}
+		close(gate)
+		synctest.Wait()
+		if b := l.get("bob", second).State; b != sandbox.Ready {
+			t.Errorf("the queued one is %s, want ready", b)
+		}
+	})
+}
+
+func TestCreate_failure_has_words_for_the_learner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full.", Err: errors.New("write /x: no space left on device")}))
+		defer l.Close()
+		id := l.create("ann")
+		synctest.Wait()
+		s := l.get("ann", id)
+		if s.State != sandbox.Failed || s.Reason != "The disk is full." {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+		if s.Steps[1].Status != sandbox.StepFailed {
+			t.Errorf("the second step is %s, want failed", s.Steps[1].Status)
+		}
+		if again := l.create("ann"); again == id {
+			t.Error("a new start gave the failed sandbox back")
+		}
+	})
+}
+
+func TestCreate_takes_too_long_and_is_given_up(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never(), func(o *sandbox.Options) { o.CreateTimeout = time.Minute })
+		defer l.Close()
+		id := l.create("ann")
+		time.Sleep(61 * time.Second)
+		if s := l.get("ann", id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "1m0s") {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+	})
+}
+
+func TestStop_while_creating_cleans_up_and_ends_the_subscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never())
+		defer l.Close()
+		id := l.create("ann")
+		sub, err := l.Subscribe("ann", id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		synctest.Wait()
+		if err := l.Stop("ann", id); err != nil {
+			t.Fatal(err)
+		}
+		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Stopped })
+		if _, err := sub.Next(t.Context()); !errors.Is(err, io.EOF) {
+			t.Errorf("after stopped: %v, want EOF", err)
+		}
+		synctest.Wait()
+		if d := l.provider.Deleted(); len(d) != 1 || d[0] != id {
+			t.Errorf("deleted %v, want %s", d, id)
+		}
+		if _, _, err := l.Get("ann", id); !errors.Is(err, sandbox.ErrNotFound) {
+			t.Errorf("after stopped: %v", err)
+		}
+	})
+}
+
+func TestReset_gives_a_fresh_sandbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := l.Reset("ann", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		fresh := l.get("ann", s.ID)
+		if s.ID == id || fresh.State != sandbox.Ready || len(fresh.Policies) != 0 {
+			t.Errorf("reset of %s gave %s, %s, policies %v", id, s.ID, fresh.State, fresh.Policies)
+		}
+		if l.provider.Cluster(id) != nil {
+			t.Error("the old cluster is still there")
+		}
+	})
+}
+
+func TestHealth_lost_node_fails_the_sandbox_and_says_what_to_do(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		l.provider.Cluster(id).LoseNode()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		s := l.get("ann", id)
+		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "Press Reset") {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+		for _, o := range s.Observations {
+			if o.Verdict != probe.Unknown {
+				t.Errorf("%s is still said to be %s", o.Flow, o.Verdict)
+			}
+		}
+		if d := l.provider.Deleted(); len(d) != 1 {
+			t.Errorf("deleted %v, want what is left of %s", d, id)
+		}
+	})
+}
+
+func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		sub, err := l.Subscribe("ann", id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		until(t, sub, ofType(sandbox.EventSnapshot))
+		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
+		time.Sleep(30 * time.Second)
+		if s := l.get("ann", id); s.Notice == nil {
+			t.Error("one who comes now is told nothing")
+		}
+		l.provider.Cluster(id).Disturb(nil)
+		notices := 0
+		for _, e := range until(t, sub, func(e sandbox.Event) bool { return e.Notice != nil && e.Notice.Level == sandbox.NoticeInfo }) {
+			if e.Notice != nil {
+				notices++
+			}
+		}
+		if notices != 2 {
+			t.Errorf("%d notices, want 2", notices)
+		}
+		if s := l.get("ann", id); s.State != sandbox.Ready || s.Notice != nil {
+			t.Errorf("state %s, notice %v; want ready and none", s.State, s.Notice)
+		}
+	})
+}
+
+func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		_, seq, _ := l.Get("ann", id)
+		l.Close()
+		if !l.provider.Cluster(id).Closed() {
+			t.Error("the connections were not closed")
+		}
+		l.start()
+		defer l.Close()
+		sub, err := l.Subscribe("ann", id, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		events := until(t, sub, ofType(sandbox.EventObservations))
+		if events[0].Type != sandbox.EventSnapshot {
+			t.Errorf("a number of the old log gave %s first, want a snapshot", events[0].Type)
+		}
+		s := l.get("ann", id)
+		if s.State != sandbox.Ready || len(s.Policies) != 1 {
+			t.Errorf("state %s, policies %v", s.State, s.Policies)
+		}
+		if _, err := l.DeletePolicies(t.Context(), "ann", id, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRestart_half_made_sandbox_is_removed_and_that_is_said(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never())
+		id := l.create("ann")
+		synctest.Wait()
+		// A second Manager on the same folder finds what a killed one would
+		// have left: a record that says Creating, and something on the machine.
+		l.provider.Leave(id)
+		first := l.Manager
+		l.start()
+		defer func() { l.Close(); first.Close() }()
+		synctest.Wait()
+		s := l.get("ann", id)
+		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "server was stopped") {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+		if l.provider.Cluster(id) != nil {
+			t.Error("the half-made cluster is still there")
+		}
+	})
+}
+
+func TestRestart_what_no_record_names_is_removed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &sandboxtest.Provider{}
+		p.Leave("stray")
+		l := newLab(t, p)
+		defer l.Close()
+		synctest.Wait()
+		if p.Cluster("stray") != nil {
+			t.Error("the stray cluster is still there")
+		}
+	})
+}
+
+func TestRestart_vanished_cluster_fails_the_sandbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		l.Close()
+		if err := l.provider.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		l.start()
+		defer l.Close()
+		if s := l.get("ann", id); s.State != sandbox.Failed {
+			t.Errorf("state %s, want failed", s.State)
+		}
+	})
+}
+
+func TestJanitor_stops_the_unused_but_not_the_watched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.Idle = 10 * time.Minute })
+		defer l.Close()
+		unused, watched := l.ready("ann"), l.ready("bob")
+		sub, err := l.Subscribe("bob", watched, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		if _, _, err := l.Get("ann", unused); !errors.Is(err, sandbox.ErrNotFound) {
+			t.Errorf("the unused sandbox: %v, want it stopped", err)
+		}
+		if s := l.get("bob", watched); s.State != sandbox.Ready {
+			t.Errorf("the watched sandbox is %s", s.State)
+		}
+	})
+}
+
+func TestSubscription_replays_what_was_missed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		_, seq, _ := l.Get("ann", id)
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		sub, err := l.Subscribe("ann", id, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		events := until(t, sub, ofType(sandbox.EventSettled))
+		if events[0].Seq != seq+1 {
+			t.Errorf("the first event is %d, want %d", events[0].Seq, seq+1)
+		}
+		for what, after := range map[string]int64{"from the start": 0, "of the future": seq + 1_000_000} {
+			sub, err := l.Subscribe("ann", id, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first := until(t, sub, func(sandbox.Event) bool { return true }); first[0].Type != sandbox.EventSnapshot {
+				t.Errorf("a number %s gave %s, want a snapshot", what, first[0].Type)
+			}
+			sub.Close()
+		}
+	})
+}
+
+func TestSubscription_a_reader_that_fell_out_of_the_log_gets_a_snapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		_, seq, _ := l.Get("ann", id)
+		slow, err := l.Subscribe("ann", id, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer slow.Close()
+		for range 400 { // three events each at least
+			if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if _, err := l.DeletePolicies(t.Context(), "ann", id, nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if first := until(t, slow, func(sandbox.Event) bool { return true }); first[0].Type != sandbox.EventSnapshot {
+			t.Errorf("got %s, want a snapshot", first[0].Type)
+		}
+	})
+}

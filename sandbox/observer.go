@@ -1,0 +1,252 @@
+package sandbox
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// Pace is how often and how patiently a sandbox is observed.
+type Pace struct {
+	// Sweep is the pause between two sweeps while somebody watches.
+	Sweep time.Duration
+	// SweepTimeout is how long a sweep waits for an answer: there is no hurry.
+	SweepTimeout time.Duration
+	// BurstTimeout is how long a probe of a burst waits for an answer. A flip
+	// to blocked takes two of them, so it decides how fast a deny is seen.
+	BurstTimeout time.Duration
+	// Settle is how long after a change the flows must at least be watched
+	// before they count as settled: a CNI may need this long to carry it out.
+	Settle time.Duration
+	// Health is the pause between two checks of the cluster.
+	Health time.Duration
+}
+
+// DefaultPace suits a kind cluster on the server's own machine.
+var DefaultPace = Pace{
+	Sweep:        2 * time.Second,
+	SweepTimeout: 500 * time.Millisecond,
+	BurstTimeout: 60 * time.Millisecond,
+	Settle:       400 * time.Millisecond,
+	Health:       5 * time.Second,
+}
+
+// change is a change of policies whose effect is to be observed.
+type change struct {
+	number   int64
+	arrived  time.Time // when the request arrived
+	answered time.Time // when the cluster's API had accepted it
+}
+
+// observer watches the flows of one ready sandbox and tells its feed what has
+// changed: a burst of rounds after a change of policies until nothing moves any
+// more, a slow sweep while somebody watches, nothing otherwise.
+type observer struct {
+	cluster Cluster
+	feed    *feed
+	flows   []Flow
+	pace    Pace
+	changes chan change
+	number  int64 // of the last change that was taken up
+}
+
+func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
+	return &observer{cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), number: f.change()}
+}
+
+// changed starts a burst for the change, in place of one that is running. The
+// callers take turns (see instance.turn).
+func (o *observer) changed(c change) {
+	select {
+	case <-o.changes: // not begun, and now part of the newer one
+	default:
+	}
+	o.changes <- c
+}
+
+// run observes until ctx ends. The first sweep comes at once.
+func (o *observer) run(ctx context.Context) {
+	o.sweep(ctx)
+	timer := time.NewTimer(o.pace.Sweep)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case c := <-o.changes:
+			o.burst(ctx, c)
+		case <-o.feed.watched:
+			// A first watcher should not wait for the timer to see the truth.
+			if o.feed.watcherCount() > 0 {
+				o.sweep(ctx)
+			}
+		case <-timer.C:
+			if o.feed.watcherCount() > 0 {
+				o.sweep(ctx)
+			}
+		}
+		timer.Reset(o.pace.Sweep)
+	}
+}
+
+// sweep is one patient round. It gives way to a change.
+func (o *observer) sweep(ctx context.Context) {
+	sweeping, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o.round(sweeping, o.pace.SweepTimeout)
+	}()
+	select {
+	case <-done:
+	case c := <-o.changes:
+		cancel()
+		<-done
+		o.burst(ctx, c)
+	}
+}
+
+// burst measures in quick rounds until two of them in a row have found nothing
+// new and the time to settle is over.
+func (o *observer) burst(ctx context.Context, c change) {
+	o.number = c.number
+	flips, quiet := 0, 0
+	var firstFlip time.Time
+	for ctx.Err() == nil {
+		begun := time.Now()
+		r := o.round(ctx, o.pace.BurstTimeout)
+		flips += r.flips
+		if firstFlip.IsZero() {
+			firstFlip = r.firstFlip
+		}
+		select {
+		case next := <-o.changes:
+			// What has moved so far belongs to the older change, which nobody
+			// can tell apart from the newer any more.
+			o.number = next.number
+			c, flips, quiet, firstFlip = next, 0, 0, time.Time{}
+			continue
+		default:
+		}
+		if r.clean && r.flips == 0 {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		if quiet >= 2 && begun.Sub(c.answered) >= o.pace.Settle {
+			settled := &Settled{Change: c.number, TookMillis: time.Since(c.arrived).Milliseconds(), Flows: len(o.flows), Flips: flips}
+			if !firstFlip.IsZero() {
+				settled.FirstFlipMillis = max(1, firstFlip.Sub(c.arrived).Milliseconds())
+			}
+			o.feed.emit(Event{Type: EventSettled, Settled: settled})
+			return
+		}
+		if time.Since(c.answered) > burstLimit {
+			// Something keeps moving, or cannot be measured; the sweeps go on.
+			return
+		}
+		if rest := o.pace.BurstTimeout - time.Since(begun); rest > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(rest):
+			}
+		}
+	}
+}
+
+// burstLimit is how long a burst goes on at most.
+const burstLimit = 10 * time.Second
+
+// result is what a round has found.
+type result struct {
+	flips     int
+	firstFlip time.Time
+	// clean: every flow has been measured, and none gave two different answers.
+	clean bool
+}
+
+// round measures every flow once and tells the feed what differs from what it
+// was last told. A differing verdict is measured a second time before it is
+// told; if the two disagree nothing is told, and the next round will see.
+func (o *observer) round(ctx context.Context, timeout time.Duration) result {
+	var (
+		found    = make(chan Observation, 2*len(o.flows))
+		mu       sync.Mutex
+		measured int
+		doubtful int
+		confirm  sync.WaitGroup
+	)
+	byID := make(map[string]Flow, len(o.flows))
+	for _, f := range o.flows {
+		byID[f.ID] = f
+	}
+	differs := func(obs Observation) bool {
+		told, ok := o.feed.verdict(obs.Flow)
+		return !ok || told.Verdict != obs.Verdict || told.Server != obs.Server
+	}
+	go func() {
+		defer close(found)
+		o.cluster.Probe(ctx, o.flows, timeout, func(first Observation) {
+			if ctx.Err() != nil {
+				return
+			}
+			mu.Lock()
+			if first.Verdict != probe.Unknown {
+				measured++
+			}
+			mu.Unlock()
+			if !differs(first) {
+				return
+			}
+			if first.Verdict == probe.Unknown {
+				found <- first // not a verdict, so nothing to confirm
+				return
+			}
+			confirm.Go(func() {
+				o.cluster.Probe(ctx, []Flow{byID[first.Flow]}, timeout, func(second Observation) {
+					if ctx.Err() != nil {
+						return
+					}
+					if second.Verdict == first.Verdict && second.Server == first.Server {
+						found <- second
+						return
+					}
+					mu.Lock()
+					doubtful++
+					mu.Unlock()
+				})
+			})
+		})
+		confirm.Wait()
+	}()
+
+	// Whatever has been found by now goes into one event: the first flip at
+	// once, and the many that follow it together.
+	var r result
+	for obs := range found {
+		batch := []Observation{obs}
+		for more := true; more; {
+			select {
+			case next, ok := <-found:
+				if more = ok; ok {
+					batch = append(batch, next)
+				}
+			default:
+				more = false
+			}
+		}
+		for _, b := range batch {
+			if old, ok := o.feed.verdict(b.Flow); ok && old.Verdict != probe.Unknown && b.Verdict != probe.Unknown {
+				r.flips++
+			}
+		}
+		o.feed.emit(Event{Type: EventObservations, Observations: &Observations{Change: o.number, Flows: batch}})
+		if r.firstFlip.IsZero() && r.flips > 0 {
+			r.firstFlip = time.Now()
+		}
+	}
+	r.clean = measured == len(o.flows) && doubtful == 0
+	return r
+}
