@@ -16,6 +16,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web"
 )
 
@@ -54,6 +55,10 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	allQuizzes, err := quizzes.Load(quizzes.Content())
+	if err != nil {
+		return err
+	}
+	files, err := static.Load()
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ const (
 // Request asks a pod's probe to measure one flow over a fresh connection. One
 // line of JSON each on the probe's standard input.
 type Request struct {
-	// ID comes back in the Response.
+	// ID comes back in the Response. On the line it counts from 1.
 	ID   uint64 `json:"id"`
 	Kind Kind   `json:"kind"`
 	// Address is "ip:port". For a dial by name it is ":port", and Host is
@@ -56,8 +56,13 @@ type Request struct {
 	TimeoutMillis int64 `json:"timeoutMillis"`
 }
 
+// helloLine is the first line on the probe's standard output: it tells that the
+// probe runs and reads.
+var helloLine = Response{Verdict: "hello"}
+
 // Response is what came of the Request with the same ID. One line of JSON each
-// on the probe's standard output, in the order of completion.
+// on the probe's standard output, in the order of completion. A line with the
+// ID 0 and the verdict "hello" comes first.
 type Response struct {
 	ID      uint64  `json:"id"`
 	Verdict Verdict `json:"verdict"`

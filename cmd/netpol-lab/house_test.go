@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/netpol-lab/netpol-lab/"
+
+// TestImports_go_one_way keeps the direction in which the packages may know each
+// other: cmd, web, lessons and quizzes, sandbox, and below that policy and probe.
+func TestImports_go_one_way(t *testing.T) {
+	forbidden := map[string][]string{
+		"sandbox/policy":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/nodeimage", "sandbox$"},
+		"sandbox/probe":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox/nodeimage", "sandbox$"},
+		"sandbox":           {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/nodeimage"},
+		"sandbox/kind":      {"cmd", "web", "lessons", "quizzes", "static"},
+		"sandbox/nodeimage": {"cmd", "web", "lessons", "quizzes", "static"},
+		"lessons":           {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/nodeimage"},
+		"quizzes":           {"cmd", "web", "lessons", "sandbox/kind", "sandbox/nodeimage"},
+		"static":            {"cmd", "web", "lessons", "quizzes", "sandbox"},
+		"web":               {"cmd", "sandbox/kind", "sandbox/nodeimage"},
+		"cmd/netpol-probe":  {"web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox$"},
+	}
+	for pkg, bad := range forbidden {
+		for _, dep := range deps(t, pkg) {
+			own, ok := strings.CutPrefix(dep, module)
+			if !ok || own == pkg {
+				continue
+			}
+			for _, b := range bad {
+				if exact, only := strings.CutSuffix(b, "$"); only && own == exact || !only && (own == b || strings.HasPrefix(own, b+"/")) {
+					t.Errorf("%s depends on %s", pkg, own)
+				}
+			}
+		}
+	}
+}
+
+// TestImports_kind_and_client_go_have_one_importer keeps the technology behind
+// its interface, and Kubernetes out of the binary in the pods.
+func TestImports_kind_and_client_go_have_one_importer(t *testing.T) {
+	for _, pkg := range []string{"sandbox", "sandbox/policy", "web", "lessons", "quizzes", "sandbox/nodeimage"} {
+		for _, dep := range deps(t, pkg) {
+			if strings.HasPrefix(dep, "k8s.io/client-go") || strings.HasPrefix(dep, "sigs.k8s.io/kind") {
+				t.Errorf("%s depends on %s", pkg, dep)
+			}
+		}
+	}
+	for _, dep := range deps(t, "cmd/netpol-probe") {
+		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !strings.HasPrefix(dep, module) {
+			t.Errorf("cmd/netpol-probe depends on %s; it is to need the standard library alone", dep)
+		}
+	}
+}
+
+func deps(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", module+pkg).Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", pkg, err)
+	}
+	return strings.Fields(string(out))
+}

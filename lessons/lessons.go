@@ -1,0 +1,199 @@
+// Package lessons reads the lessons: a text each, and the topology of the
+// sandbox that it is tried out in. A lesson is content alone; there is no Go
+// code for any one of them.
+package lessons
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"sort"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+//go:embed content
+var embedded embed.FS
+
+// Content is the lessons that are part of the binary, for [Load].
+func Content() fs.FS {
+	sub, err := fs.Sub(embedded, "content")
+	if err != nil {
+		panic(err) // the folder's name is a constant that was embedded
+	}
+	return sub
+}
+
+// Lesson is one lesson.
+type Lesson struct {
+	// Slug names the lesson in addresses; it is also the name of its topology.
+	Slug string
+	// Title is the heading, Summary one sentence of plain text.
+	Title   string
+	Summary string
+	// Minutes is how long the lesson takes somebody who is new to it.
+	Minutes int
+	// HTML is the text. It has no style attributes, no scripts and no h1. A
+	// block of YAML is a div.snippet of the code and a button[data-insert].
+	HTML string
+	// Snippets are the blocks of YAML in the text's order. Each can be applied
+	// as it is.
+	Snippets []Snippet
+	Topology *sandbox.Topology
+}
+
+// Snippet is a block of YAML in a lesson.
+type Snippet struct {
+	// Line is the line of lesson.md that the YAML begins at, from 1.
+	Line int
+	YAML string
+}
+
+var (
+	folderName = regexp.MustCompile(`^[0-9]{2}-[a-z0-9]+(-[a-z0-9]+)*$`)
+	slugName   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
+
+// Load reads every lesson in the folders NN-name of fsys, sorted by the number.
+// Everything is checked strictly; the error lists all that is wrong as
+// "file:line: field: message".
+func Load(fsys fs.FS) ([]*Lesson, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("lessons: %w", err)
+	}
+	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
+	var (
+		all   []*Lesson
+		errs  []error
+		slugs = map[string]string{}
+	)
+	for _, e := range entries {
+		if !e.IsDir() || !folderName.MatchString(e.Name()) {
+			errs = append(errs, fmt.Errorf("%s: not a lesson's folder: want a name like 01-network-policies", e.Name()))
+			continue
+		}
+		lesson, err := load(fsys, e.Name())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if other, ok := slugs[lesson.Slug]; ok {
+			errs = append(errs, fmt.Errorf("%s/lesson.md: slug: %q is taken by %s", e.Name(), lesson.Slug, other))
+		}
+		slugs[lesson.Slug] = e.Name()
+		all = append(all, lesson)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("lessons: %w", err)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("lessons: there are none")
+	}
+	return all, nil
+}
+
+func load(fsys fs.FS, dir string) (*Lesson, error) {
+	textFile, topologyFile := path.Join(dir, "lesson.md"), path.Join(dir, "topology.yaml")
+	src, err := fs.ReadFile(fsys, textFile)
+	if err != nil {
+		return nil, err
+	}
+	lesson := &Lesson{}
+	front, text, err := splitFrontMatter(src)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", textFile, err)
+	}
+	errs := lesson.readFrontMatter(textFile, front)
+	errs = append(errs, lesson.readText(textFile, src, text)...)
+
+	raw, err := fs.ReadFile(fsys, topologyFile)
+	if err != nil {
+		return nil, errors.Join(append(errs, err)...)
+	}
+	lesson.Topology, err = sandbox.ParseTopology(raw)
+	switch {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("%s: %w", topologyFile, err))
+	case lesson.Slug != "" && lesson.Topology.Name != lesson.Slug:
+		errs = append(errs, fmt.Errorf("%s: name: %q differs from the lesson's slug %q", topologyFile, lesson.Topology.Name, lesson.Slug))
+	}
+	return lesson, errors.Join(errs...)
+}
+
+var fence = []byte("---\n")
+
+// splitFrontMatter cuts src in the YAML between two lines "---" at its top and
+// the offset of the text behind it.
+func splitFrontMatter(src []byte) (front []byte, text int, err error) {
+	if !bytes.HasPrefix(src, fence) {
+		return nil, 0, errors.New("1: want front matter between two lines of ---")
+	}
+	end := bytes.Index(src, []byte("\n---\n"))
+	if end < 0 {
+		return nil, 0, errors.New("1: the front matter has no end: want a second line of ---")
+	}
+	return src[len(fence) : end+1], end + len("\n---\n"), nil
+}
+
+// readFrontMatter fills in the fields, which begin at the file's second line.
+func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(append([]byte("\n"), front...), &root); err != nil {
+		return []error{fmt.Errorf("%s: %w", file, err)}
+	}
+	if len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
+		return []error{fmt.Errorf("%s:2: the front matter is not a list of fields", file)}
+	}
+	fields := root.Content[0].Content
+	line := map[string]int{}
+	bad := func(at int, field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s:%d: %s: %s", file, at, field, fmt.Sprintf(format, args...)))
+	}
+	for i := 0; i < len(fields); i += 2 {
+		key, value := fields[i].Value, fields[i+1]
+		if _, twice := line[key]; twice {
+			bad(fields[i].Line, key, "is there twice")
+			continue
+		}
+		line[key] = fields[i].Line
+		var err error
+		switch key {
+		case "title":
+			err = value.Decode(&l.Title)
+		case "slug":
+			err = value.Decode(&l.Slug)
+		case "summary":
+			err = value.Decode(&l.Summary)
+		case "minutes":
+			if err = value.Decode(&l.Minutes); err != nil || l.Minutes < 1 || l.Minutes > 600 {
+				err = errors.New("want a number of minutes from 1 to 600")
+			}
+		default:
+			err = errors.New("is not a field: want title, slug, summary and minutes")
+		}
+		if err != nil {
+			bad(fields[i].Line, key, "%v", err)
+		}
+	}
+	for _, key := range []string{"title", "slug", "summary", "minutes"} {
+		if _, ok := line[key]; !ok {
+			bad(1, key, "is missing")
+		}
+	}
+	for key, value := range map[string]string{"title": l.Title, "slug": l.Slug, "summary": l.Summary} {
+		if at, ok := line[key]; ok && value == "" {
+			bad(at, key, "is empty")
+		}
+	}
+	if l.Slug != "" && !slugName.MatchString(l.Slug) {
+		bad(line["slug"], "slug", "%q: want lower-case words with hyphens between", l.Slug)
+	}
+	return errs
+}

@@ -1,0 +1,134 @@
+package lessons
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+)
+
+func TestTheLessonsOfTheBinaryLoad(t *testing.T) {
+	all, err := Load(Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all[0].Slug != "network-policies" {
+		t.Errorf("the first lesson is %q, want network-policies", all[0].Slug)
+	}
+	for _, l := range all {
+		for _, unwanted := range []string{"<script", "<style", " style=", "<!--", "<h1"} {
+			if strings.Contains(l.HTML, unwanted) {
+				t.Errorf("%s: the text has %q", l.Slug, unwanted)
+			}
+		}
+	}
+}
+
+// Whoever puts a snippet into the editor must be able to apply it.
+func TestEverySnippetIsAPolicyForTheLessonsSandbox(t *testing.T) {
+	all, err := Load(Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range all {
+		if len(l.Snippets) == 0 {
+			t.Errorf("%s: no snippets", l.Slug)
+		}
+		for _, s := range l.Snippets {
+			policies, err := policy.Parse([]byte(s.YAML), l.Topology.NamespaceNames())
+			if err != nil {
+				t.Errorf("%s: snippet at line %d: %v", l.Slug, s.Line, err)
+			}
+			if len(policies) == 0 {
+				t.Errorf("%s: snippet at line %d: no policy", l.Slug, s.Line)
+			}
+		}
+	}
+}
+
+const topology = `name: one
+namespaces:
+  - name: shop
+    pods:
+      - {name: web, labels: {app: web}, ports: [{port: 80}]}
+`
+
+const front = "---\ntitle: One\nslug: one\nsummary: A lesson.\nminutes: 5\n---\n"
+
+func loadOne(text, topology string) ([]*Lesson, error) {
+	return Load(fstest.MapFS{
+		"01-one/lesson.md":     {Data: []byte(text)},
+		"01-one/topology.yaml": {Data: []byte(topology)},
+	})
+}
+
+func TestAYAMLBlockBecomesASnippetWithAButton(t *testing.T) {
+	all, err := loadOne(front+"\n## Try\n\n```yaml\na: \"<b>\"\n```\n\n```text\nplain\n```\n", topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := all[0]
+	want := `<div class="snippet"><pre tabindex="0"><code class="language-yaml">a: &#34;&lt;b&gt;&#34;` + "\n" +
+		`</code></pre><button type="button" data-insert>Put into the editor</button></div>`
+	if !strings.Contains(l.HTML, want) {
+		t.Errorf("HTML = %s\nwant in it %s", l.HTML, want)
+	}
+	if n := strings.Count(l.HTML, "data-insert"); n != 1 {
+		t.Errorf("%d buttons, want 1: other code has none", n)
+	}
+	if len(l.Snippets) != 1 || l.Snippets[0] != (Snippet{Line: 11, YAML: "a: \"<b>\"\n"}) {
+		t.Errorf("snippets = %+v", l.Snippets)
+	}
+}
+
+func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, topology, want string
+	}{
+		"no front matter":          {"## Hello\n", topology, "01-one/lesson.md:1: want front matter"},
+		"front matter without end": {"---\ntitle: One\n", topology, "01-one/lesson.md:1: the front matter has no end"},
+		"broken front matter":      {"---\ntitle: [\n---\ntext\n", topology, "01-one/lesson.md: yaml: line"},
+		"unknown field":            {"---\ntitle: One\nauthor: me\nslug: one\nsummary: s\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:3: author: is not a field"},
+		"field twice":              {"---\ntitle: One\nslug: one\ntitle: Two\nsummary: s\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:4: title: is there twice"},
+		"missing field":            {"---\ntitle: One\nslug: one\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:1: summary: is missing"},
+		"empty field":              {"---\ntitle: ''\nslug: one\nsummary: s\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:2: title: is empty"},
+		"minutes not a number":     {"---\ntitle: One\nslug: one\nsummary: s\nminutes: long\n---\ntext\n", topology, "01-one/lesson.md:5: minutes: want a number"},
+		"bad slug":                 {"---\ntitle: One\nslug: One Two\nsummary: s\nminutes: 5\n---\ntext\n", topology, `01-one/lesson.md:3: slug: "One Two"`},
+		"no text":                  {front, topology, "01-one/lesson.md:7: the lesson has no text"},
+		"HTML block":               {front + "\n<div>\n</div>\n", topology, "01-one/lesson.md:8: HTML is not allowed"},
+		"HTML in a line":           {front + "\nSome\n<b>bold</b> text\n", topology, "01-one/lesson.md:9: HTML is not allowed"},
+		"a second title":           {front + "\n# One\n", topology, "01-one/lesson.md:8: the title is in the front matter"},
+		"broken topology":          {front + "text\n", "name: one\npods: []\n", `01-one/topology.yaml: topology: `},
+		"topology of another name": {front + "text\n", strings.Replace(topology, "name: one", "name: two", 1), `01-one/topology.yaml: name: "two" differs`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := loadOne(c.text, c.topology)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestFoldersMustBeLessons(t *testing.T) {
+	for name, c := range map[string]struct {
+		fs   fstest.MapFS
+		want string
+	}{
+		"nothing":      {fstest.MapFS{}, "there are none"},
+		"a stray file": {fstest.MapFS{"notes.txt": {}}, "notes.txt: not a lesson's folder"},
+		"no text":      {fstest.MapFS{"01-one/topology.yaml": {Data: []byte(topology)}}, "01-one/lesson.md"},
+		"no topology":  {fstest.MapFS{"01-one/lesson.md": {Data: []byte(front + "text\n")}}, "01-one/topology.yaml"},
+		"two of one slug": {fstest.MapFS{
+			"01-one/lesson.md": {Data: []byte(front + "text\n")}, "01-one/topology.yaml": {Data: []byte(topology)},
+			"02-two/lesson.md": {Data: []byte(front + "text\n")}, "02-two/topology.yaml": {Data: []byte(topology)},
+		}, `02-two/lesson.md: slug: "one" is taken by 01-one`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Load(c.fs); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,270 @@
+package kind
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// cluster is one running sandbox. It is a [sandbox.Cluster].
+type cluster struct {
+	provider *Provider
+	// node is the name of the node and of its container.
+	node     string
+	topology *sandbox.Topology
+	log      *slog.Logger
+
+	// admin sets the lab up and fetches the accounts' tokens; nothing that a
+	// learner asks for is done with it.
+	admin kubernetes.Interface
+	// policies acts as the policies account, pods as the prober account.
+	policies     kubernetes.Interface
+	pods         kubernetes.Interface
+	proberConfig *rest.Config
+	prober       *probe.Prober
+
+	mu     sync.RWMutex
+	addrs  sandbox.Addresses
+	opened map[string]bool // The pods whose stream was asked for before.
+}
+
+var _ sandbox.Cluster = (*cluster)(nil)
+
+func (c *cluster) setPod(name string, addr netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addrs.Pods[name] = addr
+}
+
+func (c *cluster) setHosts(node, dns netip.Addr, external map[string]netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addrs.Node, c.addrs.DNS, c.addrs.External = node, dns, external
+}
+
+// Probe measures each flow once, all at the same time.
+func (c *cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	type batch struct {
+		flows    []sandbox.Flow
+		requests []probe.Request
+	}
+	batches := map[string]*batch{}
+	var unknown []sandbox.Observation
+	c.mu.RLock()
+	for _, flow := range flows {
+		request, err := requestFor(flow, c.addrs, timeout)
+		if err != nil {
+			unknown = append(unknown, sandbox.Observation{Flow: flow.ID, Verdict: probe.Unknown, Detail: err.Error()})
+			continue
+		}
+		b := batches[flow.From]
+		if b == nil {
+			b = &batch{}
+			batches[flow.From] = b
+		}
+		request.ID = uint64(len(b.flows))
+		b.flows = append(b.flows, flow)
+		b.requests = append(b.requests, request)
+	}
+	c.mu.RUnlock()
+
+	var wg sync.WaitGroup
+	for pod, b := range batches {
+		wg.Go(func() {
+			c.prober.Probe(ctx, pod, b.requests, func(r probe.Response) {
+				report(sandbox.Observation{
+					Flow: b.flows[r.ID].ID, Verdict: r.Verdict, LatencyMicros: r.LatencyMicros, Server: r.Server, Detail: r.Detail,
+				})
+			})
+		})
+	}
+	for _, o := range unknown {
+		report(o)
+	}
+	wg.Wait()
+}
+
+// askFor is the name that a flow to the DNS service asks for. Every cluster has it.
+const askFor = "kubernetes.default.svc." + sandbox.ClusterDomain + "."
+
+// requestFor says to a pod's probe what to measure for the flow. Its error is a
+// sentence for the learner.
+func requestFor(flow sandbox.Flow, addrs sandbox.Addresses, timeout time.Duration) (probe.Request, error) {
+	request := probe.Request{Kind: probe.DialTCP, TimeoutMillis: timeout.Milliseconds()}
+	if flow.Protocol == sandbox.UDP {
+		request.Kind = probe.DialUDP
+	}
+	dns := netip.AddrPortFrom(addrs.DNS, 53).String()
+	switch flow.Via {
+	case sandbox.ViaDNS:
+		request.Kind = probe.AskDNSTCP
+		if flow.Protocol == sandbox.UDP {
+			request.Kind = probe.AskDNSUDP
+		}
+		request.Address, request.Host = dns, askFor
+		return request, needs(addrs.DNS, "the cluster's DNS service")
+	case sandbox.ViaName:
+		request.Address = ":" + strconv.Itoa(flow.ServicePort)
+		request.Host, request.Resolver = flow.ServiceHost(), dns
+		return request, needs(addrs.DNS, "the cluster's DNS service")
+	}
+	addr, ok := addrs.Pods[flow.To]
+	if !ok {
+		addr = addrs.External[flow.To]
+	}
+	request.Address = netip.AddrPortFrom(addr, uint16(flow.Port)).String()
+	return request, needs(addr, flow.To)
+}
+
+func needs(addr netip.Addr, of string) error {
+	if !addr.IsValid() {
+		return fmt.Errorf("the address of %s is not known", of)
+	}
+	return nil
+}
+
+// open opens the stream to a pod's probe: one exec of "netpol-probe dial". It is
+// a [probe.OpenFunc]. When a stream is opened again, something has restarted,
+// and addresses may have changed: they are read again first.
+func (c *cluster) open(ctx context.Context, pod string) (io.ReadWriteCloser, error) {
+	c.mu.Lock()
+	again := c.opened[pod]
+	c.opened[pod] = true
+	c.mu.Unlock()
+	if again {
+		if err := c.refresh(ctx, pod); err != nil {
+			return nil, err
+		}
+	}
+	namespace, name := splitName(pod)
+	url := c.pods.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").Name(name).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{
+			Container: probeContainer, Command: []string{"/netpol-probe", "dial"}, Stdin: true, Stdout: true, Stderr: true,
+		}, scheme.ParameterCodec).URL()
+	executor, err := remotecommand.NewWebSocketExecutor(c.proberConfig, "GET", url.String())
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stdinReader, stdin := io.Pipe()
+	stdout, stdoutWriter := io.Pipe()
+	stderr := &tail{}
+	go func() {
+		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdinReader, Stdout: stdoutWriter, Stderr: stderr})
+		if err == nil {
+			err = io.EOF
+		}
+		if said := stderr.String(); said != "" {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		_ = stdinReader.CloseWithError(err) // Closing a pipe cannot fail.
+		_ = stdoutWriter.CloseWithError(err)
+		cancel()
+	}()
+	return &execStream{stdin, stdout, cancel}, nil
+}
+
+// refresh reads the pod's and the outside hosts' addresses again.
+func (c *cluster) refresh(ctx context.Context, name string) error {
+	namespace, pod := splitName(name)
+	found, err := c.pods.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	addr, err := netip.ParseAddr(found.Status.PodIP)
+	if err != nil {
+		return fmt.Errorf("pod %s has no address yet", name)
+	}
+	c.setPod(name, addr)
+	node, err := inspectContainer(ctx, c.node)
+	if err != nil {
+		return err
+	}
+	network, nodeAddr, err := node.network()
+	if err != nil {
+		return err
+	}
+	external, err := c.provider.ensureInternet(ctx, network, c.topology.External)
+	if err != nil {
+		return err
+	}
+	c.mu.RLock()
+	dns := c.addrs.DNS // A ClusterIP does not change.
+	c.mu.RUnlock()
+	c.setHosts(nodeAddr, dns, external)
+	return nil
+}
+
+// execStream is an exec's standard input and output.
+type execStream struct {
+	stdin  *io.PipeWriter
+	stdout *io.PipeReader
+	cancel context.CancelFunc
+}
+
+func (s *execStream) Read(p []byte) (int, error)  { return s.stdout.Read(p) }
+func (s *execStream) Write(p []byte) (int, error) { return s.stdin.Write(p) }
+
+func (s *execStream) Close() error {
+	s.cancel()
+	return errors.Join(s.stdin.Close(), s.stdout.Close())
+}
+
+// tail keeps the end of what is written to it, for an error's text.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	const limit = 1 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	t.buf = t.buf[max(0, len(t.buf)-limit):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.buf))
+}
+
+// Health fails with [sandbox.ErrGone] where the node's container is not there or
+// does not run, and with another error where it runs but the API server is not
+// ready.
+func (c *cluster) Health(ctx context.Context) error {
+	err := apiReady(ctx, c.policies)
+	if err == nil {
+		return nil
+	}
+	node, inspectErr := inspectContainer(ctx, c.node)
+	switch {
+	case errors.Is(inspectErr, errNoSuchObject), inspectErr == nil && !node.State.Running:
+		return fmt.Errorf("kind: node %s: %w", c.node, sandbox.ErrGone)
+	case inspectErr != nil:
+		return fmt.Errorf("kind: node %s: %w", c.node, errors.Join(err, inspectErr))
+	}
+	return fmt.Errorf("kind: the API server of %s is not ready: %w", c.node, err)
+}
+
+// Close closes the streams to the probes. The cluster goes on running.
+func (c *cluster) Close() error { return c.prober.Close() }

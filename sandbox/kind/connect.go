@@ -1,0 +1,409 @@
+package kind
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// annotationReady is set on the lab's own namespace when the sandbox has been
+// proven; its value is the hash of the topology. A cluster without it was
+// never finished and is not adopted.
+const annotationReady = "netpol-lab.github.io/ready"
+
+// waitForKubeconfig prints the administrator's kubeconfig as soon as kubeadm has
+// written it. Of the files that kubeadm writes in one go, scheduler.conf is the
+// last. super-admin.conf works from the API server's first answer on, while
+// admin.conf waits for a role binding that kubeadm makes later.
+const waitForKubeconfig = `cd /etc/kubernetes
+until [ -s scheduler.conf ]; do sleep 0.1; done
+cat super-admin.conf 2>/dev/null || cat admin.conf`
+
+// connect makes the cluster's clients from the kubeconfig in its node, waiting
+// for kubeadm to write it. The API server need not answer yet.
+func (p *Provider) connect(ctx context.Context, spec sandbox.Spec, node container) (*cluster, error) {
+	address, err := node.published("6443/tcp")
+	if err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, apiLimit, errors.New("kubeadm has written no kubeconfig"))
+	defer cancel()
+	kubeconfig, err := docker(limited, "exec", nodeName(p.clusterName(spec.ID)), "sh", "-c", waitForKubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config, err := adminConfig([]byte(kubeconfig), address)
+	if err != nil {
+		return nil, err
+	}
+	return p.newCluster(spec, config)
+}
+
+// newCluster makes a cluster's clients without using them.
+func (p *Provider) newCluster(spec sandbox.Spec, config *rest.Config) (*cluster, error) {
+	c := &cluster{
+		provider: p,
+		node:     nodeName(p.clusterName(spec.ID)),
+		topology: spec.Topology,
+		log:      p.log.With("sandbox", spec.ID),
+		addrs:    sandbox.Addresses{Pods: map[string]netip.Addr{}},
+		opened:   map[string]bool{},
+	}
+	var err error
+	if c.admin, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if c.policies, err = kubernetes.NewForConfig(newAccount(c.admin, policiesAccount).config(config)); err != nil {
+		return nil, err
+	}
+	c.proberConfig = newAccount(c.admin, proberAccount).config(config)
+	if c.pods, err = kubernetes.NewForConfig(c.proberConfig); err != nil {
+		return nil, err
+	}
+	c.prober = probe.NewProber(c.open, c.log)
+	return c, nil
+}
+
+// awaitAPI waits until the API server says that it is ready.
+func (c *cluster) awaitAPI(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the API server was not ready within %s", limit))
+	defer cancel()
+	for {
+		err := apiReady(ctx, c.admin)
+		if err == nil {
+			return nil
+		}
+		if !pause(ctx) {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+// apiReady asks the API server once whether it is ready.
+func apiReady(ctx context.Context, client kubernetes.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+}
+
+// pause waits before another look at something that cannot be watched, and
+// reports whether there is time for it.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(pace)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// prepare makes everything of the lab but its pods.
+func (c *cluster) prepare(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := created(c.admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: meta("", systemNamespace)}, metav1.CreateOptions{})); err != nil {
+			return err
+		}
+		for name := range accountRules {
+			if err := c.createAccount(ctx, systemNamespace, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, ns := range c.topology.Namespaces {
+		group.Go(func() error { return c.prepareNamespace(ctx, ns) })
+	}
+	return group.Wait()
+}
+
+func (c *cluster) prepareNamespace(ctx context.Context, ns sandbox.Namespace) error {
+	if err := created(c.admin.CoreV1().Namespaces().Create(ctx, namespaceObject(ns), metav1.CreateOptions{})); err != nil {
+		return err
+	}
+	// No pod is admitted without it, and the controller that would make it
+	// may not have started yet.
+	if err := c.createAccount(ctx, ns.Name, "default"); err != nil {
+		return err
+	}
+	for name := range accountRules {
+		role, binding := roleObjects(ns.Name, name)
+		if err := created(c.admin.RbacV1().Roles(ns.Name).Create(ctx, role, metav1.CreateOptions{})); err != nil {
+			return err
+		}
+		if err := created(c.admin.RbacV1().RoleBindings(ns.Name).Create(ctx, binding, metav1.CreateOptions{})); err != nil {
+			return err
+		}
+	}
+	pods := map[string]sandbox.Pod{}
+	for _, pod := range ns.Pods {
+		pods[pod.Name] = pod
+	}
+	for _, svc := range ns.Services {
+		if err := created(c.admin.CoreV1().Services(ns.Name).Create(ctx, serviceObject(ns.Name, svc, pods[svc.Pod]), metav1.CreateOptions{})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cluster) createAccount(ctx context.Context, namespace, name string) error {
+	no := false
+	return created(c.admin.CoreV1().ServiceAccounts(namespace).Create(ctx,
+		&corev1.ServiceAccount{ObjectMeta: meta(namespace, name), AutomountServiceAccountToken: &no}, metav1.CreateOptions{}))
+}
+
+// created is the error of a Create, where somebody else's creation of the same
+// object is none.
+func created[T any](_ T, err error) error {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+// createPods makes the topology's pods.
+func (c *cluster) createPods(ctx context.Context, image, node string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, ns := range c.topology.Namespaces {
+		for _, pod := range ns.Pods {
+			group.Go(func() error {
+				return created(c.admin.CoreV1().Pods(ns.Name).Create(ctx, podObject(ns.Name, pod, image, node), metav1.CreateOptions{}))
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// awaitNode waits until the node is ready, which it is when its network is.
+func (c *cluster) awaitNode(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, nodeLimit, fmt.Errorf("the node was not ready within %s", nodeLimit))
+	defer cancel()
+	nodes := c.admin.CoreV1().Nodes()
+	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
+	return watchUntil(ctx, only,
+		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Node, string, error) {
+			list, err := nodes.List(ctx, opts)
+			if err != nil {
+				return nil, "", err
+			}
+			return list.Items, list.ResourceVersion, nil
+		},
+		nodes.Watch,
+		func(node *corev1.Node) bool {
+			for _, condition := range node.Status.Conditions {
+				if condition.Type == corev1.NodeReady {
+					return condition.Status == corev1.ConditionTrue
+				}
+			}
+			return false
+		})
+}
+
+// awaitPods waits until every pod of the topology is ready, notes its address
+// and begins to open the stream to its probe.
+func (c *cluster) awaitPods(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the lab's pods were not ready within %s", limit))
+	defer cancel()
+	waiting := map[string]bool{}
+	for _, pod := range c.topology.Sources() {
+		waiting[pod] = true
+	}
+	pods := c.admin.CoreV1().Pods(metav1.NamespaceAll)
+	return watchUntil(ctx, metav1.ListOptions{},
+		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Pod, string, error) {
+			list, err := pods.List(ctx, opts)
+			if err != nil {
+				return nil, "", err
+			}
+			return list.Items, list.ResourceVersion, nil
+		},
+		pods.Watch,
+		func(pod *corev1.Pod) bool {
+			name := pod.Namespace + "/" + pod.Name
+			addr, err := netip.ParseAddr(pod.Status.PodIP)
+			if !waiting[name] || err != nil || !podReady(pod) {
+				return len(waiting) == 0
+			}
+			delete(waiting, name)
+			c.setPod(name, addr)
+			c.prober.Start(name)
+			return len(waiting) == 0
+		})
+}
+
+func podReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// watchUntil shows done every object that list gives, and then every change
+// that watch tells of, until done says so. A watch that breaks off begins anew.
+func watchUntil[T any](ctx context.Context, opts metav1.ListOptions,
+	list func(context.Context, metav1.ListOptions) ([]T, string, error),
+	watcher func(context.Context, metav1.ListOptions) (watch.Interface, error),
+	done func(*T) bool) error {
+	for {
+		over, err := watchOnce(ctx, opts, list, watcher, done)
+		if over {
+			return nil
+		}
+		if !pause(ctx) {
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+func watchOnce[T any](ctx context.Context, opts metav1.ListOptions,
+	list func(context.Context, metav1.ListOptions) ([]T, string, error),
+	watcher func(context.Context, metav1.ListOptions) (watch.Interface, error),
+	done func(*T) bool) (bool, error) {
+	items, version, err := list(ctx, opts)
+	if err != nil {
+		return false, err
+	}
+	for i := range items {
+		if done(&items[i]) {
+			return true, nil
+		}
+	}
+	opts.ResourceVersion = version
+	changes, err := watcher(ctx, opts)
+	if err != nil {
+		return false, err
+	}
+	defer changes.Stop()
+	for {
+		select {
+		case event, ok := <-changes.ResultChan():
+			if !ok || event.Type == watch.Error {
+				return false, nil
+			}
+			if object, ok := any(event.Object).(*T); ok && event.Type != watch.Deleted && done(object) {
+				return true, nil
+			}
+		case <-ctx.Done():
+			return false, nil
+		}
+	}
+}
+
+// dnsAddress is the ClusterIP of the cluster's DNS service.
+func (c *cluster) dnsAddress(ctx context.Context) (netip.Addr, error) {
+	service, err := c.admin.CoreV1().Services(sandbox.DNSNamespace).Get(ctx, sandbox.DNSName, metav1.GetOptions{})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return netip.ParseAddr(service.Spec.ClusterIP)
+}
+
+// markReady notes in the cluster that it was proven, for Adopt.
+func (c *cluster) markReady(ctx context.Context) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotationReady: topologyHash(c.topology)}}})
+	if err != nil {
+		return err
+	}
+	_, err = c.admin.CoreV1().Namespaces().Patch(ctx, systemNamespace, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
+}
+
+// topologyHash tells two topologies apart.
+func topologyHash(t *sandbox.Topology) string {
+	src, err := json.Marshal(t)
+	if err != nil {
+		panic(err) // Strings, numbers and maps of strings: it cannot fail.
+	}
+	sum := sha256.Sum256(src)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Adopt takes over the running cluster of a sandbox that an earlier process
+// created with the same spec. It fails with [sandbox.ErrGone] where there is
+// none, where its node does not run, and where it was never finished or was
+// made for another topology.
+func (p *Provider) Adopt(ctx context.Context, spec sandbox.Spec) (sandbox.Cluster, error) {
+	c, err := p.adopt(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("kind: adopt sandbox %s: %w", spec.ID, err)
+	}
+	return c, nil
+}
+
+func (p *Provider) adopt(ctx context.Context, spec sandbox.Spec) (*cluster, error) {
+	node, err := inspectContainer(ctx, nodeName(p.clusterName(spec.ID)))
+	if errors.Is(err, errNoSuchObject) || err == nil && !node.State.Running {
+		return nil, sandbox.ErrGone
+	} else if err != nil {
+		return nil, err
+	}
+	network, addr, err := node.network()
+	if err != nil {
+		return nil, err
+	}
+	// Of a cluster that was being made when the earlier process ended there
+	// may never be a kubeconfig; one that was ready has it.
+	if _, err := docker(ctx, "exec", nodeName(p.clusterName(spec.ID)), "test", "-s", "/etc/kubernetes/scheduler.conf"); err != nil {
+		return nil, fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
+	}
+	c, err := p.connect(ctx, spec, node)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.resume(ctx, network, addr); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// resume connects to the lab in a cluster that was ready once.
+func (c *cluster) resume(ctx context.Context, network string, node netip.Addr) error {
+	if err := c.awaitAPI(ctx, adoptLimit); err != nil {
+		return err
+	}
+	system, err := c.admin.CoreV1().Namespaces().Get(ctx, systemNamespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
+	} else if err != nil {
+		return err
+	}
+	switch system.Annotations[annotationReady] {
+	case topologyHash(c.topology):
+	case "":
+		return fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
+	default:
+		return fmt.Errorf("the cluster was made for another topology: %w", sandbox.ErrGone)
+	}
+	external, err := c.provider.ensureInternet(ctx, network, c.topology.External)
+	if err != nil {
+		return err
+	}
+	dns, err := c.dnsAddress(ctx)
+	if err != nil {
+		return err
+	}
+	c.setHosts(node, dns, external)
+	return c.awaitPods(ctx, adoptLimit)
+}

@@ -1,0 +1,90 @@
+package kind
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// tokenLife is the life of an account's token; a new one is fetched when half
+// of it is over.
+const tokenLife = time.Hour
+
+// adminConfig reads a kubeconfig as kubeadm writes it, for the API server at
+// the address. It never touches a file.
+func adminConfig(kubeconfig []byte, address string) (*rest.Config, error) {
+	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("the cluster's kubeconfig: %w", err)
+	}
+	config.Host = "https://" + address
+	// The client's own rate limit would delay a learner's change; the API
+	// server has its own.
+	config.QPS = -1
+	return config, nil
+}
+
+// account is one of the lab's service accounts, with a token that is renewed
+// before it expires. The token is held in memory only.
+type account struct {
+	admin kubernetes.Interface
+	name  string
+	now   func() time.Time
+
+	mu    sync.Mutex
+	token string
+	renew time.Time
+}
+
+func newAccount(admin kubernetes.Interface, name string) *account {
+	return &account{admin: admin, name: name, now: time.Now}
+}
+
+// bearer returns a token that is valid for a good while.
+func (a *account) bearer(ctx context.Context) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.token != "" && a.now().Before(a.renew) {
+		return a.token, nil
+	}
+	seconds := int64(tokenLife / time.Second)
+	granted, err := a.admin.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, a.name,
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("a token for the account %s: %w", a.name, err)
+	}
+	a.token = granted.Status.Token
+	// Reckoned from here: the API server's clock need not agree.
+	a.renew = a.now().Add(tokenLife / 2)
+	return a.token, nil
+}
+
+// config is the admin's config with the account in the admin's place.
+func (a *account) config(admin *rest.Config) *rest.Config {
+	config := rest.AnonymousClientConfig(admin)
+	config.QPS = -1
+	config.WrapTransport = func(base http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			token, err := a.bearer(r.Context())
+			if err != nil {
+				return nil, err
+			}
+			r = r.Clone(r.Context())
+			r.Header.Set("Authorization", "Bearer "+token)
+			return base.RoundTrip(r)
+		})
+	}
+	return config
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -1,0 +1,222 @@
+// Package kind makes sandboxes out of kind clusters that run Calico.
+//
+// A sandbox is one node container. Its pods run netpol-probe, which is told
+// what to measure over one exec stream per pod; outside the cluster stands one
+// more container per server, "the internet". The kubeconfig of a cluster is
+// held in memory only.
+package kind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"regexp"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+// Options says how a Provider makes its clusters.
+type Options struct {
+	// Instance tells this server's clusters from those of other servers on
+	// the same Docker: up to 16 lower-case letters and digits, the same each
+	// time that the server runs on the same data.
+	Instance string
+	// NodeImage is the kind node image. Default "netpol-lab/node:latest".
+	NodeImage string
+	// PodImage is the Docker image of the lab's pods, which "the internet"
+	// runs too. Default "netpol-lab/pod:latest".
+	PodImage string
+	// CalicoManifest is a file or an http(s) URL. It is used where the node
+	// image does not bring Calico itself, as stock kind images do not.
+	CalicoManifest string
+	// LoadImages are archives, as "docker save" writes them, of what the
+	// manifest's pods run. They are loaded into a node without Calico.
+	LoadImages []string
+	// Log receives what is for whoever runs the server. Default slog.Default.
+	Log *slog.Logger
+}
+
+const (
+	// labelCNI is the node image's label that says which network it brings.
+	labelCNI = "netpol-lab.cni"
+	// labelPodImage is the node image's label with the name of the lab pods'
+	// image in it.
+	labelPodImage = "netpol-lab.pod-image"
+	// labelCluster is the label by which kind knows a node's cluster.
+	labelCluster = "io.x-k8s.kind.cluster"
+
+	// defaultPodImageInNode is how the lab pods' image is called in a node
+	// whose image does not say.
+	defaultPodImageInNode = "netpol-lab.local/pod:v1"
+
+	// cleanupLimit is how long the removal of a failed sandbox may take.
+	cleanupLimit = 2 * time.Minute
+)
+
+var instanceName = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
+
+// Provider makes sandboxes out of kind clusters. It is a [sandbox.Provider];
+// its methods may be called concurrently.
+type Provider struct {
+	opts Options
+	log  *slog.Logger
+
+	// mu serialises what is done to "the internet", which the sandboxes share.
+	mu sync.Mutex
+	// creating counts the Creates under way, which may use "the internet"
+	// before their node's container can be seen.
+	creating int
+}
+
+var _ sandbox.Provider = (*Provider)(nil)
+
+// New makes a Provider. It fails where an option is malformed; whether Docker
+// and the images are there is for Check to say.
+func New(opts Options) (*Provider, error) {
+	if !instanceName.MatchString(opts.Instance) {
+		return nil, fmt.Errorf("kind: instance %q: want 1 to 16 lower-case letters and digits", opts.Instance)
+	}
+	if opts.NodeImage == "" {
+		opts.NodeImage = "netpol-lab/node:latest"
+	}
+	if opts.PodImage == "" {
+		opts.PodImage = "netpol-lab/pod:latest"
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	return &Provider{opts: opts, log: opts.Log}, nil
+}
+
+// Name is "kind".
+func (p *Provider) Name() string { return "kind" }
+
+// Steps lists the names of the steps that Create goes through.
+func (p *Provider) Steps() []string { return append([]string(nil), stepNames...) }
+
+// Check reports whether Docker answers and has the images. Its error is a
+// sentence that says what is missing and how to get it.
+func (p *Provider) Check(ctx context.Context) error {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return errors.New("there is no docker command here: install Docker, start it and try again")
+	}
+	if _, err := docker(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var failed *dockerError
+		if errors.As(err, &failed) && strings.Contains(failed.stderr, "permission denied") {
+			return errors.New("you may not use Docker: run the server as a user in the group docker, or as root")
+		}
+		return fmt.Errorf("Docker does not answer: start it and try again (%w)", err)
+	}
+	_, err := p.flavour(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := inspectImage(ctx, p.opts.PodImage); errors.Is(err, errNoSuchObject) {
+		return fmt.Errorf("the image of the lab's pods, %s, is not in Docker: make it with: make node-image", p.opts.PodImage)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// flavour is what a node image brings.
+type flavour struct {
+	// calico says that the image's default network is Calico.
+	calico bool
+	// podImage is the name of the lab pods' image inside the node.
+	podImage string
+}
+
+func (p *Provider) flavour(ctx context.Context) (flavour, error) {
+	img, err := inspectImage(ctx, p.opts.NodeImage)
+	if errors.Is(err, errNoSuchObject) {
+		return flavour{}, fmt.Errorf("the node image %s is not in Docker: make it with: make node-image", p.opts.NodeImage)
+	} else if err != nil {
+		return flavour{}, err
+	}
+	f := flavour{calico: img.Config.Labels[labelCNI] == "calico", podImage: img.Config.Labels[labelPodImage]}
+	if !f.calico && p.opts.CalicoManifest == "" {
+		return flavour{}, fmt.Errorf("the node image %s has no Calico in it, and no Calico manifest was given: give one, or use the image that make node-image makes", p.opts.NodeImage)
+	}
+	if !f.calico || f.podImage == "" {
+		f.podImage = defaultPodImageInNode
+	}
+	return f, nil
+}
+
+// clusterPrefix begins the name of every cluster of this instance.
+func (p *Provider) clusterPrefix() string { return "netpol-lab-" + p.opts.Instance + "-" }
+
+func (p *Provider) clusterName(id sandbox.ID) string { return p.clusterPrefix() + string(id) }
+
+// nodeName is the name that kind gives a cluster's node, as a container and in
+// Kubernetes.
+func nodeName(cluster string) string { return cluster + "-control-plane" }
+
+// List names the sandboxes of this instance that have a container, running or not.
+func (p *Provider) List(ctx context.Context) ([]sandbox.ID, error) {
+	containers, err := containersWith(ctx, labelCluster)
+	if err != nil {
+		return nil, fmt.Errorf("kind: list sandboxes: %w", err)
+	}
+	seen := map[sandbox.ID]bool{}
+	for _, cluster := range containers {
+		if id, ok := strings.CutPrefix(cluster, p.clusterPrefix()); ok {
+			seen[sandbox.ID(id)] = true
+		}
+	}
+	ids := make([]sandbox.ID, 0, len(seen))
+	for id := range seen {
+		ids = append(ids, id)
+	}
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	return ids, nil
+}
+
+// Delete removes the sandbox's containers with their volumes, and "the
+// internet" with the last sandbox of this instance. To delete what is not
+// there is no error.
+func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
+	if err := p.remove(ctx, p.clusterName(id)); err != nil {
+		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
+	}
+	if err := p.removeInternetIfUnused(ctx); err != nil {
+		// The next Delete tries again, and until then it costs next to nothing.
+		p.log.Warn("the internet's container could not be removed", "err", err)
+	}
+	return nil
+}
+
+// remove removes every container of a cluster, by kind's label and by name,
+// and makes sure of it.
+func (p *Provider) remove(ctx context.Context, cluster string) error {
+	containers, err := containersWith(ctx, labelCluster+"="+cluster)
+	if err != nil {
+		return err
+	}
+	if err := removeContainer(ctx, nodeName(cluster)); err != nil {
+		return err
+	}
+	for name := range containers {
+		if err := removeContainer(ctx, name); err != nil {
+			return err
+		}
+	}
+	left, err := containersWith(ctx, labelCluster+"="+cluster)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%d containers of cluster %s are still there after their removal", len(left), cluster)
+	}
+	return nil
+}

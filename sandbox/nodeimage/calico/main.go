@@ -1,0 +1,149 @@
+// Command calico is every Calico program of a lab node in one file, told apart
+// by the name it is called by:
+//
+//   - calico and calico-ipam, the CNI plugin, called by containerd;
+//   - calico-node, the agent. It does in one process, one after the other, what
+//     upstream's container does with a process supervisor and an init container
+//     per step: prepare the node, allocate the tunnel address, keep the CNI
+//     plugin's credentials fresh, run Felix.
+//
+// The agent differs from upstream's order in one point, and that point is what
+// makes a cluster start fast: the CNI configuration appears only when Felix says
+// that it is ready. Before that the kubelet does not try to start pods at all;
+// with the configuration there too early it tries, fails, and waits 10 s.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/projectcalico/calico/cni-plugin/pkg/ipamplugin"
+	"github.com/projectcalico/calico/cni-plugin/pkg/plugin"
+	felix "github.com/projectcalico/calico/felix/daemon"
+	"github.com/projectcalico/calico/libcalico-go/lib/logutils"
+	"github.com/projectcalico/calico/node/pkg/allocateip"
+	"github.com/projectcalico/calico/node/pkg/cni"
+	"github.com/projectcalico/calico/node/pkg/lifecycle/shutdown"
+	"github.com/projectcalico/calico/node/pkg/lifecycle/startup"
+	"github.com/sirupsen/logrus"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+const (
+	cniDir        = "/host/etc/cni/net.d"
+	cniConfig     = "10-calico.conflist"
+	cniKubeconfig = "calico-kubeconfig"
+	felixReady    = "http://127.0.0.1:9099/readiness"
+)
+
+func main() {
+	switch name := filepath.Base(os.Args[0]); name {
+	case "calico":
+		plugin.Main(version)
+	case "calico-ipam":
+		ipamplugin.Main(version)
+	case "calico-node":
+		logrus.SetOutput(os.Stdout)
+		startup.VERSION = version
+		if len(os.Args) > 1 && os.Args[1] == "-shutdown" {
+			shutdown.Run()
+			return
+		}
+		runNode()
+	default:
+		fmt.Fprintf(os.Stderr, "%s: not a Calico program this file knows\n", name)
+		os.Exit(2)
+	}
+}
+
+func runNode() {
+	began := time.Now()
+	nodename := os.Getenv("NODENAME")
+	os.Setenv("FELIX_FELIXHOSTNAME", nodename)
+	os.Setenv("FELIX_DATASTORETYPE", os.Getenv("DATASTORE_TYPE"))
+
+	useLocalAPIServer()
+	logrus.SetFormatter(&logutils.Formatter{Component: "startup"})
+	startup.Run()
+	logrus.WithField("after", time.Since(began)).Info("Node prepared")
+	allocateip.Run(nil)
+	logrus.WithField("after", time.Since(began)).Info("Tunnel address allocated")
+
+	go cni.Run()
+	go publishCNI(nodename, began)
+
+	logrus.SetFormatter(&logutils.Formatter{Component: "felix"})
+	felix.Run("/etc/calico/felix.cfg", version, "", "")
+}
+
+// useLocalAPIServer makes a control-plane node talk to its own API server
+// instead of to the service's address, which answers only once kube-proxy, which
+// starts at the same time, has set it up.
+func useLocalAPIServer() {
+	host := os.Getenv("HOST_IP")
+	if host == "" {
+		return
+	}
+	c, err := net.DialTimeout("tcp", net.JoinHostPort(host, "6443"), time.Second)
+	if err != nil {
+		return // a worker
+	}
+	c.Close()
+	os.Setenv("KUBERNETES_SERVICE_HOST", host)
+	os.Setenv("KUBERNETES_SERVICE_PORT", "6443")
+}
+
+// publishCNI writes the CNI configuration once Felix is ready and the plugin's
+// credentials are there, and again whenever it is gone: containerd's unit
+// removes it when the node boots, so that a restarted node waits for Felix too.
+func publishCNI(nodename string, began time.Time) {
+	config := strings.NewReplacer(
+		"__KUBERNETES_NODE_NAME__", nodename,
+		"__CNI_MTU__", os.Getenv("CNI_MTU"),
+		"__KUBECONFIG_FILEPATH__", "/etc/cni/net.d/"+cniKubeconfig,
+	).Replace(os.Getenv("CNI_NETWORK_CONFIG"))
+	path := filepath.Join(cniDir, cniConfig)
+
+	for pause := 50 * time.Millisecond; ; time.Sleep(pause) {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			pause = 2 * time.Second
+			continue
+		}
+		if fi, err := os.Stat(filepath.Join(cniDir, cniKubeconfig)); err != nil || fi.ModTime().Before(began) {
+			continue
+		}
+		if !ready() {
+			continue
+		}
+		// The runtime reads whatever ends in .conflist, so the file gets that
+		// name only when it is whole.
+		if err := os.WriteFile(path+".part", []byte(config), 0o600); err != nil {
+			logrus.WithError(err).Error("Cannot write the CNI configuration")
+			continue
+		}
+		if err := os.Rename(path+".part", path); err != nil {
+			logrus.WithError(err).Error("Cannot publish the CNI configuration")
+			continue
+		}
+		logrus.WithField("after", time.Since(began)).Info("CNI configuration published")
+	}
+}
+
+func ready() bool {
+	client := http.Client{Timeout: time.Second}
+	resp, err := client.Get(felixReady)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}

@@ -1,0 +1,102 @@
+package nodeimage
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// docKind and docName find what a Kubernetes document in YAML is about. Both
+// stand at a fixed depth in every document of the manifest.
+var (
+	docKind = regexp.MustCompile(`(?m)^kind: (\S+)\s*$`)
+	docName = regexp.MustCompile(`(?m)^  name: (\S+)\s*$`)
+)
+
+// manifestKeeps are the documents of Calico's manifest that a lab cluster takes
+// as they are, besides every CustomResourceDefinition.
+var manifestKeeps = map[string]bool{
+	"ConfigMap/calico-config":              true,
+	"ServiceAccount/calico-node":           true,
+	"ServiceAccount/calico-cni-plugin":     true,
+	"ClusterRole/calico-node":              true,
+	"ClusterRole/calico-cni-plugin":        true,
+	"ClusterRoleBinding/calico-node":       true,
+	"ClusterRoleBinding/calico-cni-plugin": true,
+}
+
+// manifestDrops are those it leaves out: our own DaemonSet stands for the one,
+// and kube-controllers has nothing to do in a cluster that never loses a node.
+var manifestDrops = map[string]bool{
+	"DaemonSet/calico-node":                       true,
+	"Deployment/calico-kube-controllers":          true,
+	"PodDisruptionBudget/calico-kube-controllers": true,
+	"ServiceAccount/calico-kube-controllers":      true,
+	"ClusterRole/calico-kube-controllers":         true,
+	"ClusterRoleBinding/calico-kube-controllers":  true,
+}
+
+// labManifest turns Calico's manifest into the one of a lab cluster: its
+// definitions, accounts and roles, with our own DaemonSet. A document it does
+// not know is an error: another version of Calico needs another look.
+func labManifest(stock, daemonSet string) (string, error) {
+	var kept []string
+	missing := map[string]bool{}
+	for k := range manifestKeeps {
+		missing[k] = true
+	}
+	for k := range manifestDrops {
+		missing[k] = true
+	}
+	definitions := 0
+	for i, doc := range regexp.MustCompile(`(?m)^---\s*$`).Split(stock, -1) {
+		doc = withoutComments(doc)
+		if doc == "" {
+			continue
+		}
+		kind, name := docKind.FindStringSubmatch(doc), docName.FindStringSubmatch(doc)
+		if kind == nil || name == nil {
+			return "", fmt.Errorf("calico's manifest: document %d has no kind or no name where they are expected", i)
+		}
+		key := kind[1] + "/" + name[1]
+		delete(missing, key)
+		switch {
+		case kind[1] == "CustomResourceDefinition":
+			definitions++
+			kept = append(kept, doc)
+		case manifestKeeps[key]:
+			kept = append(kept, doc)
+		case manifestDrops[key]:
+		default:
+			return "", fmt.Errorf("calico's manifest: document %d is %s, which this build does not know: decide in manifest.go whether a lab cluster keeps it", i, key)
+		}
+	}
+	if len(missing) > 0 {
+		var names []string
+		for k := range missing {
+			names = append(names, k)
+		}
+		sort.Strings(names)
+		return "", fmt.Errorf("calico's manifest lacks %s", strings.Join(names, ", "))
+	}
+	if definitions == 0 {
+		return "", fmt.Errorf("calico's manifest has no CustomResourceDefinition")
+	}
+	kept = append(kept, withoutComments(strings.ReplaceAll(daemonSet, "@CALICO@", CalicoVersion)))
+	return strings.Join(kept, "\n---\n") + "\n", nil
+}
+
+// withoutComments removes whole-line comments and blank lines, in and around a
+// document. The ConfigMap's JSON has neither.
+func withoutComments(doc string) string {
+	var out []string
+	for line := range strings.Lines(doc) {
+		line = strings.TrimRight(line, "\r\n")
+		if t := strings.TrimSpace(line); t == "" || strings.HasPrefix(t, "#") {
+			continue
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}

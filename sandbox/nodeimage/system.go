@@ -1,0 +1,606 @@
+package nodeimage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// systemRoot is where the node image keeps the file system of all the cluster's
+// own pods, unpacked. containerd's store points here; so do the node's own
+// programs, which are the same files.
+const (
+	systemRoot = "/kind/system"
+	probeRoot  = "/kind/pod"
+)
+
+// kubernetesNames are the names the Kubernetes program goes by in pods.
+var kubernetesNames = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+
+// storeImage describes an image to the store program (containerd/store).
+type storeImage struct {
+	Names  []string     `json:"names"`
+	Config imageConfig  `json:"config"`
+	Layers []storeLayer `json:"layers"`
+}
+
+type storeLayer struct {
+	ID   string `json:"id"`
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+}
+
+const podPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// nodeImages are the images a node knows: many names, two folders.
+func nodeImages(p plan) []storeImage {
+	system := []storeLayer{{ID: "system " + p.system, Path: systemRoot}}
+	kube := func(name string) string { return "registry.k8s.io/" + name + ":" + KubernetesVersion }
+	return []storeImage{
+		{
+			// Started with a command of their own.
+			Names: []string{
+				kube("kube-apiserver"), kube("kube-controller-manager"), kube("kube-scheduler"), kube("kube-proxy"),
+				etcdTag, "docker.io/calico/node:" + CalicoVersion,
+			},
+			Config: imageConfig{Env: []string{podPath}},
+			Layers: system,
+		},
+		{
+			Names:  []string{corednsTag},
+			Config: imageConfig{Env: []string{podPath}, Entrypoint: []string{"/usr/local/bin/coredns"}},
+			Layers: system,
+		},
+		{
+			Names:  []string{pauseTag, pauseTagNew},
+			Config: imageConfig{Env: []string{podPath}, Entrypoint: []string{"/bin/sleep", "infinity"}},
+			Layers: system,
+		},
+		{
+			Names:  []string{PodImage},
+			Config: podConfig,
+			Layers: []storeLayer{{ID: "probe " + p.probe, Path: probeRoot}},
+		},
+	}
+}
+
+// podConfig is how the lab's pods start, in Docker and in a node.
+var podConfig = imageConfig{Entrypoint: []string{"/netpol-probe"}, Cmd: []string{"serve"}}
+
+// make builds what the plan names, using what the cache still has.
+func (b *build) make(ctx context.Context, p plan, probe string, res Result) error {
+	b.progress.total = 9
+	bin := func(name string) string { return filepath.Join(b.cache, name+"-"+p.programs[name]) }
+	compileGroup := func(names ...string) func() error {
+		return func() error {
+			for _, prog := range programs {
+				if !contains(names, prog.name) {
+					continue
+				}
+				if _, err := os.Stat(bin(prog.name)); err == nil {
+					continue
+				}
+				if err := b.compile(ctx, prog, bin(prog.name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	base := filepath.Join(b.cache, "debian-"+p.debian)
+	upper := filepath.Join(b.cache, "packages-"+p.packages)
+	var baseLayer, packageLayer, systemLayer layer
+
+	if err := b.progress.step("compile Kubernetes", compileGroup("kubernetes")); err != nil {
+		return err
+	}
+	if err := b.progress.step("compile Calico", compileGroup("calico")); err != nil {
+		return err
+	}
+	if err := b.progress.step("compile containerd, etcd, CoreDNS, CNI plugins",
+		compileGroup("containerd", "containerd-shim-runc-v2", "ctr", "store", "etcd", "coredns", "loopback", "portmap", "bandwidth", "tuning")); err != nil {
+		return err
+	}
+	err := b.progress.step("make the Debian base", func() (err error) {
+		if _, err := os.Stat(base); err != nil {
+			if err := b.debianBase(ctx, base); err != nil {
+				return err
+			}
+		}
+		baseLayer, err = b.layer(base+".tar", func(w *layerWriter) error { return w.tree(base, "", notInLayers) })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = b.progress.step("install the node's packages", func() (err error) {
+		if _, err := os.Stat(upper); err != nil {
+			if err := b.debianPackages(ctx, base, upper, nodePackages); err != nil {
+				return err
+			}
+		}
+		packageLayer, err = b.layer(upper+".tar", func(w *layerWriter) error { return w.tree(upper, "", notInLayers) })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = b.progress.step("lay out the node's programs and files", func() (err error) {
+		systemLayer, err = b.layer(filepath.Join(b.cache, "system-"+p.system+".tar"), func(w *layerWriter) error {
+			return b.system(ctx, w, base, upper, bin)
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var storeLayer, podLayer layer
+	err = b.progress.step("write containerd's store and the pod image", func() (err error) {
+		podLayer, err = b.layer(filepath.Join(b.cache, "pod-"+p.probe+".tar"), func(w *layerWriter) error {
+			return w.copy("netpol-probe", 0o755, probe)
+		})
+		if err != nil {
+			return err
+		}
+		storeLayer, err = b.layer(filepath.Join(b.cache, "store-"+p.node+".tar"), func(w *layerWriter) error {
+			return b.store(ctx, w, bin("store"), probe, p)
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = b.progress.step("load the images into Docker", func() error {
+		for _, img := range []dockerImage{
+			{
+				tags:   []string{res.Debian},
+				config: imageConfig{Env: []string{podPath}, Cmd: []string{"bash"}},
+				layers: []layer{baseLayer},
+			},
+			{tags: []string{res.Pod}, config: podConfig, layers: []layer{podLayer}},
+			{
+				tags:   []string{res.Node},
+				config: nodeConfig(p.node, "calico"),
+				layers: []layer{baseLayer, packageLayer, systemLayer, storeLayer},
+			},
+		} {
+			if err := b.load(ctx, img); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return b.progress.step("clear the cache of what is no longer used", func() error {
+		b.sweep(p)
+		return nil
+	})
+}
+
+// nodeConfig is a node image's configuration. kind sets the entry point itself;
+// systemd ends on SIGRTMIN+3 and looks for the variable container.
+func nodeConfig(hash, cni string) imageConfig {
+	return imageConfig{
+		Env:        []string{"container=docker", podPath},
+		Entrypoint: []string{"/usr/local/bin/entrypoint", "/sbin/init"},
+		StopSignal: "SIGRTMIN+3",
+		Labels: map[string]string{
+			LabelCNI: cni, LabelKubernetes: KubernetesVersion, LabelCalico: CalicoVersion,
+			LabelPodImage: PodImage, LabelHash: hash,
+		},
+	}
+}
+
+// layer returns the layer kept at path, after writing it if it is not there.
+func (b *build) layer(path string, write func(*layerWriter) error) (layer, error) {
+	if l, ok := openLayer(path); ok {
+		return l, nil
+	}
+	w, err := newLayer(path)
+	if err != nil {
+		return layer{}, err
+	}
+	if err := write(w); err != nil {
+		w.abort()
+		return layer{}, err
+	}
+	return w.close()
+}
+
+// notInLayers leaves out what is the machine's or of the moment.
+func notInLayers(name string) bool {
+	top, rest, _ := strings.Cut(name, "/")
+	switch top {
+	case "dev", "proc", "sys", "run", "tmp":
+		return rest != ""
+	}
+	return false
+}
+
+// system writes the layer with everything we compiled and configured: the pods'
+// file system, and the node's files around it.
+func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, bin func(string) string) error {
+	kind, err := b.moduleDir(ctx, "kindbase", kindModule)
+	if err != nil {
+		return err
+	}
+	calico, err := b.moduleDir(ctx, "calico", calicoModule)
+	if err != nil {
+		return err
+	}
+	in := func(name string) string { return systemRoot + name }
+	file := func(name string) []byte {
+		data, err := files.ReadFile("files/" + name)
+		if err != nil {
+			panic(err) // embedded above
+		}
+		return data
+	}
+
+	// The pods' file system.
+	if err := b.podSystem(ctx, w, base, upper); err != nil {
+		return err
+	}
+	for name, prog := range map[string]string{
+		"/usr/local/bin/kubernetes": "kubernetes", "/usr/local/bin/etcd": "etcd",
+		"/usr/local/bin/coredns": "coredns", "/usr/bin/calico-node": "calico",
+	} {
+		if err := w.copy(in(name), 0o755, bin(prog)); err != nil {
+			return err
+		}
+	}
+	for _, name := range kubernetesNames {
+		if err := w.symlink(in("/usr/local/bin/"+name), "kubernetes"); err != nil {
+			return err
+		}
+	}
+	if err := w.data(in("/usr/local/bin/kube-proxy"), 0o755, file("kube-proxy")); err != nil {
+		return err
+	}
+	if err := w.symlink(in("/usr/local/lib/kubernetes/kube-proxy"), "../../bin/kubernetes"); err != nil {
+		return err
+	}
+	if err := w.copy(in("/etc/calico/felix.cfg"), 0o644, filepath.Join(calico, "node/filesystem/etc/calico/felix.cfg")); err != nil {
+		return err
+	}
+	if err := w.data(in("/etc/nsswitch.conf"), 0o644, []byte("hosts: files dns\n")); err != nil {
+		return err
+	}
+	if err := w.data(in("/etc/passwd"), 0o644, []byte("root:x:0:0:root:/root:/bin/sh\n")); err != nil {
+		return err
+	}
+	if err := w.data(in("/etc/group"), 0o644, []byte("root:x:0:\n")); err != nil {
+		return err
+	}
+	for _, dir := range []string{"/tmp", "/var/run", "/var/lib", "/proc", "/sys", "/dev", "/etc/ssl/certs", "/host"} {
+		if err := w.dir(in(dir)); err != nil {
+			return err
+		}
+	}
+
+	// The node's programs are the same files.
+	for _, name := range []string{"kubelet", "kubeadm", "kubectl"} {
+		if err := w.symlink("/usr/bin/"+name, in("/usr/local/bin/kubernetes")); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"calico", "calico-ipam"} {
+		if err := w.symlink("/opt/cni/bin/"+name, in("/usr/bin/calico-node")); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"loopback", "portmap", "bandwidth", "tuning"} {
+		if err := w.copy("/opt/cni/bin/"+name, 0o755, bin(name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} {
+		if err := w.copy("/usr/local/bin/"+name, 0o755, bin(name)); err != nil {
+			return err
+		}
+	}
+
+	// kind's base files, from its module.
+	kindFiles := filepath.Join(kind, "images/base/files")
+	err = filepath.WalkDir(kindFiles, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(kindFiles, p)
+		if err != nil {
+			return err
+		}
+		mode := int64(0o644)
+		switch {
+		case strings.HasPrefix(rel, "usr/local/bin/"), strings.HasPrefix(rel, "kind/bin/"):
+			mode = 0o755
+		case rel == "etc/containerd/config.toml", strings.HasPrefix(rel, "LICENSES/"):
+			return nil // ours below; not a licence but a note where they are
+		case strings.Contains(rel, "fuse-overlayfs"):
+			return nil
+		}
+		return w.copy(rel, mode, p)
+	})
+	if err != nil {
+		return err
+	}
+	stock, err := os.ReadFile(filepath.Join(calico, "manifests/calico-vxlan.yaml"))
+	if err != nil {
+		return err
+	}
+	manifest, err := labManifest(string(stock), string(file("calico-node.yaml")))
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"/etc/containerd/config.toml":                          file("containerd.toml"),
+		"/etc/systemd/system/containerd.service.d/10-lab.conf": file("containerd-boot.conf"),
+		"/kind/version":                        []byte(KubernetesVersion),
+		"/kind/manifests/default-cni.yaml":     []byte(manifest),
+		"/kind/manifests/default-storage.yaml": file("default-storage.yaml"),
+		"/etc/machine-id":                      nil,
+	} {
+		if err := w.data(name, 0o644, content); err != nil {
+			return err
+		}
+	}
+	if err := w.dir("/etc/kubernetes/manifests"); err != nil {
+		return err
+	}
+	return b.systemd(w, base, upper)
+}
+
+// systemd enables the node's three services and takes away what Debian enables:
+// a node is no machine that logs people in.
+func (b *build) systemd(w *layerWriter, base, upper string) error {
+	for _, unit := range []string{"kubelet", "containerd", "undo-mount-hacks"} {
+		link := "/etc/systemd/system/multi-user.target.wants/" + unit + ".service"
+		if err := w.symlink(link, "/etc/systemd/system/"+unit+".service"); err != nil {
+			return err
+		}
+	}
+	if err := w.symlink("/etc/systemd/system/systemd-binfmt.service", "/dev/null"); err != nil {
+		return err
+	}
+	if err := w.symlink("/usr/sbin/init", "/lib/systemd/systemd"); err != nil {
+		return err
+	}
+	if err := w.data("/etc/systemd/journald.conf.d/10-lab.conf", 0o644, []byte("[Journal]\nReadKMsg=no\n")); err != nil {
+		return err
+	}
+	gone := []string{"usr/lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service"}
+	for _, pattern := range []string{
+		"usr/lib/systemd/system/multi-user.target.wants/*",
+		"etc/systemd/system/*.wants/*",
+		"usr/lib/systemd/system/local-fs.target.wants/*",
+		"usr/lib/systemd/system/sockets.target.wants/*udev*",
+		"usr/lib/systemd/system/sockets.target.wants/*initctl*",
+		"usr/lib/systemd/system/basic.target.wants/*",
+	} {
+		for _, root := range []string{base, upper} {
+			matches, err := filepath.Glob(filepath.Join(root, pattern))
+			if err != nil {
+				return err
+			}
+			for _, m := range matches {
+				rel, err := filepath.Rel(root, m)
+				if err != nil {
+					return err
+				}
+				gone = append(gone, rel)
+			}
+		}
+	}
+	sort.Strings(gone)
+	for i, name := range gone {
+		if i > 0 && gone[i-1] == name {
+			continue
+		}
+		if err := w.data(path.Join(path.Dir(name), ".wh."+path.Base(name)), 0o600, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// podSystem copies the Debian programs the pods call, with their libraries, from
+// the node's Debian into the pods' file system.
+func (b *build) podSystem(ctx context.Context, w *layerWriter, base, upper string) error {
+	// Where a file is: in what the packages added, or in the base.
+	find := func(name string) (string, fs.FileInfo, error) {
+		for _, root := range []string{upper, base} {
+			p := filepath.Join(root, name)
+			fi, err := os.Lstat(p)
+			if err == nil {
+				return p, fi, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return "", nil, err
+			}
+		}
+		return "", nil, fmt.Errorf("%s is not in the node's Debian", name)
+	}
+	// Debian's /bin, /sbin and /lib are links into /usr, and so here.
+	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
+		if err := w.symlink(systemRoot+"/"+name, "usr/"+name); err != nil {
+			return err
+		}
+	}
+	done := map[string]bool{}
+	var put func(name string) error
+	put = func(name string) error {
+		name = path.Clean("/" + name)
+		for _, top := range []string{"/bin/", "/sbin/", "/lib/", "/lib64/"} {
+			if strings.HasPrefix(name, top) {
+				name = "/usr" + name
+			}
+		}
+		if done[name] {
+			return nil
+		}
+		done[name] = true
+		from, fi, err := find(name)
+		if err != nil {
+			return err
+		}
+		if fi.Mode()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(from)
+			if err != nil {
+				return err
+			}
+			if err := w.symlink(systemRoot+name, target); err != nil {
+				return err
+			}
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(name), target)
+			}
+			return put(target)
+		}
+		return w.copy(systemRoot+name, int64(fi.Mode().Perm()), from)
+	}
+	programs := append([]string{}, podPrograms...)
+	modules, err := filepath.Glob(filepath.Join(upper, "usr/lib/x86_64-linux-gnu/xtables/*.so"))
+	if err != nil {
+		return err
+	}
+	if len(modules) == 0 {
+		return errors.New("the iptables package brought no modules where they are expected (usr/lib/x86_64-linux-gnu/xtables)")
+	}
+	for _, m := range modules {
+		rel, err := filepath.Rel(upper, m)
+		if err != nil {
+			return err
+		}
+		programs = append(programs, "/"+rel)
+	}
+	for _, p := range programs {
+		if err := put(p); err != nil {
+			return err
+		}
+	}
+	libraries, err := b.libraries(base, upper, programs)
+	if err != nil {
+		return err
+	}
+	for _, l := range libraries {
+		if err := put(l); err != nil {
+			return err
+		}
+	}
+	// The names of the two iptables programs, and modprobe's.
+	for _, backend := range []string{"legacy", "nft"} {
+		for _, cmd := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
+			// iptables-nft-save: the backend goes after the family.
+			family, rest, _ := strings.Cut(cmd, "-")
+			name := family + "-" + backend
+			if rest != "" {
+				name += "-" + rest
+			}
+			if err := w.symlink(systemRoot+"/usr/sbin/"+name, "xtables-"+backend+"-multi"); err != nil {
+				return err
+			}
+			if backend == "nft" { // what is meant where nobody chose
+				if err := w.symlink(systemRoot+"/usr/sbin/"+cmd, "xtables-nft-multi"); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return w.symlink(systemRoot+"/usr/sbin/modprobe", "../bin/kmod")
+}
+
+// libraries returns the shared libraries that programs need, by asking the
+// node's own dynamic linker.
+func (b *build) libraries(base, upper string, programs []string) ([]string, error) {
+	root, unmount, err := mountOverlay(base, upper)
+	if err != nil {
+		return nil, err
+	}
+	defer unmount()
+	found := map[string]bool{}
+	for _, p := range programs {
+		out, err := exec.Command("chroot", root, "/lib64/ld-linux-x86-64.so.2", "--list", p).Output()
+		if err != nil {
+			return nil, fmt.Errorf("ask for the libraries of %s: %w", p, err)
+		}
+		// name => /path (0x...), or /path (0x...)
+		for line := range strings.Lines(string(out)) {
+			for _, f := range strings.Fields(line) {
+				if strings.HasPrefix(f, "/") {
+					found[f] = true
+				}
+			}
+		}
+	}
+	found["/lib64/ld-linux-x86-64.so.2"] = true
+	names := make([]string, 0, len(found))
+	for n := range found {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+// store runs the store program and writes what it wrote into a layer, and the
+// probe beside it.
+func (b *build) store(ctx context.Context, w *layerWriter, storeProgram, probe string, p plan) error {
+	root, err := os.MkdirTemp(b.cache, "store-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
+	list, err := json.Marshal(nodeImages(p))
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, storeProgram, root)
+	cmd.Stdin = strings.NewReader(string(list))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	}
+	if err := w.tree(root, "/var/lib/containerd", nil); err != nil {
+		return err
+	}
+	return w.copy(probeRoot+"/netpol-probe", 0o755, probe)
+}
+
+// sweep removes from the cache what the plan does not name.
+func (b *build) sweep(p plan) {
+	keep := map[string]bool{
+		"lock": true, "build.log": true, "netpol-probe": true,
+		"debian-" + p.debian: true, "packages-" + p.packages: true,
+		"system-" + p.system: true, "store-" + p.node: true, "pod-" + p.probe: true,
+	}
+	for name, hash := range p.programs {
+		keep[name+"-"+hash] = true
+	}
+	entries, err := os.ReadDir(b.cache)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".json"), ".tar")
+		if !keep[name] && !strings.HasPrefix(name, "stock-") {
+			os.RemoveAll(filepath.Join(b.cache, e.Name()))
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,61 @@
+package nodeimage
+
+// Every version in the node image. The go.mod files of the groups must agree,
+// which a test checks; Debian's packages are whatever the suite has on the day.
+const (
+	// KubernetesVersion stays at 1.34: from 1.35 on the kubelet refuses hosts
+	// with cgroup v1.
+	KubernetesVersion = "v1.34.4"
+	kubernetesModule  = "k8s.io/kubernetes"
+	// The staging modules are released as v0 with the same minor and patch.
+	kubernetesStaging = "v0.34.4"
+
+	// CalicoVersion is what the module version below is a commit of: the newest
+	// release whose checksum the checksum database knows.
+	CalicoVersion       = "v3.28.5"
+	calicoModule        = "github.com/projectcalico/calico"
+	calicoModuleVersion = "v1.11.0-cni-plugin.0.20250813170300-a0db560f0520"
+
+	containerdModule  = "github.com/containerd/containerd/v2"
+	containerdVersion = "v2.2.9"
+	etcdModule        = "go.etcd.io/etcd/server/v3"
+	etcdVersion       = "v3.6.13"
+	corednsModule     = "github.com/coredns/coredns"
+	corednsVersion    = "v1.12.3"
+	cniModule         = "github.com/containernetworking/plugins"
+	cniVersion        = "v1.9.1"
+	kindModule        = "sigs.k8s.io/kind"
+	kindVersion       = "v0.33.0"
+
+	debianSuite = "bookworm"
+)
+
+// The tags by which kubeadm 1.34.4 and containerd ask for images, whatever
+// version is behind them.
+const (
+	etcdTag     = "registry.k8s.io/etcd:3.6.5-0"
+	corednsTag  = "registry.k8s.io/coredns/coredns:v1.12.1"
+	pauseTag    = "registry.k8s.io/pause:3.10"
+	pauseTagNew = "registry.k8s.io/pause:3.10.1"
+)
+
+// PodImage is the name by which the image of the lab's pods is known inside a
+// node.
+const PodImage = "netpol-lab.local/pod:v1"
+
+// nodePackages are the Debian packages a node needs over the base.
+var nodePackages = []string{
+	"conntrack", "ethtool", "iproute2", "ipset", "iptables", "jq", "kmod",
+	"mount", "nftables", "procps", "runc", "systemd", "util-linux",
+}
+
+// podPrograms are the Debian programs that the pods of the cluster itself
+// (Calico, kube-proxy) call. They are copied, with the libraries they need, from
+// the node's own Debian.
+var podPrograms = []string{
+	"/bin/sh", "/bin/cat", "/bin/cp", "/bin/grep", "/bin/ln", "/bin/ls",
+	"/bin/mkdir", "/bin/mv", "/bin/rm", "/bin/sed", "/bin/sleep",
+	"/usr/bin/env", "/usr/bin/timeout",
+	"/sbin/ip", "/sbin/ipset", "/sbin/sysctl", "/usr/sbin/conntrack", "/usr/sbin/nft", "/bin/kmod",
+	"/usr/sbin/xtables-legacy-multi", "/usr/sbin/xtables-nft-multi",
+}

@@ -1,0 +1,135 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// explainSyntax finds where a document stops being YAML, and says what to do
+// about it. The parser's own line is often that of the construct around the
+// problem, so the place is found by trying: it is behind the longest beginning of
+// the document that is YAML.
+func explainSyntax(text string, err error) (Position, string) {
+	lines := strings.Split(text, "\n")
+	if anchor := unknownAnchor.FindStringSubmatch(err.Error()); anchor != nil {
+		for i, l := range lines {
+			if col := strings.Index(l, "*"+anchor[1]); col >= 0 {
+				return Position{i + 1, col + 1}, fmt.Sprintf("the lab takes no YAML aliases (*%s); write the value out here", short(anchor[1]))
+			}
+		}
+	}
+	bad := firstBadLine(lines)
+	for i, l := range lines[:min(bad+1, len(lines))] {
+		if indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]; strings.Contains(indent, "\t") {
+			return Position{i + 1, strings.Index(indent, "\t") + 1}, "a tab is used to indent this line; YAML takes only spaces"
+		}
+	}
+	here := lines[bad]
+	pos := Position{bad + 1, indentOf(here) + 1}
+	before := bad - 1
+	for before >= 0 && content(lines[before]) == "" {
+		before--
+	}
+	message := reason.ReplaceAllString(err.Error(), "")
+
+	switch {
+	case strings.Contains(message, "control characters"), strings.Contains(message, "invalid UTF-8"), strings.Contains(message, "invalid leading UTF-8"), strings.Contains(message, "invalid trailing UTF-8"):
+		return pos, "there is a character here that is no text; type the line anew"
+	case strings.Contains(message, "exceeded max depth"):
+		return pos, "this is nested too deeply"
+	case strings.Contains(message, "quoted scalar"), strings.Contains(message, "end of stream") && strings.ContainsAny(here, `"'`):
+		return pos.upTo(here, strings.IndexAny(here, `"'`)), "a quote that is opened here is not closed"
+	case strings.Count(here, "[") > strings.Count(here, "]"), strings.Count(here, "{") > strings.Count(here, "}"):
+		return pos.upTo(here, strings.LastIndexAny(here, "[{")), "a bracket that is opened here is not closed"
+	case strings.Contains(message, "cannot start any token"):
+		return pos.upTo(here, strings.IndexAny(here, "@`%")), "a value cannot begin with this character; write the value in quotes"
+	}
+	// A field without its colon is often noticed only on the next line.
+	for _, i := range []int{before, bad} {
+		if i < 0 {
+			continue
+		}
+		c := strings.TrimPrefix(content(lines[i]), "- ")
+		at := Position{i + 1, indentOf(lines[i]) + 1}
+		if m := noSpace.FindStringSubmatch(c); m != nil {
+			return at, fmt.Sprintf("a space is missing behind the colon: write %s: %s", m[1], short(m[2]))
+		}
+		if fieldLike.MatchString(c) && !isListEntry(lines[i]) {
+			return at, fmt.Sprintf("a colon is missing here: write %s", withColon(c))
+		}
+	}
+	if before >= 0 {
+		c := content(lines[before])
+		_, value, found := strings.Cut(c, ": ")
+		switch {
+		case found && value != "" && indentOf(here) > indentOf(lines[before]):
+			return pos, fmt.Sprintf("this line is indented under line %d, which already has a value (%s); begin it in the same column as that line, or take the value away", before+1, short(strings.TrimSpace(value)))
+		case strings.Contains(message, "'-' indicator"):
+			return pos, `this line is where a list's next entry would be; begin it with "- ", or begin it in the column of the field that it belongs to`
+		case isListEntry(here):
+			return pos, `this entry's "- " begins in another column than the entries above it, or the line above it already has a value`
+		}
+		return pos, fmt.Sprintf("this line begins in column %d, which fits no line above it; begin it in the same column as the fields that it belongs with", indentOf(here)+1)
+	}
+	return pos, "this is not YAML: " + message
+}
+
+var (
+	reason        = regexp.MustCompile(`^yaml: (line \d+: )?`)
+	unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+	// A field and perhaps a value, without the colon that belongs between, and
+	// without the space behind it.
+	fieldLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*( [^:]+)?$`)
+	noSpace   = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9]*):([^\s:]+)$`)
+)
+
+// upTo moves the position on to the line's byte with the index i, if there is one.
+func (p Position) upTo(line string, i int) Position {
+	if i >= 0 {
+		p.Column = utf8.RuneCountInString(line[:i]) + 1
+	}
+	return p
+}
+
+// withColon puts a colon behind the first word.
+func withColon(c string) string {
+	name, value, _ := strings.Cut(c, " ")
+	return strings.TrimSpace(short(name) + ": " + short(strings.TrimSpace(value)))
+}
+
+func isListEntry(line string) bool {
+	c := strings.TrimSpace(line)
+	return c == "-" || strings.HasPrefix(c, "- ")
+}
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// firstBadLine is the index of the line behind the longest beginning that is
+// YAML.
+func firstBadLine(lines []string) int {
+	good := func(n int) bool {
+		return yaml.Unmarshal([]byte(strings.Join(lines[:n], "\n")+"\n"), new(yaml.Node)) == nil
+	}
+	const few = 300
+	if len(lines) <= few {
+		n := len(lines) - 1
+		for n > 0 && !good(n) {
+			n--
+		}
+		return n
+	}
+	// In a long document, a line behind which it goes wrong must do.
+	lo, hi := 0, len(lines)
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; good(mid) {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}

@@ -1,0 +1,141 @@
+// Package static serves the files that pages refer to: the style sheets, the
+// icons and the bundled scripts. They are part of the binary.
+package static
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+// Prefix is the path that the files are served under.
+const Prefix = "/static/"
+
+// The folder dist is filled by the build of web/frontend and not committed; its
+// .keep lets the server be built without it.
+//
+//go:embed css icons all:dist
+var embedded embed.FS
+
+// contentTypes are the kinds of files that are served. The machine's own table
+// is not asked: it differs from machine to machine.
+var contentTypes = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".json": "application/json",
+	".map":  "application/json",
+	".svg":  "image/svg+xml",
+	".txt":  "text/plain; charset=utf-8",
+}
+
+// Files are the files to serve, read into memory.
+type Files struct {
+	byName map[string]file
+}
+
+type file struct {
+	contentType string
+	hash        string
+	plain       []byte
+	gzipped     []byte // nil where that is not smaller
+}
+
+// Load reads the files that are part of the binary.
+func Load() (*Files, error) { return load(embedded) }
+
+func load(fsys fs.FS) (*Files, error) {
+	files := &Files{byName: map[string]file{}}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		contentType, ok := contentTypes[path.Ext(name)]
+		if !ok {
+			return fmt.Errorf("%s: no content type is known for %q", name, path.Ext(name))
+		}
+		plain, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		zipped, err := compress(plain)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		sum := sha256.Sum256(plain)
+		files.byName[name] = file{contentType: contentType, hash: hex.EncodeToString(sum[:8]), plain: plain, gzipped: zipped}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("static files: %w", err)
+	}
+	return files, nil
+}
+
+func compress(plain []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	if b.Len() >= len(plain) {
+		return nil, nil
+	}
+	return b.Bytes(), nil
+}
+
+// URL is the address of the named file, "css/lab.css", with a hash of its
+// content, so that it may be kept for ever. It is empty where there is no such
+// file, as with a script that has not been built.
+func (f *Files) URL(name string) string {
+	file, ok := f.byName[name]
+	if !ok {
+		return ""
+	}
+	return Prefix + name + "?v=" + file.hash
+}
+
+// Serve serves the file that the path names behind Prefix. It reports
+// false, and writes nothing, where there is none; folders are not listed.
+func (f *Files) Serve(w http.ResponseWriter, r *http.Request) bool {
+	file, ok := f.byName[strings.TrimPrefix(r.URL.Path, Prefix)]
+	if !ok {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", file.contentType)
+	h.Set("Vary", "Accept-Encoding")
+	if r.URL.Query().Get("v") == file.hash {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	} else {
+		h.Set("Cache-Control", "no-cache")
+	}
+	body, etag := file.plain, `"`+file.hash+`"`
+	if file.gzipped != nil && acceptsGzip(r) {
+		body, etag = file.gzipped, `"`+file.hash+`-gzip"`
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	return true
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for _, part := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			return strings.ReplaceAll(params, " ", "") != "q=0"
+		}
+	}
+	return false
+}

@@ -1,0 +1,60 @@
+// Chromium for the tests, with every error that a page reports collected.
+import { AxeBuilder } from "@axe-core/playwright";
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const out = new URL("out/", import.meta.url).pathname;
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/**
+ * Collects what the context's pages report as wrong: exceptions, console
+ * errors and violations of the Content-Security-Policy, which Chromium tells
+ * on the console.
+ */
+export function collectErrors(context) {
+  const errors = [];
+  context.on("page", (page) => {
+    page.on("pageerror", (e) => errors.push(`exception: ${e.message}`));
+    page.on("console", (m) => m.type() === "error" && errors.push(`console: ${m.text()} (${m.location().url})`));
+  });
+  return errors;
+}
+
+/** Fails with a line for each thing that axe finds wrong on the page. */
+export async function assertAccessible(page, where) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const lines = violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.failureSummary}`));
+  assert.deepEqual(lines, [], where);
+}
+
+export async function screenshot(page, name) {
+  mkdirSync(out, { recursive: true });
+  await page.screenshot({ path: `${out}${name}.png`, fullPage: true });
+}
+
+/** Waits until the condition, evaluated here, returns something true. */
+export async function until(condition, what, timeout = 5000) {
+  const end = Date.now() + timeout;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) assert.fail(`not within ${timeout} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

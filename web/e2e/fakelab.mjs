@@ -1,0 +1,243 @@
+// A lab without a cluster, for the tests of the page's script: it serves a
+// hand-made page of the same structure as the real one, speaks the event
+// protocol, and does only what a test tells it.
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { WebSocketServer } from "ws";
+
+const script = new URL("../../static/dist/lab.js", import.meta.url);
+
+export const flows = [
+  "production/web>production/api:8080/TCP",
+  "production/web>production/api:8080/TCP@name",
+  "production/web>kube-system/kube-dns:53/UDP",
+  "development/shell>production/api:8080/TCP",
+  "development/shell>production/api:8080/TCP@name",
+  "development/shell>kube-system/kube-dns:53/UDP",
+];
+
+export const code = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-all
+  namespace: production
+spec:
+  podSelector: {}
+`;
+
+export class FakeLab {
+  /** The requests that came in, "METHOD path" with their body. */
+  requests = [];
+  /** The values of after that the websockets came with. */
+  afters = [];
+  /** Answers in place of the ordinary ones, by "METHOD path": {status, body}. */
+  answers = new Map();
+  /** Promises that a request waits for before its answer, by "METHOD path". */
+  holds = new Map();
+  /** Event numbers that are logged but not sent, to make a gap. */
+  swallowed = new Set();
+  sandbox = undefined;
+  #made = 0;
+  #sockets = new Set();
+  #server;
+  #upgrader = new WebSocketServer({ noServer: true });
+
+  /** Begins to serve, on the given port or any. */
+  async listen(port = 0) {
+    if (!existsSync(script)) throw new Error("static/dist/lab.js is missing: run npm run build in web/frontend");
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server.on("upgrade", (...args) => this.#upgrade(...args));
+    await new Promise((resolve) => this.#server.listen(port, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${this.#server.address().port}/`;
+  }
+
+  async close() {
+    this.cut();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  /** Makes a sandbox in the given state, in place of any other. */
+  make(state = "queued") {
+    const steps = ["Start the node", "Start Kubernetes", "Prove that policies work"];
+    this.sandbox = {
+      seq: 0,
+      log: [],
+      picture: {
+        id: `sandbox${++this.#made}`,
+        lab: "network-policies",
+        provider: "kind",
+        state,
+        steps: steps.map((name, i) => ({ index: i + 1, total: steps.length, name, status: state === "ready" ? "done" : "pending" })),
+        policies: [],
+        change: 0,
+        observations: state === "ready" ? flows.map((flow) => ({ flow, verdict: "open", latencyMicros: 420, server: "production/api" })) : [],
+      },
+    };
+    return this.sandbox;
+  }
+
+  /** Tells an event to everybody who watches. */
+  emit(type, body) {
+    const { sandbox } = this;
+    const event = { seq: ++sandbox.seq, time: new Date().toISOString(), type, [type]: body };
+    const { picture } = sandbox;
+    if (type === "state") Object.assign(picture, { reason: undefined }, body);
+    if (type === "step") picture.steps[body.index - 1] = body;
+    if (type === "policies") Object.assign(picture, body);
+    if (type === "observations") {
+      const told = new Map(picture.observations.map((o) => [o.flow, o]));
+      for (const o of body.flows) told.set(o.flow, o);
+      picture.observations = [...told.values()];
+    }
+    sandbox.log.push(event);
+    if (!this.swallowed.delete(event.seq)) this.#send([event]);
+    return event;
+  }
+
+  state(state, reason) {
+    this.emit("state", { state, reason });
+  }
+
+  step(index, status, elapsedMillis) {
+    this.emit("step", { ...this.sandbox.picture.steps[index - 1], status, elapsedMillis });
+  }
+
+  observe(verdict, ...which) {
+    this.emit("observations", { change: this.sandbox.picture.change, flows: which.map((flow) => ({ flow, verdict })) });
+  }
+
+  /** Carries out a change of policies as the real lab tells it. */
+  change(policies, verdicts) {
+    const change = this.sandbox.picture.change + 1;
+    this.emit("policies", { change, policies });
+    this.emit("observations", { change, flows: Object.entries(verdicts).map(([flow, verdict]) => ({ flow, verdict })) });
+    this.emit("settled", { change, tookMillis: 640, firstFlipMillis: 130, flows: flows.length, flips: Object.keys(verdicts).length });
+  }
+
+  /** Ends every websocket the hard way. */
+  cut() {
+    for (const socket of this.#sockets) socket.terminate();
+    this.#sockets.clear();
+  }
+
+  get watchers() {
+    return this.#sockets.size;
+  }
+
+  #send(events) {
+    for (const socket of this.#sockets) socket.send(JSON.stringify(events));
+  }
+
+  #snapshot() {
+    const { seq, picture } = this.sandbox;
+    return { seq, time: new Date().toISOString(), type: "snapshot", snapshot: picture };
+  }
+
+  #upgrade(request, socket, head) {
+    const url = new URL(request.url, this.url);
+    if (url.pathname !== `/sandboxes/${this.sandbox?.picture.id}/events`) {
+      socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+      return;
+    }
+    const after = Number(url.searchParams.get("after"));
+    this.afters.push(after);
+    this.#upgrader.handleUpgrade(request, socket, head, (ws) => {
+      this.#sockets.add(ws);
+      ws.on("close", () => this.#sockets.delete(ws));
+      const { log, seq } = this.sandbox;
+      if (after === 0 || after > seq || (log.length > 0 && after < log[0].seq - 1)) ws.send(JSON.stringify([this.#snapshot()]));
+      else if (after < seq) ws.send(JSON.stringify(log.filter((e) => e.seq > after)));
+    });
+  }
+
+  async #serve(request, response) {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks).toString();
+    const { pathname } = new URL(request.url, this.url);
+    const key = `${request.method} ${pathname}`;
+    this.requests.push({ key, body, type: request.headers["content-type"], accept: request.headers.accept });
+    await this.holds.get(key);
+    const json = (status, value) => {
+      response.writeHead(status, { "Content-Type": "application/json" });
+      response.end(JSON.stringify(value));
+    };
+    const id = this.sandbox?.picture.id;
+    const answer = this.answers.get(key);
+    if (answer) return json(answer.status, answer.body);
+    switch (key) {
+      case "GET /":
+        return this.#page(response);
+      case "GET /static/dist/lab.js":
+        response.writeHead(200, { "Content-Type": "text/javascript" });
+        return response.end(readFileSync(script));
+      case "GET /favicon.ico":
+        response.writeHead(204);
+        return response.end();
+      case "POST /sandboxes":
+        this.make();
+        return json(202, { ...this.sandbox.picture, seq: this.sandbox.seq });
+      case `POST /sandboxes/${id}/reset`:
+        this.cut();
+        this.make();
+        return json(202, { ...this.sandbox.picture, seq: this.sandbox.seq });
+      case `DELETE /sandboxes/${id}`:
+        this.state("stopping", "You stopped it.");
+        return json(202, {});
+      case `PUT /sandboxes/${id}/policies`:
+        return json(200, { change: this.sandbox.picture.change + 1, policies: [] });
+      case `GET /sandboxes/${id}`:
+        return json(200, { ...this.sandbox.picture, seq: this.sandbox.seq });
+    }
+    if (request.method === "DELETE" && pathname.startsWith(`/sandboxes/${id}/policies`)) return json(200, {});
+    return json(404, { error: "There is no such sandbox." });
+  }
+
+  #page(response) {
+    const nonce = "bm9uY2U";
+    response.writeHead(200, {
+      "Content-Type": "text/html; charset=utf-8",
+      "Content-Security-Policy": `default-src 'none'; script-src 'self'; style-src 'self' 'nonce-${nonce}'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+    });
+    const shown = (verdict) => `<span aria-hidden="true">${verdict[0]}</span><span class="visually-hidden">${verdict}</span>`;
+    const picture = this.sandbox?.picture;
+    const state = picture?.state ?? "none";
+    const verdictOf = (flow) => picture?.observations.find((o) => o.flow === flow)?.verdict ?? "none";
+    const cell = (...ids) =>
+      `<td>${ids.map((f) => `<span class="flow" data-flow="${f}" data-verdict="${verdictOf(f)}" data-via="${f.endsWith("@name") ? "name" : "ip"}">${shown(verdictOf(f))}</span>`).join(" ")}</td>`;
+    response.end(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="csp-nonce" content="${nonce}"><title>Fake lab</title>
+<style nonce="${nonce}">
+:root { color-scheme: light dark; --text: light-dark(#111, #eee); --ground: light-dark(#fff, #111); --raised: light-dark(#eee, #222); --soft: light-dark(#444, #bbb); --accent: light-dark(#15c, #8bf); --open-text: light-dark(#152, #bfc); --blocked-text: light-dark(#811, #fcc); --mono: monospace; }
+body { color: CanvasText; background: Canvas; }
+.visually-hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
+@keyframes turn { from { opacity: 0.2 } }
+.changed { animation: turn 0.3s } @media (prefers-reduced-motion: reduce) { .changed { animation: none } }
+</style>
+<script type="module" src="/static/dist/lab.js"></script></head>
+<body><main><h1>Fake lab</h1>
+<pre tabindex="0"><code>${code}</code></pre><p><button type="button" data-insert>Into the editor</button></p>
+<section id="lab" aria-label="Lab" data-lab="network-policies" data-provider="kind" data-sandbox="${picture?.id ?? ""}" data-state="${state}" data-seq="0" data-change="0">
+<p id="status" role="status" aria-live="polite">The server's sentence.</p>
+<form id="start" method="post" action="/sandboxes" ${state === "none" ? "" : "hidden"}><input type="hidden" name="lab" value="network-policies"><button>Start</button></form>
+<form id="reset" method="post" action="/reset" ${state === "ready" ? "" : "hidden"}><button>Reset</button></form>
+<form id="stop" method="post" action="/stop" ${state === "ready" ? "" : "hidden"}><button>Stop</button></form>
+<ol id="steps"></ol>
+<p id="connection" role="status"></p>
+<form id="policy-form" method="post" action="/policies"><label for="policy">Your policy</label>
+<textarea id="policy" name="yaml" rows="10"></textarea>
+<div id="problems" role="alert"></div><button id="apply">Apply</button></form>
+<ul id="policies"></ul><form id="delete-all" method="post" action="/policies/delete" hidden><button>Delete all</button></form>
+<p id="settled" aria-live="polite"></p>
+<table id="matrix"><caption>Who can reach whom</caption>
+<thead><tr><th scope="col">from</th><th scope="col">api</th><th scope="col">dns</th></tr></thead>
+<tbody>
+<tr><th scope="row">web</th>${cell(flows[0], flows[1])}${cell(flows[2])}</tr>
+<tr><th scope="row">shell</th>${cell(flows[3], flows[4])}${cell(flows[5])}</tr>
+</tbody></table>
+${["open", "refused", "blocked", "dns-failed", "unknown", "none"].map((v) => `<template data-verdict-template="${v}">${shown(v)}</template>`).join("")}
+</section></main></body></html>`);
+  }
+}

@@ -1,0 +1,160 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/web/views"
+)
+
+// statusError is an error that the web itself finds: a status and a sentence
+// for the learner, and what the log is told besides.
+type statusError struct {
+	status  int
+	message string
+	err     error
+}
+
+func (e *statusError) Error() string {
+	if e.err != nil {
+		return e.err.Error()
+	}
+	return e.message
+}
+
+func (e *statusError) Unwrap() error { return e.err }
+
+func refuse(status int, format string, args ...any) error {
+	return &statusError{status: status, message: fmt.Sprintf(format, args...)}
+}
+
+// errorTable says what each error of the packages below means to the learner.
+var errorTable = []struct {
+	err     error
+	status  int
+	message string
+}{
+	{sandbox.ErrNotFound, http.StatusNotFound, "There is no such sandbox, or it is not yours. Go back to the lesson and press Start for a new one."},
+	{sandbox.ErrNotReady, http.StatusConflict, "The sandbox is not ready. Wait until it is, or press Reset if it has failed; then try again."},
+	{sandbox.ErrBusy, http.StatusServiceUnavailable, "All sandboxes are in use at the moment. Try again in a few minutes."},
+	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your YAML stays in the editor."},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout, "The sandbox's cluster did not answer in time. Try again."},
+}
+
+// answer is what a client is told of an error.
+type answer struct {
+	status   int
+	Error    string           `json:"error"`
+	Problems []policy.Problem `json:"problems,omitempty"`
+}
+
+func answerTo(err error) answer {
+	var (
+		status  *statusError
+		invalid *policy.Error
+		tooBig  *http.MaxBytesError
+		failure *sandbox.Failure
+	)
+	switch {
+	case errors.As(err, &status):
+		return answer{status: status.status, Error: status.message}
+	case errors.As(err, &invalid):
+		a := answer{status: http.StatusUnprocessableEntity, Error: "The YAML has a problem, so nothing was applied.", Problems: invalid.Problems}
+		if n := len(a.Problems); n != 1 {
+			a.Error = fmt.Sprintf("The YAML has %d problems, so nothing was applied.", n)
+		}
+		return a
+	case errors.As(err, &tooBig):
+		return answer{status: http.StatusRequestEntityTooLarge, Error: fmt.Sprintf("That is too much: the lab takes %d KiB at most.", tooBig.Limit>>10)}
+	}
+	for _, row := range errorTable {
+		if errors.Is(err, row.err) {
+			return answer{status: row.status, Error: row.message}
+		}
+	}
+	if errors.As(err, &failure) {
+		return answer{status: http.StatusBadGateway, Error: failure.Message}
+	}
+	return answer{status: http.StatusInternalServerError, Error: "Something went wrong in the lab's server. Try again; if it stays so, its log says more."}
+}
+
+// fail writes the error, as a page or as JSON, and tells the log what happened.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	a := answerTo(err)
+	s.logFailure(r, a, err)
+	if a.status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "30")
+	}
+	if !wantsHTML(r) {
+		err = writeJSON(w, a.status, a)
+	} else {
+		err = render(w, r, a.status, views.Error(s.page(r, heading(a.status)), views.Failure{
+			Status: a.status, Heading: heading(a.status), Message: a.Error, RequestID: requestID(r.Context()),
+		}))
+	}
+	if err != nil {
+		s.Log.Error("error not written", "request", requestID(r.Context()), "error", err)
+		http.Error(w, a.Error, a.status)
+	}
+}
+
+func (s *server) logFailure(r *http.Request, a answer, err error) {
+	level := slog.LevelInfo
+	if a.status >= 500 {
+		level = slog.LevelError
+	}
+	s.Log.Log(r.Context(), level, "request failed", "request", requestID(r.Context()), "method", r.Method, "path", r.URL.Path, "status", a.status, "error", err)
+}
+
+// wantsHTML reports whether a person looks at the answer: browsers ask for
+// text/html where they show a page, scripts do not.
+func wantsHTML(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// heading is the title of the error's page.
+func heading(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "Not found"
+	case http.StatusMethodNotAllowed:
+		return "That cannot be done here"
+	case http.StatusForbidden:
+		return "Refused"
+	case http.StatusConflict:
+		return "Not ready"
+	case http.StatusRequestEntityTooLarge:
+		return "Too much"
+	case http.StatusTooManyRequests:
+		return "Too often"
+	case http.StatusServiceUnavailable:
+		return "Not available now"
+	}
+	if status < 500 {
+		return "That did not make sense"
+	}
+	return "Something went wrong"
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) error {
+	return refuse(http.StatusNotFound, "There is nothing at this address.")
+}
+
+func methodNotAllowed(routes chi.Routes) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE"} {
+			if routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
+				w.Header().Add("Allow", method)
+			}
+		}
+		return refuse(http.StatusMethodNotAllowed, "%s does not work at this address; what works is %s.", r.Method, strings.Join(w.Header().Values("Allow"), ", "))
+	}
+}

@@ -1,0 +1,137 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+// timings are the websocket's; EVENTS.md tells them.
+type timings struct {
+	// ping is the time between two pings.
+	ping time.Duration
+	// silence is how long a client may go without answering one.
+	silence time.Duration
+	// write is how long a client may take over one message.
+	write time.Duration
+	// farewell is how long a client may take to answer a closing message.
+	farewell time.Duration
+}
+
+var defaultTimings = timings{ping: 20 * time.Second, silence: 45 * time.Second, write: 10 * time.Second, farewell: 2 * time.Second}
+
+// maxClientMessage is the longest message that a client may send, in bytes.
+const maxClientMessage = 512
+
+// events upgrades to a websocket and sends the sandbox's events.
+func (s *server) events(w http.ResponseWriter, r *http.Request) error {
+	after := int64(0)
+	if v := r.URL.Query().Get("after"); v != "" {
+		var err error
+		if after, err = strconv.ParseInt(v, 10, 64); err != nil || after < 0 {
+			return refuse(http.StatusBadRequest, "after=%s is not an event's number: want a whole number from 0.", v)
+		}
+	}
+	if _, _, err := s.Sandboxes.Get(ownerOf(r.Context()), sandboxID(r)); err != nil {
+		return err
+	}
+	if !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		return refuse(http.StatusUpgradeRequired, "Events are sent over a websocket: connect with ws:// in the place of http://.")
+	}
+	upgrader := websocket.Upgrader{
+		// The default check of the origin stays: a browser's page of another
+		// site is refused.
+		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
+			message := "The websocket could not be opened: " + reason.Error() + "."
+			if status == http.StatusForbidden {
+				message = "This request came from another site's page, so it was refused. Use the lab's own pages."
+			}
+			s.fail(w, r, &statusError{status: status, message: message, err: reason})
+		},
+	}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return nil // the upgrader has answered
+	}
+	defer conn.Close()
+	subscription, err := s.Sandboxes.Subscribe(ownerOf(r.Context()), sandboxID(r), after)
+	if err != nil { // it has gone since it was looked up
+		s.farewell(conn, websocket.CloseNormalClosure, nil)
+		return nil
+	}
+	defer subscription.Close()
+	s.stream(conn, subscription)
+	return nil
+}
+
+// stream sends events until the sandbox or the server stops, or the client is
+// gone or too slow.
+func (s *server) stream(conn *websocket.Conn, subscription *sandbox.Subscription) {
+	ctx, cancel := context.WithCancel(s.Closing)
+	defer cancel()
+
+	gone := make(chan struct{})
+	go func() { // reads for the sake of the pongs and of the client's close
+		defer close(gone)
+		defer cancel()
+		conn.SetReadLimit(maxClientMessage)
+		alive := func(string) error { return conn.SetReadDeadline(time.Now().Add(s.timings.silence)) }
+		conn.SetPongHandler(alive)
+		for err := alive(""); err == nil; _, _, err = conn.ReadMessage() {
+		}
+	}()
+	go func() { // pings may be written beside the messages
+		ticker := time.NewTicker(s.timings.ping)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timings.write)) != nil {
+					cancel()
+					return
+				}
+			}
+		}
+	}()
+
+	for {
+		events, err := subscription.Next(ctx)
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			s.farewell(conn, websocket.CloseNormalClosure, gone)
+			return
+		case s.Closing.Err() != nil:
+			s.farewell(conn, websocket.CloseGoingAway, gone)
+			return
+		default:
+			return
+		}
+		if conn.SetWriteDeadline(time.Now().Add(s.timings.write)) != nil || conn.WriteJSON(events) != nil {
+			return
+		}
+	}
+}
+
+// farewell closes the connection with the code, and gives the client time to
+// answer, so that what was sent before arrives.
+func (s *server) farewell(conn *websocket.Conn, code int, gone <-chan struct{}) {
+	deadline := time.Now().Add(s.timings.farewell)
+	if conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), deadline) != nil || gone == nil {
+		return
+	}
+	select {
+	case <-gone:
+	case <-time.After(s.timings.farewell):
+	}
+}

@@ -1,0 +1,352 @@
+package web
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 10 * time.Second
+
+// dial connects to the sandbox's events as the learner's page does.
+func (v *learner) dial(id, query string, header http.Header) (*websocket.Conn, *http.Response, error) {
+	dialer := websocket.Dialer{Jar: v.Jar, HandshakeTimeout: patience}
+	return dialer.Dial("ws"+strings.TrimPrefix(v.lab.URL, "http")+"/sandboxes/"+id+"/events"+query, header)
+}
+
+// watch connects, and fails the test where that is refused.
+func (v *learner) watch(id, query string) *websocket.Conn {
+	v.t.Helper()
+	conn, _, err := v.dial(id, query, http.Header{"Origin": {v.lab.URL}})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// next reads one message.
+func next(t *testing.T, conn *websocket.Conn) []sandbox.Event {
+	t.Helper()
+	var events []sandbox.Event
+	if err := errors.Join(conn.SetReadDeadline(time.Now().Add(patience)), conn.ReadJSON(&events)); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// readUntil reads events until one is of the type, and returns all.
+func readUntil(t *testing.T, conn *websocket.Conn, kind sandbox.EventType) []sandbox.Event {
+	t.Helper()
+	var all []sandbox.Event
+	for {
+		for _, e := range next(t, conn) {
+			all = append(all, e)
+			if e.Type == kind {
+				return all
+			}
+		}
+	}
+}
+
+// closeCode reads to the connection's end and returns the code of its close.
+func closeCode(t *testing.T, conn *websocket.Conn) int {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, _, err := conn.ReadMessage(); err != nil {
+			var closed *websocket.CloseError
+			if !errors.As(err, &closed) {
+				t.Fatalf("the connection ended without a close: %v", err)
+			}
+			return closed.Code
+		}
+	}
+}
+
+func TestAConnectionWithoutANumberBeginsWithASnapshot(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	for _, query := range []string{"", "?after=0", "?after="} {
+		first := next(t, v.watch(id, query))[0]
+		if first.Type != sandbox.EventSnapshot || first.Snapshot.ID != sandbox.ID(id) || first.Seq == 0 {
+			t.Errorf("%q: first event = %+v", query, first)
+		}
+	}
+}
+
+func TestANumberThatTheLogDoesNotHaveBeginsWithASnapshot(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	first := next(t, v.watch(v.start(), "?after=999999999"))[0]
+	if first.Type != sandbox.EventSnapshot || first.Seq >= 999999999 {
+		t.Errorf("first event = %s, number %d", first.Type, first.Seq)
+	}
+}
+
+func TestAConnectionGoesOnAfterItsNumberWithoutAGap(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	conn := v.watch(id, "")
+	last := next(t, conn)[0].Seq
+	conn.Close()
+
+	if a := v.put(id, denyAll); a.status != http.StatusOK {
+		t.Fatalf("PUT: status %d: %s", a.status, a.body)
+	}
+	again := v.watch(id, "?after="+strconv.FormatInt(last, 10))
+	var types []sandbox.EventType
+	for _, e := range readUntil(t, again, sandbox.EventSettled) {
+		if e.Seq != last+1 {
+			t.Fatalf("event %d after %d", e.Seq, last)
+		}
+		last = e.Seq
+		types = append(types, e.Type)
+	}
+	seen := map[sandbox.EventType]bool{}
+	for _, kind := range types {
+		seen[kind] = true
+	}
+	if seen[sandbox.EventSnapshot] || !seen[sandbox.EventPolicies] || !seen[sandbox.EventObservations] {
+		t.Errorf("events = %v, want policies and observations and no snapshot", types)
+	}
+}
+
+func TestTwoTabsSeeTheSameEvents(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	tabs := []*websocket.Conn{v.watch(id, ""), v.watch(id, "")}
+	v.put(id, denyAll)
+	var settled []int64
+	for _, conn := range tabs {
+		all := readUntil(t, conn, sandbox.EventSettled)
+		settled = append(settled, all[len(all)-1].Seq)
+	}
+	if settled[0] != settled[1] {
+		t.Errorf("settled is number %d in one tab and %d in the other", settled[0], settled[1])
+	}
+}
+
+func TestAStoppedSandboxEndsWithCode1000(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	conn := v.watch(id, "")
+	next(t, conn)
+	v.send("DELETE", "/sandboxes/"+id, nil)
+	for last := ""; last != string(sandbox.Stopped); {
+		for _, e := range readUntil(t, conn, sandbox.EventState) {
+			if e.State != nil {
+				last = string(e.State.State)
+			}
+		}
+	}
+	if code := closeCode(t, conn); code != websocket.CloseNormalClosure {
+		t.Errorf("code = %d, want 1000", code)
+	}
+}
+
+func TestAStoppingServerEndsConnectionsWithCode1001(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	conn := v.watch(v.start(), "")
+	next(t, conn)
+	v.lab.closing()
+	if code := closeCode(t, conn); code != websocket.CloseGoingAway {
+		t.Errorf("code = %d, want 1001", code)
+	}
+}
+
+func TestAnotherSitesPageGetsNoEvents(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	_, res, err := v.dial(id, "", http.Header{"Origin": {"http://elsewhere.example"}})
+	if err == nil || res == nil || res.StatusCode != http.StatusForbidden {
+		t.Errorf("error = %v, answer = %+v, want 403", err, res)
+	}
+}
+
+func TestStrangersAreAnsweredBeforeTheUpgrade(t *testing.T) {
+	l := newLab(t, setup{})
+	v := l.learner(t)
+	id := v.start()
+	for name, c := range map[string]struct {
+		v      *learner
+		id     string
+		query  string
+		status int
+	}{
+		"no such sandbox":       {v, "none", "", 404},
+		"another learner's":     {l.learner(t), id, "", 404},
+		"a number that is none": {v, id, "?after=many", 400},
+		"a negative number":     {v, id, "?after=-1", 400},
+	} {
+		_, res, err := c.v.dial(c.id, c.query, nil)
+		if err == nil || res == nil || res.StatusCode != c.status {
+			t.Errorf("%s: error = %v, answer = %+v, want %d", name, err, res, c.status)
+		}
+	}
+	contains(t, refusal(t, v.send("GET", "/sandboxes/"+id+"/events", nil), http.StatusUpgradeRequired), "websocket")
+}
+
+// quick makes the waiting for a silent or slow client short.
+var quick = timings{ping: 20 * time.Millisecond, silence: 150 * time.Millisecond, write: 100 * time.Millisecond, farewell: 100 * time.Millisecond}
+
+func TestAClientThatAnswersPingsStays(t *testing.T) {
+	v := newLab(t, setup{timings: quick}).learner(t)
+	id := v.start()
+	conn := v.watch(id, "")
+	pings := 0
+	answer := conn.PingHandler()
+	conn.SetPingHandler(func(data string) error { pings++; return answer(data) })
+	next(t, conn)
+	// Reading is what answers pings; the change ends it well after the silence
+	// that the server would bear.
+	done := time.AfterFunc(4*quick.silence, func() { _, _ = v.lab.manager.DeletePolicies(t.Context(), ownerOfLearner(v), sandbox.ID(id), nil) })
+	defer done.Stop()
+	readUntil(t, conn, sandbox.EventSettled)
+	if pings < 4 {
+		t.Errorf("%d pings in %s, want one each %s", pings, 4*quick.silence, quick.ping)
+	}
+}
+
+func TestAClientThatAnswersNoPingIsDropped(t *testing.T) {
+	v := newLab(t, setup{timings: quick}).learner(t)
+	conn := v.watch(v.start(), "")
+	conn.SetPingHandler(func(string) error { return nil })
+	begun := time.Now()
+	for err := conn.SetReadDeadline(begun.Add(patience)); err == nil; _, _, err = conn.ReadMessage() {
+	}
+	if took := time.Since(begun); took < quick.silence/2 || took >= patience {
+		t.Errorf("dropped after %s, want about %s", took, quick.silence)
+	}
+	v.watch(v.create(), "") // and may connect again
+}
+
+func TestALongMessageFromTheClientEndsTheConnection(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	conn := v.watch(v.start(), "")
+	next(t, conn)
+	if err := conn.WriteMessage(websocket.TextMessage, make([]byte, maxClientMessage+1)); err != nil {
+		t.Fatal(err)
+	}
+	if code := closeCode(t, conn); code != websocket.CloseMessageTooBig {
+		t.Errorf("code = %d, want 1009", code)
+	}
+}
+
+// A client that does not read must cost the others nothing, and must be able to
+// go on where it was.
+func TestASlowReaderIsDroppedAndGoesOnLater(t *testing.T) {
+	slow := quick
+	slow.silence = patience
+	v := newLab(t, setup{timings: slow}).learner(t)
+	id := v.start()
+	dialer := websocket.Dialer{Jar: v.Jar, NetDial: func(network, address string) (net.Conn, error) {
+		conn, err := net.Dial(network, address)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		return conn, err
+	}}
+	lazy, _, err := dialer.Dial("ws"+strings.TrimPrefix(v.lab.URL, "http")+"/sandboxes/"+id+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lazy.Close()
+	last := next(t, lazy)[0].Seq
+
+	// Each change is told with the policy's whole text: more than what the
+	// system keeps for the reader.
+	dropped := func() bool {
+		return strings.Contains(v.lab.log.String(), "path=/sandboxes/"+id+"/events")
+	}
+	big := denyAll + "# " + strings.Repeat("x", 200<<10)
+	for i := 0; !dropped() && i < 200; i++ {
+		if a := v.put(id, big+strconv.Itoa(i)); a.status != http.StatusOK {
+			t.Fatalf("PUT: status %d: %.200s", a.status, a.body)
+		}
+	}
+	v.until("the slow reader is dropped", dropped)
+
+	again := v.watch(id, "?after="+strconv.FormatInt(last, 10))
+	for _, e := range next(t, again) {
+		if e.Type == sandbox.EventSnapshot {
+			break // so much has happened that it left the log
+		}
+		if e.Seq != last+1 {
+			t.Fatalf("event %d after %d", e.Seq, last)
+		}
+		last = e.Seq
+	}
+}
+
+// ownerOfLearner is what the program knows the learner by.
+func ownerOfLearner(v *learner) string {
+	v.t.Helper()
+	var owner string
+	r, err := http.NewRequest("GET", v.lab.URL, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, c := range v.Jar.Cookies(r.URL) {
+		r.AddCookie(c)
+	}
+	session(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { owner = ownerOf(r.Context()) })).ServeHTTP(nil, r)
+	return owner
+}
+
+// The protocol's document and the program must not drift apart.
+func TestTheExamplesOfTheProtocolAreEventsOfEveryType(t *testing.T) {
+	doc, err := os.ReadFile("EVENTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[sandbox.EventType]bool{}
+	for _, m := range regexp.MustCompile("(?s)### ([a-z]+)\n.*?```json\n(.*?)```").FindAllStringSubmatch(string(doc), -1) {
+		var e sandbox.Event
+		strict(t, m[2], &e)
+		if string(e.Type) != m[1] || e.Seq == 0 || e.Time.IsZero() {
+			t.Errorf("the example of %s is %+v", m[1], e)
+		}
+		bodies := map[sandbox.EventType]bool{
+			sandbox.EventSnapshot: e.Snapshot != nil, sandbox.EventState: e.State != nil, sandbox.EventStep: e.Step != nil,
+			sandbox.EventPolicies: e.Policies != nil, sandbox.EventObservations: e.Observations != nil,
+			sandbox.EventSettled: e.Settled != nil, sandbox.EventNotice: e.Notice != nil,
+		}
+		for kind, present := range bodies {
+			if present != (kind == e.Type) {
+				t.Errorf("the example of %s has the field of %s: %v", m[1], kind, present)
+			}
+		}
+		seen[e.Type] = true
+	}
+	for _, kind := range []sandbox.EventType{
+		sandbox.EventSnapshot, sandbox.EventState, sandbox.EventStep, sandbox.EventPolicies,
+		sandbox.EventObservations, sandbox.EventSettled, sandbox.EventNotice,
+	} {
+		if !seen[kind] {
+			t.Errorf("%s has no example", kind)
+		}
+	}
+	for name, want := range map[string]bool{
+		"pings every 20 seconds": defaultTimings.ping == 20*time.Second,
+		"for 45":                 defaultTimings.silence == 45*time.Second,
+		"longer than 10 seconds": defaultTimings.write == 10*time.Second,
+		"512 bytes":              maxClientMessage == 512,
+	} {
+		if text := strings.Join(strings.Fields(string(doc)), " "); !want || !strings.Contains(text, name) {
+			t.Errorf("%q: the document and the program differ", name)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+// The lab's requests. Each fails with a Refusal whose message can be shown.
+
+export interface Problem {
+  line: number;
+  column: number;
+  field?: string;
+  message: string;
+}
+
+export class Refusal extends Error {
+  readonly status: number;
+  readonly problems: Problem[];
+
+  constructor(message: string, status = 0, problems: Problem[] = []) {
+    super(message);
+    this.status = status;
+    this.problems = problems;
+  }
+}
+
+/** How long a request may take, in milliseconds. */
+const patience = 30_000;
+
+/** Starts a sandbox of the lab and returns its ID. */
+export async function start(lab: string): Promise<string> {
+  const answer = await send("POST", "/sandboxes", JSON.stringify({ lab }), "application/json");
+  return ((await answer.json()) as { id: string }).id;
+}
+
+/** Replaces the sandbox by a fresh one and returns that one's ID. */
+export async function reset(id: string): Promise<string> {
+  const answer = await send("POST", `${path(id)}/reset`);
+  return ((await answer.json()) as { id: string }).id;
+}
+
+export async function stop(id: string): Promise<void> {
+  await send("DELETE", path(id));
+}
+
+export async function apply(id: string, yaml: string): Promise<void> {
+  await send("PUT", `${path(id)}/policies`, yaml, "application/yaml");
+}
+
+/** Deletes one policy, named "namespace/name", or all of them. */
+export async function deletePolicies(id: string, policy?: string): Promise<void> {
+  const one = policy === undefined ? "" : "/" + policy.split("/").map(encodeURIComponent).join("/");
+  await send("DELETE", `${path(id)}/policies${one}`);
+}
+
+export function eventsPath(id: string, after: number): string {
+  return `${path(id)}/events?after=${after}`;
+}
+
+/** Reports whether the server has the sandbox; rejects where it does not answer. */
+export async function exists(id: string): Promise<boolean> {
+  const answer = await fetch(path(id), { headers: { Accept: "application/json" } });
+  return answer.status !== 404;
+}
+
+function path(id: string): string {
+  return `/sandboxes/${encodeURIComponent(id)}`;
+}
+
+async function send(method: string, url: string, body?: string, type?: string): Promise<Response> {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (type) headers["Content-Type"] = type;
+  let answer: Response;
+  try {
+    answer = await fetch(url, { method, headers, body: body ?? null, signal: AbortSignal.timeout(patience) });
+  } catch (error) {
+    throw new Refusal(unreachable(error));
+  }
+  if (answer.ok) return answer;
+  const said = (await answer.json().catch(() => ({}))) as { error?: string; problems?: Problem[] };
+  throw new Refusal(said.error || `The lab answered with an error (${answer.status}). Try again.`, answer.status, said.problems);
+}
+
+function unreachable(error: unknown): string {
+  if (!navigator.onLine) return "You are offline. Your text is kept; try again when the connection is back.";
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return "The lab did not answer in time. Your text is kept; look at the policies, then try again.";
+  }
+  return "The lab cannot be reached. Your text is kept; try again in a moment.";
+}

@@ -1,0 +1,150 @@
+// The YAML editor in place of the textarea, which stays in step with it.
+
+import { defaultKeymap, history, historyKeymap, isolateHistory } from "@codemirror/commands";
+import { yaml } from "@codemirror/lang-yaml";
+import { HighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { nextDiagnostic, setDiagnostics } from "@codemirror/lint";
+import { EditorSelection, EditorState, type StateCommand } from "@codemirror/state";
+import { EditorView, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+import type { Problem } from "./api";
+import { indentAfter } from "./indent";
+
+export interface Editor {
+  text(): string;
+  /** Replaces the text; undo brings the old one back. */
+  replace(text: string): void;
+  showProblems(problems: Problem[]): void;
+  /** Puts the cursor at the place, counted from 1, and the focus into the editor. */
+  goTo(line: number, column: number): void;
+  /** Brings the editor into view and the focus into it. */
+  reveal(): void;
+}
+
+export interface EditorOptions {
+  nonce: string;
+  /** The text to begin with in place of the textarea's. */
+  draft: string | null;
+  changed(text: string): void;
+  apply(): void;
+}
+
+// The colours are the page's own, so that light and dark need no second theme.
+const highlight = HighlightStyle.define([
+  { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: "var(--accent)" },
+  { tag: [tags.string, tags.content, tags.attributeValue], color: "var(--open-text)" },
+  { tag: [tags.comment, tags.lineComment], color: "var(--soft)", fontStyle: "italic" },
+  { tag: [tags.punctuation, tags.separator, tags.squareBracket, tags.brace, tags.meta], color: "var(--soft)" },
+]);
+
+const theme = EditorView.theme({
+  "&": { color: "var(--text)", backgroundColor: "var(--ground)", fontSize: "0.85rem" },
+  "&.cm-focused": { outline: "3px solid var(--accent)", outlineOffset: "1px" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.45", minHeight: "16rem", maxHeight: "70vh" },
+  ".cm-content": { caretColor: "var(--text)", paddingBlock: "0.5rem" },
+  ".cm-gutters": { color: "var(--soft)", backgroundColor: "var(--raised)", borderRight: "1px solid var(--line)" },
+  ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--raised) 70%, transparent)" },
+  // The underline of the lint package is an image, which the page's policy forbids.
+  ".cm-lintRange": { backgroundImage: "none", textDecoration: "underline wavy var(--blocked-text) 1.5px", textUnderlineOffset: "3px" },
+  ".cm-lintPoint::after": { borderBottomColor: "var(--blocked-text)" },
+  ".cm-tooltip": { color: "var(--text)", backgroundColor: "var(--raised)", border: "1px solid var(--line)" },
+  ".cm-diagnostic-error": { borderLeftColor: "var(--blocked-text)" },
+});
+
+// The YAML package indents only what is complete already.
+const breakLine: StateCommand = ({ state, dispatch }) => {
+  const change = state.changeByRange((range) => {
+    const line = state.doc.lineAt(range.from);
+    const insert = "\n" + indentAfter(line.text.slice(0, range.from - line.from));
+    return { changes: { from: range.from, to: range.to, insert }, range: EditorSelection.cursor(range.from + insert.length) };
+  });
+  dispatch(state.update(change, { scrollIntoView: true, userEvent: "input" }));
+  return true;
+};
+
+export function enhance(textarea: HTMLTextAreaElement, options: EditorOptions): Editor {
+  const place = document.createElement("div");
+  textarea.before(place);
+  const hint = document.createElement("p");
+  hint.className = "detail";
+  hint.id = "policy-hint";
+  const mod = /Mac|iP(hone|ad)/.test(navigator.platform) ? "Cmd" : "Ctrl";
+  hint.textContent = `${mod}+Enter applies. ${mod}+] indents, ${mod}+[ takes it back. Tab leaves the editor.`;
+  place.after(hint);
+
+  const label = textarea.labels[0];
+  if (label) label.id ||= "policy-label";
+  const view = new EditorView({
+    parent: place,
+    doc: options.draft ?? textarea.value,
+    extensions: [
+      options.nonce ? EditorView.cspNonce.of(options.nonce) : [],
+      lineNumbers(),
+      history(),
+      yaml(),
+      indentUnit.of("  "),
+      EditorState.tabSize.of(2),
+      syntaxHighlighting(highlight),
+      highlightActiveLine(),
+      EditorView.lineWrapping,
+      EditorView.contentAttributes.of({
+        ...(label ? { "aria-labelledby": label.id } : { "aria-label": "Policy, in YAML" }),
+        "aria-describedby": hint.id,
+        autocapitalize: "off",
+        spellcheck: "false",
+      }),
+      keymap.of([
+        { key: "Mod-Enter", run: () => (options.apply(), true) },
+        { key: "Enter", run: breakLine },
+        { key: "F8", run: nextDiagnostic },
+        ...historyKeymap,
+        ...defaultKeymap,
+      ]),
+      EditorView.updateListener.of((update) => {
+        if (!update.docChanged) return;
+        textarea.value = update.state.doc.toString();
+        options.changed(textarea.value);
+      }),
+      theme,
+    ],
+  });
+  textarea.value = view.state.doc.toString();
+  textarea.hidden = true;
+  label?.addEventListener("click", () => view.focus());
+
+  const offset = (line: number, column: number): number => {
+    const at = view.state.doc.line(Math.min(Math.max(line, 1), view.state.doc.lines));
+    return Math.min(at.from + Math.max(column - 1, 0), at.to);
+  };
+
+  return {
+    text: () => view.state.doc.toString(),
+    replace(text) {
+      view.dispatch({
+        changes: { from: 0, to: view.state.doc.length, insert: text },
+        selection: { anchor: 0 },
+        annotations: isolateHistory.of("full"),
+        userEvent: "input.paste",
+      });
+    },
+    showProblems(problems) {
+      const placed = problems.filter((p) => p.line > 0);
+      const diagnostics = placed.map((p) => {
+        const from = offset(p.line, p.column);
+        const rest = view.state.doc.sliceString(from, view.state.doc.lineAt(from).to);
+        const word = /^[^\s:]+/.exec(rest)?.[0].length ?? 0;
+        return { from, to: from + word, severity: "error" as const, message: p.field ? `${p.field}: ${p.message}` : p.message };
+      });
+      view.dispatch(setDiagnostics(view.state, diagnostics));
+    },
+    goTo(line, column) {
+      const anchor = offset(line, column);
+      view.dispatch({ selection: { anchor }, effects: EditorView.scrollIntoView(anchor, { y: "center" }) });
+      view.focus();
+    },
+    reveal() {
+      view.focus();
+      place.scrollIntoView({ block: "nearest" });
+    },
+  };
+}

@@ -1,0 +1,217 @@
+// The lab's page: brings editor, matrix, buttons and events together. Without
+// this script the page's forms do the same with a reload each.
+
+import * as api from "./api";
+import { confirm } from "./confirm";
+import * as draft from "./draft";
+import { enhance } from "./editor";
+import type { SandboxEvent } from "./events";
+import { Feed, type Connection } from "./feed";
+import { Matrix } from "./matrix";
+import { gone, nothing, reduce, type Model } from "./model";
+import * as panel from "./panel";
+
+const section = document.getElementById("lab");
+if (section) run(section);
+
+function run(section: HTMLElement): void {
+  const lab = section.dataset["lab"] ?? "";
+  const parts: panel.Parts = {
+    status: find("status"),
+    steps: find("steps"),
+    start: find<HTMLFormElement>("start"),
+    reset: find<HTMLFormElement>("reset"),
+    stop: find<HTMLFormElement>("stop"),
+    policies: find("policies"),
+    deleteAll: find<HTMLFormElement>("delete-all"),
+    settled: find("settled"),
+  };
+  const problems = find("problems");
+  const applyButton = find<HTMLButtonElement>("apply");
+  const connection = find("connection");
+  const matrix = new Matrix(find<HTMLTableElement>("matrix"));
+
+  let model: Model = nothing;
+  /** The least that this machine's clock was seen ahead of the server's. */
+  let ahead = Infinity;
+
+  function render(news: boolean): void {
+    section.dataset["state"] = model.state;
+    section.dataset["change"] = String(model.change);
+    panel.render(parts, model);
+    matrix.render(model, news);
+    tick();
+  }
+
+  function tick(): void {
+    if (ahead !== Infinity) panel.tick(parts.steps, model, Date.now() - ahead);
+  }
+  setInterval(tick, 100);
+
+  // --- Events ---
+
+  const feed = new Feed({
+    connect(id, after) {
+      const url = new URL(api.eventsPath(id, after), location.href);
+      url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+      return new WebSocket(url);
+    },
+    exists: api.exists,
+    events(batch) {
+      ahead = Math.min(ahead, Date.now() - Date.parse(batch.at(-1)!.time));
+      model = batch.reduce(reduce, model);
+      section.dataset["seq"] = String(batch.at(-1)!.seq);
+      render(!batch.some((e: SandboxEvent) => e.type === "snapshot"));
+      if (model.state === "stopped") feed.stop();
+    },
+    connection: sayConnection,
+    gone() {
+      model = gone(model);
+      render(false);
+    },
+  });
+
+  function sayConnection(now: Connection): void {
+    connection.dataset["connection"] = now;
+    const text: Record<Connection, string> = {
+      idle: "",
+      connecting: "Connecting…",
+      live: "Live.",
+      retrying: navigator.onLine
+        ? "The connection is lost. Connecting again…"
+        : "You are offline. The picture goes on when the network is back.",
+      paused: "Paused while this page is hidden.",
+    };
+    if (connection.textContent !== text[now]) connection.textContent = text[now];
+  }
+
+  // A learner's tabs follow the same sandbox, also a new one.
+  const tabs = new BroadcastChannel("netpol-lab");
+  tabs.onmessage = ({ data }: MessageEvent<{ lab: string; sandbox: string }>) => {
+    if (data.lab === lab) follow(data.sandbox);
+  };
+
+  function follow(id: string): void {
+    section.dataset["sandbox"] = id;
+    model = nothing;
+    feed.follow(id);
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? feed.hidden() : feed.wake()));
+  addEventListener("online", () => feed.wake());
+  addEventListener("pageshow", (e) => e.persisted && feed.wake());
+
+  // --- The editor ---
+
+  const editor = enhance(find<HTMLTextAreaElement>("policy"), {
+    nonce: document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "",
+    draft: draft.load(lab),
+    changed: (text) => draft.save(lab, text),
+    apply: () => void apply(),
+  });
+
+  function showProblems(message: string, found: api.Problem[] = []): void {
+    editor.showProblems(found);
+    panel.renderProblems(problems, message, found, (p) => editor.goTo(p.line, p.column));
+  }
+
+  document.addEventListener("click", (e) => {
+    const button = (e.target as Element).closest<HTMLElement>("[data-insert]");
+    const code = button && codeBefore(button);
+    if (!code) return;
+    e.preventDefault();
+    editor.replace(code);
+    editor.reveal();
+  });
+
+  // --- Actions ---
+
+  /** Runs the action unless the button's last one still runs; says what went wrong. */
+  async function act(button: HTMLElement | null, action: () => Promise<void>, refused: (r: api.Refusal) => void): Promise<void> {
+    if (!button || button.ariaBusy === "true") return;
+    // A disabled button would lose the focus.
+    button.ariaBusy = button.ariaDisabled = "true";
+    try {
+      await action();
+    } catch (error) {
+      if (!(error instanceof api.Refusal)) throw error;
+      refused(error);
+    } finally {
+      button.ariaBusy = button.ariaDisabled = null;
+    }
+  }
+
+  const sandbox = (): string => section.dataset["sandbox"] ?? "";
+  const tell = (r: api.Refusal): void => showProblems(r.message, r.problems);
+  const tellStatus = (r: api.Refusal): void => {
+    parts.status.textContent = r.message;
+  };
+
+  async function apply(): Promise<void> {
+    await act(
+      applyButton,
+      async () => {
+        if (model.state !== "ready") throw new api.Refusal(notReady(model));
+        await api.apply(sandbox(), editor.text());
+        showProblems("");
+      },
+      tell,
+    );
+  }
+
+  function onSubmit(form: HTMLFormElement, submit: (button: HTMLElement | null) => Promise<void>): void {
+    form.addEventListener("submit", (e) => {
+      e.preventDefault();
+      void submit(form.querySelector<HTMLElement>("button"));
+    });
+  }
+
+  async function begin(id: string): Promise<void> {
+    tabs.postMessage({ lab, sandbox: id });
+    follow(id);
+  }
+
+  onSubmit(find<HTMLFormElement>("policy-form"), apply);
+  onSubmit(parts.start, (b) => act(b, async () => begin(await api.start(lab)), tellStatus));
+  onSubmit(parts.stop, (b) => act(b, () => api.stop(sandbox()), tellStatus));
+  onSubmit(parts.deleteAll, (b) => act(b, () => api.deletePolicies(sandbox()), tell));
+  onSubmit(parts.reset, async (b) => {
+    const question = "Throw this cluster away and make a fresh one?";
+    const explanation = "Its policies go with it. The text in the editor stays.";
+    if (!(await confirm(question, explanation, "Reset"))) return;
+    await act(b, async () => begin(await api.reset(sandbox())), tellStatus);
+  });
+  parts.policies.addEventListener("click", (e) => {
+    const button = (e.target as Element).closest<HTMLElement>("[data-delete-policy]");
+    if (!button) return;
+    e.preventDefault();
+    void act(button, () => api.deletePolicies(sandbox(), button.dataset["deletePolicy"]), tell);
+  });
+
+  if (sandbox()) feed.follow(sandbox());
+  if (document.hidden) feed.hidden();
+}
+
+function notReady(model: Model): string {
+  switch (model.state) {
+    case "queued":
+    case "creating":
+      return "Your sandbox is not ready yet. Your text is kept; apply it when the last step is done.";
+    default:
+      return "There is no sandbox to apply this to. Press Start first; your text is kept.";
+  }
+}
+
+// The code block that stands nearest before the button.
+function codeBefore(button: Element): string | undefined {
+  const before = [...document.querySelectorAll("pre")].filter(
+    (pre) => button.compareDocumentPosition(pre) & Node.DOCUMENT_POSITION_PRECEDING,
+  );
+  return before.at(-1)?.textContent?.replace(/\n*$/, "\n");
+}
+
+function find<E extends HTMLElement = HTMLElement>(id: string): E {
+  const e = document.getElementById(id);
+  if (!e) throw new Error(`the page has no #${id}`);
+  return e as E;
+}

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Observation, SandboxEvent, Snapshot, Verdict } from "./events";
+import { gone, nothing, reduce, type Model } from "./model";
+
+const time = "2026-01-02T15:04:05Z";
+const at = Date.parse(time);
+const webToApi = "production/web>production/api:8080/TCP";
+const webToDb = "production/web>production/db:5432/TCP";
+
+let seq = 0;
+function after(model: Model, ...bodies: object[]): Model {
+  return bodies.reduce<Model>((m, body) => reduce(m, { seq: ++seq, time, ...body } as SandboxEvent), model);
+}
+
+function snapshot(s: Partial<Snapshot>): object {
+  const empty = { id: "a", lab: "l", provider: "kind", state: "ready", steps: [], policies: [], change: 0, observations: [] };
+  return { type: "snapshot", snapshot: { ...empty, ...s } };
+}
+
+function observations(change: number, ...flows: Observation[]): object {
+  return { type: "observations", observations: { change, flows } };
+}
+
+function saw(flow: string, verdict: Verdict): Observation {
+  return { flow, verdict };
+}
+
+test("a_snapshot_replaces_everything", () => {
+  const old = after(nothing, observations(3, saw(webToApi, "blocked")), { type: "notice", notice: { level: "info", message: "m" } });
+  const policies = [{ namespace: "production", name: "p", yaml: "y" }];
+  const model = after(old, snapshot({ state: "failed", reason: "r", change: 1, policies, observations: [saw(webToDb, "open")] }));
+  assert.equal(model.state, "failed");
+  assert.equal(model.reason, "r");
+  assert.equal(model.change, 1);
+  assert.deepEqual(model.policies, policies);
+  assert.deepEqual([...model.flows.keys()], [webToDb]);
+  assert.equal(model.notice, undefined);
+  assert.equal(model.settled, undefined);
+});
+
+test("an_event_leaves_the_model_before_it_as_it_was", () => {
+  const before = after(nothing, snapshot({ observations: [saw(webToApi, "open")] }));
+  const model = after(before, observations(1, saw(webToApi, "blocked")));
+  assert.equal(before.flows.get(webToApi)?.verdict, "open");
+  assert.equal(model.flows.get(webToApi)?.verdict, "blocked");
+});
+
+test("a_flow_that_is_not_told_of_keeps_its_very_observation", () => {
+  const before = after(nothing, snapshot({ observations: [saw(webToApi, "open"), saw(webToDb, "open")] }));
+  const model = after(before, observations(1, saw(webToApi, "blocked")));
+  assert.equal(model.flows.get(webToDb), before.flows.get(webToDb));
+});
+
+test("a_step_replaces_the_one_with_its_index", () => {
+  const step = (index: number, status: string) => ({ index, total: 2, name: `step ${index}`, status });
+  const model = after(nothing, snapshot({ state: "creating" }), { type: "step", step: step(1, "running") }, { type: "step", step: step(2, "pending") }, { type: "step", step: { ...step(1, "done"), elapsedMillis: 2100 } });
+  assert.deepEqual(model.steps, [{ ...step(1, "done"), elapsedMillis: 2100 }, step(2, "pending")]);
+});
+
+test("a_running_step_counts_from_its_events_time_less_what_it_has_taken", () => {
+  const step = { index: 1, total: 1, name: "s", status: "running" };
+  assert.equal(after(nothing, { type: "step", step }).steps[0]?.since, at);
+  assert.equal(after(nothing, snapshot({ steps: [{ ...step, status: "running", elapsedMillis: 1500 }] })).steps[0]?.since, at - 1500);
+  assert.equal(after(nothing, { type: "step", step: { ...step, status: "done" } }).steps[0]?.since, undefined);
+});
+
+test("a_new_change_is_measured_until_it_has_settled", () => {
+  const ready = after(nothing, snapshot({ change: 1 }));
+  const policies = { type: "policies", policies: { change: 2, policies: [] } };
+  assert.equal(after(ready, policies).settled, "measuring");
+  const settled = { change: 2, tookMillis: 640, flows: 2, flips: 0 };
+  assert.deepEqual(after(ready, policies, { type: "settled", settled }).settled, { ...settled, turned: {} });
+});
+
+test("what_turned_is_counted_from_before_the_change_whichever_of_its_events_is_first", () => {
+  const ready = after(nothing, snapshot({ observations: [saw(webToApi, "open"), saw(webToDb, "open")] }));
+  const policies = { type: "policies", policies: { change: 1, policies: [] } };
+  const settled = { type: "settled", settled: { change: 1, tookMillis: 640, flows: 2, flips: 2 } };
+  const turn = [observations(1, saw(webToApi, "blocked")), observations(1, saw(webToDb, "dns-failed"))];
+  for (const events of [[policies, ...turn], [turn[0]!, policies, turn[1]!], [...turn, policies]]) {
+    const { settled: summary } = after(ready, ...events, settled);
+    assert.ok(summary && summary !== "measuring");
+    assert.deepEqual(summary.turned, { blocked: 1, "dns-failed": 1 });
+  }
+});
+
+test("a_flow_that_turned_and_turned_back_has_not_turned", () => {
+  const ready = after(nothing, snapshot({ observations: [saw(webToApi, "open")] }));
+  const model = after(ready, observations(1, saw(webToApi, "blocked")), observations(1, saw(webToApi, "open")), {
+    type: "settled",
+    settled: { change: 1, tookMillis: 1, flows: 1, flips: 2 },
+  });
+  assert.ok(model.settled && model.settled !== "measuring");
+  assert.deepEqual(model.settled.turned, {});
+});
+
+test("a_notice_stays_until_the_state_changes", () => {
+  const notice = { level: "warning", message: "The cluster's API does not answer." };
+  const model = after(nothing, snapshot({}), { type: "notice", notice }, observations(0, saw(webToApi, "unknown")));
+  assert.deepEqual(model.notice, notice);
+  assert.equal(after(model, { type: "state", state: { state: "failed" } }).notice, undefined);
+});
+
+test("a_stopped_sandbox_has_no_policies_and_no_measured_flows", () => {
+  const ready = after(nothing, snapshot({ policies: [{ namespace: "n", name: "p", yaml: "" }], observations: [saw(webToApi, "open")] }));
+  for (const model of [after(ready, { type: "state", state: { state: "stopped", reason: "You stopped it." } }), gone(ready)]) {
+    assert.equal(model.state, "stopped");
+    assert.notEqual(model.reason, "");
+    assert.deepEqual(model.policies, []);
+    assert.equal(model.flows.size, 0);
+  }
+});
+
+test("a_sandbox_that_went_away_while_stopping_keeps_the_reason", () => {
+  const stopping = after(nothing, snapshot({}), { type: "state", state: { state: "stopping", reason: "You stopped it." } });
+  assert.equal(gone(stopping).reason, "You stopped it.");
+});
+
+test("an_event_of_an_unknown_type_changes_nothing", () => {
+  const model = after(nothing, snapshot({}));
+  assert.equal(after(model, { type: "later", later: {} }), model);
+});

@@ -1,0 +1,120 @@
+// What the page knows of its sandbox, and how each event changes it. Pure: no
+// DOM, no clock, no network.
+
+import type { AppliedPolicy, Notice, Observation, SandboxEvent, Settled, State, Step, Verdict } from "./events";
+
+/** A step, and since when it runs by the server's clock, in milliseconds. */
+export interface TimedStep extends Step {
+  since?: number;
+}
+
+/** What a change of policies came to. */
+export interface Summary extends Settled {
+  /** How many flows ended at another verdict than before, by the new one. */
+  turned: Partial<Record<Verdict, number>>;
+}
+
+export interface Model {
+  readonly state: State;
+  readonly reason: string;
+  readonly steps: readonly TimedStep[];
+  readonly policies: readonly AppliedPolicy[];
+  /** The number of the last change of policies. */
+  readonly change: number;
+  readonly flows: ReadonlyMap<string, Observation>;
+  /** The flows as they were before the last change. */
+  readonly before: ReadonlyMap<string, Observation>;
+  /** Set once the last change has settled; "measuring" until then. */
+  readonly settled: Summary | "measuring" | undefined;
+  readonly notice: Notice | undefined;
+}
+
+/** The model of a page without a sandbox. */
+export const nothing: Model = {
+  state: "none",
+  reason: "",
+  steps: [],
+  policies: [],
+  change: 0,
+  flows: new Map(),
+  before: new Map(),
+  settled: undefined,
+  notice: undefined,
+};
+
+/** The model after the event. Events must come in order and without a gap. */
+export function reduce(model: Model, event: SandboxEvent): Model {
+  switch (event.type) {
+    case "snapshot": {
+      const s = event.snapshot;
+      const flows = new Map(s.observations.map((o) => [o.flow, o]));
+      return {
+        state: s.state,
+        reason: s.reason ?? "",
+        steps: s.steps.map((step) => timed(step, event.time)),
+        policies: s.policies,
+        change: s.change,
+        flows,
+        before: flows,
+        settled: undefined,
+        notice: undefined,
+      };
+    }
+    case "state":
+      if (event.state.state === "stopped") return stopped(model, event.state.reason ?? "");
+      return { ...model, state: event.state.state, reason: event.state.reason ?? "", notice: undefined };
+    case "step": {
+      const steps = [...model.steps];
+      const at = steps.findIndex((s) => s.index === event.step.index);
+      steps.splice(at < 0 ? steps.length : at, at < 0 ? 0 : 1, timed(event.step, event.time));
+      return { ...model, steps };
+    }
+    case "policies":
+      return { ...changed(model, event.policies.change), policies: event.policies.policies };
+    case "observations": {
+      const next = changed(model, event.observations.change);
+      const flows = new Map(next.flows);
+      for (const o of event.observations.flows) flows.set(o.flow, o);
+      return { ...next, flows };
+    }
+    case "settled": {
+      const next = changed(model, event.settled.change);
+      return { ...next, settled: { ...event.settled, turned: turned(next) } };
+    }
+    case "notice":
+      return { ...model, notice: event.notice };
+    default:
+      // A later server may tell of things that this page does not know yet.
+      return model;
+  }
+}
+
+/** The model of a sandbox that the server does not know any more. */
+export function gone(model: Model): Model {
+  return stopped(model, model.state === "stopping" ? model.reason : "The lab does not have it any more.");
+}
+
+// With the cluster, its policies and all that was measured in it are gone.
+function stopped(model: Model, reason: string): Model {
+  return { ...nothing, steps: model.steps, change: model.change, state: "stopped", reason };
+}
+
+// The first event of a change may be its policies or already its effect.
+function changed(model: Model, change: number): Model {
+  if (change <= model.change) return model;
+  return { ...model, change, before: model.flows, settled: "measuring" };
+}
+
+function timed(step: Step, time: string): TimedStep {
+  if (step.status !== "running") return step;
+  return { ...step, since: Date.parse(time) - (step.elapsedMillis ?? 0) };
+}
+
+function turned(model: Model): Summary["turned"] {
+  const counts: Summary["turned"] = {};
+  for (const [id, now] of model.flows) {
+    const old = model.before.get(id);
+    if (old && old.verdict !== now.verdict) counts[now.verdict] = (counts[now.verdict] ?? 0) + 1;
+  }
+  return counts;
+}

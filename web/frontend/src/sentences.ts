@@ -1,0 +1,95 @@
+// What the page says, in plain English.
+
+import type { Observation, Verdict } from "./events";
+import type { Model, Summary } from "./model";
+
+const words: Record<Verdict, string> = {
+  open: "open",
+  blocked: "blocked",
+  refused: "refused",
+  "dns-failed": "DNS failed",
+  unknown: "unknown",
+};
+
+/** The sentence of the status line. */
+export function status(model: Model): string {
+  const parts = [stateSentence(model)];
+  if (model.notice) parts.push(model.notice.message);
+  return parts.filter(Boolean).join(" ");
+}
+
+function stateSentence(model: Model): string {
+  switch (model.state) {
+    case "none":
+      return "You have no sandbox yet. Press Start to get a cluster of your own.";
+    case "queued":
+      return "Your sandbox waits for its turn.";
+    case "creating": {
+      const step = model.steps.find((s) => s.status === "running");
+      return step
+        ? `Your sandbox is being made, step ${step.index} of ${step.total}: ${step.name}.`
+        : "Your sandbox is being made.";
+    }
+    case "ready":
+      return "Your sandbox is ready: every cell of the matrix is measured in it.";
+    case "stopping":
+      return `Your sandbox is being stopped. ${model.reason}`.trim();
+    case "stopped":
+      return restart(`Your sandbox has stopped. ${model.reason}`.trim());
+    case "failed":
+      return restart(`Your sandbox has failed. ${model.reason}`.trim());
+  }
+}
+
+function restart(sentence: string): string {
+  return /\bPress\b/.test(sentence) ? sentence : `${sentence} Press Start for a new one; your YAML stays in the editor.`;
+}
+
+/** The line about the last change of policies. */
+export function settled(summary: Model["settled"]): string {
+  if (summary === undefined) return "";
+  if (summary === "measuring") return "Measuring what has changed…";
+  const all = `All ${summary.flows} flows measured after ${millis(summary.tookMillis)}.`;
+  if (summary.flips === 0) return `No flow changed. ${all}`;
+  const first = summary.firstFlipMillis === undefined ? "" : ` The first changed after ${millis(summary.firstFlipMillis)}.`;
+  return `${flips(summary)}.${first} ${all}`;
+}
+
+function flips(summary: Summary): string {
+  const order: Verdict[] = ["blocked", "dns-failed", "refused", "open", "unknown"];
+  const parts = order.filter((v) => summary.turned[v]).map((v) => `${summary.turned[v]} ${words[v]}`);
+  const total = order.reduce((n, v) => n + (summary.turned[v] ?? 0), 0);
+  const n = total || summary.flips;
+  const text = `${n} ${n === 1 ? "flow" : "flows"} changed`;
+  return parts.length > 0 ? `${text}: ${parts.join(", ")}` : text;
+}
+
+/** The line about one flow. */
+export function flow(id: string, seen: Observation | undefined): string {
+  const name = flowName(id);
+  if (!seen) return `${name}: not measured yet`;
+  const parts = [words[seen.verdict]];
+  if (seen.latencyMicros) parts.push(millis(seen.latencyMicros / 1000));
+  if (seen.server) parts.push(`answered by ${seen.server}`);
+  if (seen.detail) parts.push(seen.detail);
+  return `${name}: ${parts.join(", ")}`;
+}
+
+// A flow's ID is source>destination:port/protocol, with @name behind it where
+// the source goes by DNS name. The cluster's DNS has no name to go by.
+function flowName(id: string): string {
+  const m = /^(.+)>(.+):(\d+\/[A-Z]+)(@name)?$/.exec(id);
+  if (!m) return id;
+  const via = m[4] ? " by name" : m[2] === "kube-system/kube-dns" ? "" : " by IP";
+  return `${m[1]} to ${m[2]} ${m[3]}${via}`;
+}
+
+/** How long a step has taken. */
+export function elapsed(ms: number): string {
+  return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+}
+
+function millis(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}

@@ -1,0 +1,48 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/web/views"
+)
+
+// lesson is the lesson of that slug, nil where there is none.
+func (s *server) lesson(slug string) *lessons.Lesson {
+	for _, l := range s.Lessons {
+		if l.Slug == slug {
+			return l
+		}
+	}
+	return nil
+}
+
+func (s *server) index(w http.ResponseWriter, r *http.Request) error {
+	var list []views.Entry
+	for _, l := range s.Lessons {
+		list = append(list, views.Entry{URL: "/lessons/" + l.Slug, Title: l.Title, Text: l.Summary, Detail: fmt.Sprintf("about %d minutes", l.Minutes)})
+	}
+	return render(w, r, http.StatusOK, views.Index(s.page(r, "Lessons"), list, s.quizEntries("")))
+}
+
+func (s *server) showLesson(w http.ResponseWriter, r *http.Request) error {
+	lesson := s.lesson(chi.URLParam(r, "slug"))
+	if lesson == nil {
+		return refuse(http.StatusNotFound, "There is no such lesson. The front page lists those that there are.")
+	}
+	return s.renderLab(w, r, http.StatusOK, placeLesson, lesson, labInput{})
+}
+
+// quizEntries lists the quizzes about the lesson, or all of them.
+func (s *server) quizEntries(lesson string) []views.Entry {
+	var list []views.Entry
+	for _, q := range s.Quizzes {
+		if lesson == "" || q.Lesson == lesson {
+			list = append(list, views.Entry{URL: "/quizzes/" + q.Slug, Title: q.Title, Detail: fmt.Sprintf("%d questions", len(q.Questions))})
+		}
+	}
+	return list
+}

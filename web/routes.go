@@ -1,0 +1,61 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// routes lists every route there is.
+func (s *server) routes() http.Handler {
+	r := chi.NewRouter()
+	r.Use(s.logRequest, s.recoverPanic, secure, middleware.GetHead)
+	r.NotFound(s.handle(notFound))
+	r.MethodNotAllowed(s.handle(methodNotAllowed(r)))
+
+	r.Get("/healthz", s.handle(s.health))
+	r.Get("/static/*", s.handle(s.static))
+
+	r.Group(func(r chi.Router) {
+		r.Use(s.sameOrigin, session, s.limit(s.limits.requests, byAddress))
+
+		r.Get("/", s.handle(s.index))
+		r.Get("/lessons/{slug}", s.handle(s.showLesson))
+		r.Get("/workbench", s.handle(s.showWorkbench))
+		r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
+		r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
+
+		r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
+		r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
+		r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
+		r.Get("/sandboxes/{id}/events", s.handle(s.events))
+
+		r.Group(func(r chi.Router) {
+			r.Use(s.limit(s.limits.startsPerAddress, byAddress), s.limit(s.limits.starts, byOwner))
+			r.Post("/sandboxes", s.handle(s.createSandbox))
+			r.Post("/sandboxes/{id}/reset", s.handle(s.resetSandbox))
+		})
+		r.Group(func(r chi.Router) {
+			r.Use(s.limit(s.limits.changes, byOwner))
+			r.Put("/sandboxes/{id}/policies", s.handle(s.applyPolicies))
+			r.Post("/sandboxes/{id}/policies", s.handle(s.applyPoliciesForm))
+			r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))
+			r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
+			r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
+		})
+	})
+	return r
+}
+
+// health answers whoever asks whether the server runs.
+func (s *server) health(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (s *server) static(w http.ResponseWriter, r *http.Request) error {
+	if !s.Static.Serve(w, r) {
+		return notFound(w, r)
+	}
+	return nil
+}

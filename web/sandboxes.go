@@ -1,0 +1,308 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+)
+
+// Sandboxes are the learners' sandboxes; [sandbox.Manager] is them. An owner is
+// a learner; somebody else's sandbox is sandbox.ErrNotFound like one that does
+// not exist. Snapshots come with the number of the last event in them.
+type Sandboxes interface {
+	// Provider is the name of what makes the sandboxes, "kind" or "simulated".
+	Provider() string
+	// Available says why no sandbox can be made now, in a sentence for the
+	// page; nil where one can.
+	Available(ctx context.Context) error
+	// Create returns the owner's live sandbox of the lab, or begins a new one.
+	Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
+	// ByOwner returns the owner's newest sandbox, also one that has failed.
+	ByOwner(owner string) (sandbox.Snapshot, int64, bool)
+	Get(owner string, id sandbox.ID) (sandbox.Snapshot, int64, error)
+	// Apply applies all policies in the YAML or none. A *policy.Error says what
+	// is wrong with it.
+	Apply(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
+	// DeletePolicies deletes the named policies, or all where refs is nil.
+	DeletePolicies(ctx context.Context, owner string, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
+	// Reset throws the cluster away and begins a fresh one, under a new ID.
+	Reset(owner string, id sandbox.ID) (sandbox.Snapshot, int64, error)
+	Stop(owner string, id sandbox.ID) error
+	// Subscribe reads the sandbox's events after the given number.
+	Subscribe(owner string, id sandbox.ID, after int64) (*sandbox.Subscription, error)
+}
+
+// A form's text may be three times as long as what it encodes.
+const (
+	maxFormBytes   = 64 << 10
+	maxPolicyBytes = 3*policy.MaxBytes + maxFormBytes
+)
+
+// numberedSnapshot is how a sandbox is told in JSON.
+type numberedSnapshot struct {
+	sandbox.Snapshot
+	Seq int64 `json:"seq"`
+}
+
+func sandboxID(r *http.Request) sandbox.ID { return sandbox.ID(chi.URLParam(r, "id")) }
+
+func (s *server) getSandbox(w http.ResponseWriter, r *http.Request) error {
+	snapshot, seq, err := s.Sandboxes.Get(ownerOf(r.Context()), sandboxID(r))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, numberedSnapshot{snapshot, seq})
+}
+
+// createSandbox takes {"lab": "…"} as JSON or a form with the field lab.
+func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
+	var slug string
+	switch contentType(r) {
+	case "application/json":
+		var body struct {
+			Lab string `json:"lab"`
+		}
+		if err := readJSON(w, r, &body); err != nil {
+			return err
+		}
+		slug = body.Lab
+	case "application/x-www-form-urlencoded", "multipart/form-data":
+		if err := parseForm(w, r, maxFormBytes); err != nil {
+			return err
+		}
+		slug = r.PostForm.Get("lab")
+	default:
+		return refuse(http.StatusUnsupportedMediaType, `Send a form, or JSON such as {"lab": %q} as application/json.`, s.Lessons[0].Slug)
+	}
+	lesson := s.lesson(slug)
+	if lesson == nil {
+		return refuse(http.StatusUnprocessableEntity, "There is no lab %q. The front page lists the lessons; each has one of its name.", slug)
+	}
+	return s.begin(w, r, func(owner string) (sandbox.Snapshot, int64, error) {
+		return s.Sandboxes.Create(owner, lesson.Topology)
+	})
+}
+
+func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	return s.begin(w, r, func(owner string) (sandbox.Snapshot, int64, error) {
+		return s.Sandboxes.Reset(owner, sandboxID(r))
+	})
+}
+
+// begin makes a new sandbox, unless none can be made here, and tells of it.
+func (s *server) begin(w http.ResponseWriter, r *http.Request, create func(owner string) (sandbox.Snapshot, int64, error)) error {
+	if err := s.Sandboxes.Available(r.Context()); err != nil {
+		return &statusError{status: http.StatusServiceUnavailable, message: err.Error(), err: err}
+	}
+	snapshot, seq, err := create(ownerOf(r.Context()))
+	if err != nil {
+		return err
+	}
+	if wantsHTML(r) {
+		return s.back(w, r, snapshot.Lab)
+	}
+	w.Header().Set("Location", "/sandboxes/"+string(snapshot.ID))
+	return writeJSON(w, http.StatusAccepted, numberedSnapshot{snapshot, seq})
+}
+
+// stopSandbox begins to end a sandbox; its events tell when that is done.
+func (s *server) stopSandbox(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Sandboxes.Stop(ownerOf(r.Context()), sandboxID(r)); err != nil {
+		return err
+	}
+	return write(w, http.StatusAccepted, nil)
+}
+
+func (s *server) stopSandboxForm(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	if err := s.Sandboxes.Stop(ownerOf(r.Context()), sandboxID(r)); err != nil {
+		return err
+	}
+	return s.back(w, r, r.PostForm.Get("lab"))
+}
+
+// applyPolicies takes YAML as the body.
+func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
+	src, err := io.ReadAll(http.MaxBytesReader(w, r.Body, policy.MaxBytes))
+	if err != nil {
+		return tooMuchYAML(err)
+	}
+	change, err := s.Sandboxes.Apply(r.Context(), ownerOf(r.Context()), sandboxID(r), src)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, change)
+}
+
+// applyPoliciesForm takes YAML as the form's field yaml. What is wrong with it
+// is shown on the lab's page, with the text kept.
+func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxPolicyBytes); err != nil {
+		return tooMuchYAML(err)
+	}
+	// Browsers send the lines of a text area with CR LF.
+	src := strings.ReplaceAll(r.PostForm.Get("yaml"), "\r\n", "\n")
+	if len(src) > policy.MaxBytes {
+		return s.afterForm(w, r, src, tooMuchYAML(nil))
+	}
+	_, err := s.Sandboxes.Apply(r.Context(), ownerOf(r.Context()), sandboxID(r), []byte(src))
+	return s.afterForm(w, r, src, err)
+}
+
+// tooMuchYAML is the error of YAML that is longer than the lab takes; another
+// error of reading it stays what it is.
+func tooMuchYAML(err error) error {
+	var tooBig *http.MaxBytesError
+	if err != nil && !errors.As(err, &tooBig) {
+		return err
+	}
+	return &statusError{
+		status: http.StatusRequestEntityTooLarge, err: err,
+		message: fmt.Sprintf("That is too much YAML: the lab takes %d KiB at most. Nothing was applied.", policy.MaxBytes>>10),
+	}
+}
+
+func (s *server) deletePolicies(w http.ResponseWriter, r *http.Request) error {
+	return s.deleteAndTell(w, r, nil)
+}
+
+func (s *server) deletePolicy(w http.ResponseWriter, r *http.Request) error {
+	return s.deleteAndTell(w, r, []sandbox.PolicyRef{{Namespace: chi.URLParam(r, "namespace"), Name: chi.URLParam(r, "name")}})
+}
+
+func (s *server) deleteAndTell(w http.ResponseWriter, r *http.Request, refs []sandbox.PolicyRef) error {
+	change, err := s.deleteRefs(r, refs)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, change)
+}
+
+// deletePoliciesForm deletes the policy "namespace/name" of the field policy,
+// or all where there is no such field.
+func (s *server) deletePoliciesForm(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	var refs []sandbox.PolicyRef
+	if r.PostForm.Has("policy") {
+		namespace, name, ok := strings.Cut(r.PostForm.Get("policy"), "/")
+		if !ok || namespace == "" || name == "" {
+			return refuse(http.StatusUnprocessableEntity, "%q is not a policy's name: want namespace/name.", r.PostForm.Get("policy"))
+		}
+		refs = []sandbox.PolicyRef{{Namespace: namespace, Name: name}}
+	}
+	_, err := s.deleteRefs(r, refs)
+	return s.afterForm(w, r, "", err)
+}
+
+// deleteRefs deletes the policies, after a look at whether their namespaces are
+// the lab's: the rest of the cluster is nothing that a learner can name.
+func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error) {
+	owner, id := ownerOf(r.Context()), sandboxID(r)
+	snapshot, _, err := s.Sandboxes.Get(owner, id)
+	if err != nil {
+		return sandbox.PolicyChange{}, err
+	}
+	if lesson := s.lesson(snapshot.Lab); lesson != nil {
+		names := lesson.Topology.NamespaceNames()
+		for _, ref := range refs {
+			if !slices.Contains(names, ref.Namespace) {
+				return sandbox.PolicyChange{}, refuse(http.StatusNotFound, "The lab has no namespace %q; it has %s.", ref.Namespace, strings.Join(names, ", "))
+			}
+		}
+	}
+	return s.Sandboxes.DeletePolicies(r.Context(), owner, id, refs)
+}
+
+// afterForm goes back to the page that the form was on, or shows there what was
+// wrong with the YAML.
+func (s *server) afterForm(w http.ResponseWriter, r *http.Request, yaml string, err error) error {
+	lesson := s.lesson(r.PostForm.Get("lab"))
+	if err == nil {
+		return s.back(w, r, r.PostForm.Get("lab"))
+	}
+	if lesson == nil || !wantsHTML(r) {
+		return err
+	}
+	a := answerTo(err)
+	s.logFailure(r, a, err)
+	input := labInput{yaml: yaml}
+	for _, p := range a.Problems {
+		input.problems = append(input.problems, p.String())
+	}
+	if len(input.problems) == 0 {
+		input.problems = []string{a.Error}
+	}
+	return s.renderLab(w, r, a.status, place(r), lesson, input)
+}
+
+// back sends the browser to the page that the form was on.
+func (s *server) back(w http.ResponseWriter, r *http.Request, lab string) error {
+	url := "/"
+	if lesson := s.lesson(lab); lesson != nil {
+		url = placeURL(place(r), lesson.Slug)
+	}
+	http.Redirect(w, r, url, http.StatusSeeOther)
+	return nil
+}
+
+func place(r *http.Request) string {
+	if r.PostForm.Get("page") == placeWorkbench {
+		return placeWorkbench
+	}
+	return placeLesson
+}
+
+func contentType(r *http.Request) string {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return mediaType
+}
+
+// parseForm reads a form of at most limit bytes into r.PostForm.
+func parseForm(w http.ResponseWriter, r *http.Request, limit int64) error {
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	err := r.ParseForm()
+	if contentType(r) == "multipart/form-data" {
+		err = r.ParseMultipartForm(limit)
+	}
+	var tooBig *http.MaxBytesError
+	if err != nil && !errors.As(err, &tooBig) {
+		return &statusError{status: http.StatusBadRequest, message: "The form could not be read.", err: err}
+	}
+	return err
+}
+
+// readJSON reads one JSON value without unknown fields.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(v)
+	if err == nil && decoder.More() {
+		err = errors.New("there is more than one value")
+	}
+	var tooBig *http.MaxBytesError
+	if err != nil && !errors.As(err, &tooBig) {
+		return &statusError{status: http.StatusBadRequest, message: "The JSON could not be read: " + err.Error() + ".", err: err}
+	}
+	return err
+}

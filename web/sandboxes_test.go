@@ -1,0 +1,279 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+)
+
+func TestASandboxIsMadeByJSON(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab": "network-policies"}`), "Content-Type", "application/json; charset=utf-8")
+	if a.status != http.StatusAccepted {
+		t.Fatalf("status = %d: %s", a.status, a.body)
+	}
+	s := v.snapshot(a)
+	if got := a.header.Get("Location"); got != "/sandboxes/"+s.id() || s.Lab != "network-policies" {
+		t.Errorf("Location = %q, snapshot = %+v", got, s.Snapshot)
+	}
+	v.await(s.id(), sandbox.Ready)
+	if again := v.create(); again != s.id() {
+		t.Errorf("a second POST made %s beside %s", again, s.id())
+	}
+}
+
+func TestASandboxIsMadeResetAndStoppedByForms(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	form := url.Values{"lab": {"network-policies"}, "page": {"workbench"}}
+	a := v.page("POST", "/sandboxes", form)
+	if want := "/workbench?lab=network-policies#lab"; a.status != http.StatusSeeOther || a.header.Get("Location") != want {
+		t.Fatalf("start: status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), want)
+	}
+	id := v.create()
+	v.await(id, sandbox.Ready)
+
+	form.Set("page", "lesson")
+	a = v.page("POST", "/sandboxes/"+id+"/reset", form)
+	if want := "/lessons/network-policies#lab"; a.status != http.StatusSeeOther || a.header.Get("Location") != want {
+		t.Fatalf("reset: status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), want)
+	}
+	fresh := v.create()
+	if fresh == id {
+		t.Error("reset kept the sandbox")
+	}
+	if a := v.page("POST", "/sandboxes/"+fresh+"/stop", form); a.status != http.StatusSeeOther {
+		t.Errorf("stop: status %d", a.status)
+	}
+	v.until("the sandbox is gone", func() bool { return v.send("GET", "/sandboxes/"+fresh, nil).status == http.StatusNotFound })
+	contains(t, v.page("GET", "/lessons/network-policies", nil).body, `data-sandbox="" data-state="none"`)
+}
+
+func TestAMultipartFormWorksToo(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	if err := errors.Join(w.WriteField("lab", "network-policies"), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if a := v.send("POST", "/sandboxes", &b, "Content-Type", w.FormDataContentType()); a.status != http.StatusAccepted {
+		t.Errorf("status = %d: %s", a.status, a.body)
+	}
+}
+
+func TestResetAndStopByScript(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	a := v.send("POST", "/sandboxes/"+id+"/reset", nil, "Accept", "application/json")
+	fresh := v.snapshot(a)
+	if a.status != http.StatusAccepted || fresh.id() == id || a.header.Get("Location") != "/sandboxes/"+fresh.id() {
+		t.Errorf("status %d, Location %q, sandbox %s after %s", a.status, a.header.Get("Location"), fresh.id(), id)
+	}
+	if a := v.send("DELETE", "/sandboxes/"+fresh.id(), nil); a.status != http.StatusAccepted {
+		t.Errorf("DELETE: status %d", a.status)
+	}
+}
+
+func TestBadRequestsForASandboxAreExplained(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	for name, c := range map[string]struct {
+		body, contentType string
+		status            int
+		want              string
+	}{
+		"unknown lab":        {`{"lab": "none"}`, "application/json", 422, `no lab "none"`},
+		"no lab":             {`{}`, "application/json", 422, `no lab ""`},
+		"malformed JSON":     {`{"lab": `, "application/json", 400, "could not be read"},
+		"unknown field":      {`{"lab": "network-policies", "size": 9}`, "application/json", 400, "size"},
+		"two values":         {`{"lab": "network-policies"} {}`, "application/json", 400, "more than one value"},
+		"another type":       {`lab: network-policies`, "application/yaml", 415, "application/json"},
+		"no type":            {`{"lab": "network-policies"}`, "", 415, "application/json"},
+		"too long":           {`{"lab": "` + strings.Repeat("x", maxFormBytes) + `"}`, "application/json", 413, "64 KiB"},
+		"a malformed form":   {`lab=%zz`, "application/x-www-form-urlencoded", 400, "could not be read"},
+		"an unknown in form": {`lab=none`, "application/x-www-form-urlencoded", 422, `no lab "none"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := v.send("POST", "/sandboxes", strings.NewReader(c.body), "Content-Type", c.contentType)
+			contains(t, refusal(t, a, c.status), c.want)
+		})
+	}
+}
+
+func TestAnotherLearnersSandboxIsNotFound(t *testing.T) {
+	l := newLab(t, setup{})
+	v, other := l.learner(t), l.learner(t)
+	id := v.start()
+	for _, c := range [][2]string{
+		{"GET", ""}, {"DELETE", ""}, {"POST", "/reset"}, {"POST", "/stop"}, {"PUT", "/policies"}, {"DELETE", "/policies"},
+		{"DELETE", "/policies/production/default-deny-all"}, {"POST", "/policies"}, {"POST", "/policies/delete"}, {"GET", "/events"},
+	} {
+		a := other.send(c[0], "/sandboxes/"+id+c[1], strings.NewReader("yaml=x"), "Content-Type", "application/x-www-form-urlencoded")
+		contains(t, refusal(t, a, http.StatusNotFound), "no such sandbox")
+	}
+	v.await(id, sandbox.Ready)
+	contains(t, other.page("GET", "/workbench", nil).body, `data-sandbox="" data-state="none"`)
+}
+
+func TestMoreSandboxesThanThereIsRoomForAreRefused(t *testing.T) {
+	l := newLab(t, setup{max: 1})
+	l.learner(t).start()
+	a := l.learner(t).send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
+	contains(t, refusal(t, a, http.StatusServiceUnavailable), "All sandboxes are in use")
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func TestPoliciesAreAppliedAndDeleted(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	second := strings.Replace(denyAll, "default-deny-all", "second", 1)
+	a := v.put(id, denyAll+"---\n"+second)
+	var change sandbox.PolicyChange
+	strict(t, a.body, &change)
+	if a.status != http.StatusOK || change.Change != 1 || len(change.Policies) != 2 {
+		t.Fatalf("PUT: status %d, %+v", a.status, change)
+	}
+	for _, c := range []struct {
+		path string
+		left int
+	}{{"/policies/production/second", 1}, {"/policies/production/second", 1}, {"/policies", 0}} {
+		a := v.send("DELETE", "/sandboxes/"+id+c.path, nil)
+		strict(t, a.body, &change)
+		if a.status != http.StatusOK || len(change.Policies) != c.left {
+			t.Errorf("DELETE %s: status %d, %d policies left, want %d", c.path, a.status, len(change.Policies), c.left)
+		}
+	}
+}
+
+func TestWrongYAMLIsToldByPlaceAndField(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	for name, yaml := range map[string]string{
+		"broken":              "apiVersion: [",
+		"unknown field":       denyAll + "  podSelectr: {}\n",
+		"namespace of nobody": strings.Replace(denyAll, "namespace: production", "namespace: kube-system", 1),
+		"one of two is wrong": denyAll + "---\n" + strings.Replace(denyAll, "NetworkPolicy", "Deployment", 1),
+		"nothing":             "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := v.put(id, yaml)
+			refusal(t, a, http.StatusUnprocessableEntity)
+			var said answer
+			strict(t, a.body, &said)
+			if len(said.Problems) == 0 || said.Problems[0].Message == "" || said.Problems[0].Line == 0 && yaml != "" {
+				t.Errorf("problems = %+v", said.Problems)
+			}
+		})
+	}
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); s.Change != 0 || len(s.Policies) != 0 {
+		t.Errorf("something was applied: %+v", s.Policies)
+	}
+}
+
+func TestTooMuchYAMLIsRefusedWithTheLimit(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	big := denyAll + "# " + strings.Repeat("x", 1<<20)
+	contains(t, refusal(t, v.put(id, big), http.StatusRequestEntityTooLarge), "256 KiB")
+
+	edge := denyAll + "# " + strings.Repeat("x", policy.MaxBytes-len(denyAll)-2)
+	if a := v.put(id, edge); a.status != http.StatusOK {
+		t.Errorf("exactly the limit: status %d: %.200s", a.status, a.body)
+	}
+	form := url.Values{"lab": {"network-policies"}, "page": {"lesson"}, "yaml": {edge + "x"}}
+	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
+	if a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("form above the limit: status %d", a.status)
+	}
+	contains(t, a.body, "256 KiB", "default-deny-all")
+	form.Set("yaml", big)
+	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusRequestEntityTooLarge || !strings.Contains(a.body, "256 KiB") {
+		t.Errorf("form far above the limit: status %d: %.300s", a.status, a.body)
+	}
+}
+
+func TestPoliciesWorkByFormsAlone(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	form := url.Values{"lab": {"network-policies"}, "page": {"lesson"}, "yaml": {strings.ReplaceAll(denyAll, "\n", "\r\n")}}
+	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/lessons/network-policies#lab" {
+		t.Fatalf("apply: status %d to %q", a.status, a.header.Get("Location"))
+	}
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 || s.Policies[0].YAML != denyAll {
+		t.Errorf("policies = %+v", s.Policies)
+	}
+	contains(t, v.page("GET", "/lessons/network-policies", nil).body, `name="policy" value="production/default-deny-all"`)
+	form.Set("policy", "production/default-deny-all")
+	if a := v.page("POST", "/sandboxes/"+id+"/policies/delete", form); a.status != http.StatusSeeOther {
+		t.Errorf("delete one: status %d", a.status)
+	}
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 0 {
+		t.Errorf("policies after the delete = %+v", s.Policies)
+	}
+	v.put(id, denyAll)
+	form.Del("policy")
+	if a := v.page("POST", "/sandboxes/"+id+"/policies/delete", form); a.status != http.StatusSeeOther {
+		t.Errorf("delete all: status %d", a.status)
+	}
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 0 {
+		t.Errorf("policies after deleting all = %+v", s.Policies)
+	}
+}
+
+func TestAFormsProblemsAreShownBesideTheTextThatHasThem(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	form := url.Values{"lab": {"network-policies"}, "page": {"workbench"}, "yaml": {denyAll + "  # </textarea><b>\n  podSelectr: {}\n"}}
+	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
+	if a.status != http.StatusUnprocessableEntity {
+		t.Fatalf("status = %d", a.status)
+	}
+	contains(t, a.body, "<h1>Workbench</h1>", "<li>line 10, column 3: ", "podSelectr: {}", "&lt;/textarea&gt;&lt;b&gt;")
+}
+
+func TestWhatTheSandboxIsNotReadyForIsSaid(t *testing.T) {
+	gate := make(chan struct{})
+	v := newLab(t, setup{provider: sandboxtest.Slow(gate)}).learner(t)
+	id := v.create()
+	v.until("the second step runs", func() bool {
+		s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil))
+		return s.State == sandbox.Creating && s.Steps[1].Status == sandbox.StepRunning
+	})
+	contains(t, refusal(t, v.put(id, denyAll), http.StatusConflict), "not ready")
+	form := url.Values{"lab": {"network-policies"}, "page": {"lesson"}, "yaml": {denyAll}}
+	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
+	if a.status != http.StatusConflict {
+		t.Errorf("status = %d", a.status)
+	}
+	contains(t, a.body, "The sandbox is not ready", "name: default-deny-all", `data-state="creating"`, `<li data-step="2" data-status="running">`)
+	close(gate)
+	v.await(id, sandbox.Ready)
+}
+
+func TestAFailedStartSaysWhy(t *testing.T) {
+	v := newLab(t, setup{provider: sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
+	v.await(v.create(), sandbox.Failed)
+	body := v.page("GET", "/lessons/network-policies", nil).body
+	contains(t, body, `data-state="failed"`, "The disk is full. Free some space, then press Start.", `data-status="failed"`, `<form id="start" method="post" action="/sandboxes">`)
+	if strings.Contains(body, "exit status 1") {
+		t.Error("the learner reads the log's text")
+	}
+}
+
+func TestAPolicyOutsideTheLabCannotBeDeleted(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	contains(t, refusal(t, v.send("DELETE", "/sandboxes/"+id+"/policies/kube-system/x", nil), http.StatusNotFound), "kube-system", "production")
+	for _, name := range []string{"", "x", "/x", "production/"} {
+		a := v.send("POST", "/sandboxes/"+id+"/policies/delete", strings.NewReader(url.Values{"policy": {name}}.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+		contains(t, refusal(t, a, http.StatusUnprocessableEntity), "namespace/name")
+	}
+}

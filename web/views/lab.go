@@ -1,0 +1,110 @@
+package views
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+// StateNone is a lab's state where the learner has no sandbox.
+const StateNone sandbox.State = "none"
+
+// Lab is the part of a page that shows a sandbox.
+type Lab struct {
+	// Slug is the lesson's slug and the topology's name.
+	Slug string
+	// Place is the page that the forms come back to, "lesson" or "workbench".
+	Place    string
+	Provider string
+	// Sandbox is the learner's sandbox of this lab; with State StateNone where
+	// there is none.
+	Sandbox sandbox.Snapshot
+	// Seq is the number of the last event that Sandbox includes.
+	Seq int64
+	// Unavailable says why no sandbox can be made, empty where one can.
+	Unavailable string
+	// YAML is what stands in the editor.
+	YAML string
+	// Problems says what was wrong with it.
+	Problems []string
+	Matrix   Matrix
+}
+
+// Status says in one or two sentences how the sandbox is.
+func (l Lab) Status() string {
+	if n := l.Sandbox.Notice; n != nil {
+		return l.stateSentence() + " " + n.Message
+	}
+	return l.stateSentence()
+}
+
+func (l Lab) stateSentence() string {
+	reason := l.Sandbox.Reason
+	if reason != "" {
+		reason = " " + reason
+	}
+	switch l.Sandbox.State {
+	case sandbox.Queued:
+		return "Your sandbox waits for its turn."
+	case sandbox.Creating:
+		return "Your sandbox is being made."
+	case sandbox.Ready:
+		return "Your sandbox is ready: every cell of the matrix is measured in it."
+	case sandbox.Stopping:
+		return "Your sandbox is being stopped." + reason
+	case sandbox.Stopped:
+		return "Your sandbox has stopped." + reason
+	case sandbox.Failed:
+		return "Your sandbox has failed." + reason
+	}
+	if l.Unavailable != "" {
+		return "You have no sandbox."
+	}
+	return "You have no sandbox yet. Press Start to get a cluster of your own."
+}
+
+// CanStart says whether the Start button is shown.
+func (l Lab) CanStart() bool {
+	switch l.Sandbox.State {
+	case StateNone, sandbox.Stopped, sandbox.Failed:
+		return l.Unavailable == ""
+	}
+	return false
+}
+
+// CanReset says whether the Reset button is shown.
+func (l Lab) CanReset() bool {
+	return l.Sandbox.State == sandbox.Ready || l.Sandbox.State == sandbox.Failed
+}
+
+// CanStop says whether the Stop button is shown.
+func (l Lab) CanStop() bool {
+	switch l.Sandbox.State {
+	case sandbox.Queued, sandbox.Creating, sandbox.Ready:
+		return true
+	}
+	return false
+}
+
+// action is the address of one of the sandbox's forms. Without a sandbox, the
+// forms are hidden or answered with what to do first.
+func (l Lab) action(what string) string {
+	id := string(l.Sandbox.ID)
+	if id == "" {
+		id = "none"
+	}
+	return "/sandboxes/" + id + "/" + what
+}
+
+// elapsed is how long a step took, empty while it is not over.
+func elapsed(s sandbox.Step) string {
+	if s.ElapsedMillis == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f s", float64(s.ElapsedMillis)/1000)
+}
+
+func policyName(p sandbox.AppliedPolicy) string { return p.Namespace + "/" + p.Name }
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }

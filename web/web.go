@@ -1,0 +1,109 @@
+// Package web is the lab's pages, its HTTP interface and its websocket.
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/a-h/templ"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/quizzes"
+	"github.com/netpol-lab/netpol-lab/static"
+	"github.com/netpol-lab/netpol-lab/web/views"
+)
+
+// Deps are what the pages are made of. All fields are needed.
+type Deps struct {
+	Sandboxes Sandboxes
+	Lessons   []*lessons.Lesson
+	Quizzes   []*quizzes.Quiz
+	Static    *static.Files
+	Log       *slog.Logger
+	// Closing ends when the server begins to stop: websockets are closed then
+	// with a code that makes their clients connect again.
+	Closing context.Context
+}
+
+type server struct {
+	Deps
+	limits  limits
+	timings timings
+}
+
+// New returns the handler of everything under "/".
+func New(deps Deps) (http.Handler, error) {
+	return newServer(deps, defaultLimits, defaultTimings)
+}
+
+func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) {
+	switch {
+	case deps.Sandboxes == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil:
+		return nil, errors.New("web: a dependency is missing")
+	case len(deps.Lessons) == 0:
+		return nil, errors.New("web: there are no lessons")
+	}
+	s := &server{Deps: deps, limits: limits, timings: timings}
+	for _, q := range deps.Quizzes {
+		if s.lesson(q.Lesson) == nil {
+			return nil, fmt.Errorf("web: quiz %s is about a lesson that does not exist: %q", q.Slug, q.Lesson)
+		}
+	}
+	return s.routes(), nil
+}
+
+// handler is a route's function. What it returns is written by fail.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+func (s *server) handle(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// page is what the layout of every page needs.
+func (s *server) page(r *http.Request, title string) views.Page {
+	return views.Page{
+		Title:     title,
+		Nonce:     nonceOf(r.Context()),
+		StylesURL: s.Static.URL("css/lab.css"),
+		ScriptURL: s.Static.URL("dist/lab.js"),
+		IconURL:   s.Static.URL("icons/favicon.svg"),
+	}
+}
+
+// render writes a page, the whole of it or nothing.
+func render(w http.ResponseWriter, r *http.Request, status int, page templ.Component) error {
+	var b bytes.Buffer
+	if err := page.Render(r.Context(), &b); err != nil {
+		return fmt.Errorf("render page: %w", err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "private, no-cache")
+	return write(w, status, b.Bytes())
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return write(w, status, append(b, '\n'))
+}
+
+// write sends the answer. That it did not arrive is the client's matter: there
+// is nobody left to tell.
+func write(w http.ResponseWriter, status int, body []byte) error {
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	return nil
+}

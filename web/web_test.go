@@ -1,0 +1,594 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/quizzes"
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+	"github.com/netpol-lab/netpol-lab/static"
+)
+
+// lab is a whole lab under test: the real handler over the real Manager, with a
+// provider that makes clusters in memory.
+type lab struct {
+	*httptest.Server
+	manager *sandbox.Manager
+	log     *logBuffer
+	// closing begins the server's end.
+	closing context.CancelFunc
+}
+
+type setup struct {
+	provider *sandboxtest.Provider
+	max      int
+	limits   limits
+	timings  timings
+	// sandboxes replaces the Manager.
+	sandboxes func(Sandboxes) Sandboxes
+}
+
+func newLab(t *testing.T, s setup) *lab {
+	t.Helper()
+	if s.provider == nil {
+		s.provider = &sandboxtest.Provider{}
+	}
+	if s.limits == (limits{}) {
+		s.limits = defaultLimits
+	}
+	if s.timings == (timings{}) {
+		s.timings = defaultTimings
+	}
+	allLessons, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	allQuizzes, err := quizzes.Load(quizzes.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := static.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := sandbox.OpenRecords(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager, err := sandbox.NewManager(sandbox.Options{
+		Provider: s.provider, Records: records, MaxSandboxes: s.max,
+		Pace: sandbox.Pace{
+			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
+			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(manager.Close)
+	var sandboxes Sandboxes = manager
+	if s.sandboxes != nil {
+		sandboxes = s.sandboxes(manager)
+	}
+	log := &logBuffer{}
+	closing, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	handler, err := newServer(Deps{
+		Sandboxes: sandboxes, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Closing: closing,
+	}, s.limits, s.timings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{Server: httptest.NewServer(handler), manager: manager, log: log, closing: cancel}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// logBuffer is a log that a test can read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// learner is a client with a session of its own.
+type learner struct {
+	t   *testing.T
+	lab *lab
+	*http.Client
+}
+
+func (l *lab) learner(t *testing.T) *learner {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	v := &learner{t: t, lab: l, Client: client}
+	if a := v.page("GET", "/", nil); a.status != http.StatusOK { // gets the cookie
+		t.Fatalf("front page: status %d", a.status)
+	}
+	return v
+}
+
+// reply is an answer that has been read.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (v *learner) send(method, path string, body io.Reader, header ...string) reply {
+	v.t.Helper()
+	r, err := http.NewRequest(method, v.lab.URL+path, body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	res, err := v.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return reply{res.StatusCode, res.Header, string(b)}
+}
+
+// page sends what a browser would: a visit, or a form.
+func (v *learner) page(method, path string, form url.Values) reply {
+	v.t.Helper()
+	header := []string{"Accept", "text/html,application/xhtml+xml,*/*;q=0.8"}
+	if form == nil {
+		return v.send(method, path, nil, header...)
+	}
+	return v.send(method, path, strings.NewReader(form.Encode()), append(header, "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin")...)
+}
+
+// put applies YAML as the page's script does.
+func (v *learner) put(id, yaml string) reply {
+	v.t.Helper()
+	return v.send("PUT", "/sandboxes/"+id+"/policies", strings.NewReader(yaml), "Content-Type", "application/yaml", "Accept", "application/json")
+}
+
+// start makes a sandbox and waits until it is ready and its flows are measured.
+func (v *learner) start() string {
+	v.t.Helper()
+	id := v.await(v.create(), sandbox.Ready)
+	v.until("the first flows are measured", func() bool {
+		return len(v.snapshot(v.send("GET", "/sandboxes/"+id, nil)).Observations) > 0
+	})
+	return id
+}
+
+func (v *learner) create() string {
+	v.t.Helper()
+	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab": "network-policies"}`), "Content-Type", "application/json")
+	if a.status != http.StatusAccepted {
+		v.t.Fatalf("POST /sandboxes: status %d: %s", a.status, a.body)
+	}
+	return v.snapshot(a).id()
+}
+
+func (v *learner) await(id string, state sandbox.State) string {
+	v.t.Helper()
+	v.until("the sandbox is "+string(state), func() bool {
+		return v.snapshot(v.send("GET", "/sandboxes/"+id, nil)).State == state
+	})
+	return id
+}
+
+func (v *learner) until(what string, holds func() bool) {
+	v.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("waited 10 s in vain until %s", what)
+		}
+	}
+}
+
+type told struct {
+	sandbox.Snapshot
+	Seq int64 `json:"seq"`
+}
+
+func (s told) id() string { return string(s.ID) }
+
+func (v *learner) snapshot(a reply) told {
+	v.t.Helper()
+	var s told
+	strict(v.t, a.body, &s)
+	return s
+}
+
+// strict decodes JSON that must have no field that v does not have.
+func strict(t *testing.T, text string, v any) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		t.Fatalf("decode %s: %v", text, err)
+	}
+}
+
+// refusal checks that the answer is an error in JSON and returns its sentence.
+func refusal(t *testing.T, a reply, status int) string {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("status = %d, want %d: %s", a.status, status, a.body)
+	}
+	if got := a.header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type = %q, want JSON", got)
+		return ""
+	}
+	var said answer
+	strict(t, a.body, &said)
+	if said.Error == "" {
+		t.Error("the answer has no error")
+	}
+	return said.Error
+}
+
+func contains(t *testing.T, text string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(text, w) {
+			t.Errorf("%q is not in the %d bytes: %.300s", w, len(text), text)
+		}
+	}
+}
+
+const denyAll = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-all
+  namespace: production
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+`
+
+func TestEachPageShowsWhatItIsFor(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	for path, wanted := range map[string][]string{
+		"/":                               {`href="/lessons/network-policies"`, `href="/quizzes/network-policies"`, `href="/workbench"`},
+		"/lessons/network-policies":       {"<h1", "default-deny-all", "data-insert", `id="lab" aria-label="Lab" data-lab="network-policies"`, `href="/quizzes/network-policies"`},
+		"/workbench":                      {`data-lab="network-policies"`, `name="page" value="workbench"`},
+		"/workbench?lab=network-policies": {`data-lab="network-policies"`},
+		"/quizzes/network-policies":       {`<form id="quiz" method="post" action="/quizzes/network-policies"`, `type="radio"`},
+	} {
+		t.Run(path, func(t *testing.T) {
+			a := v.page("GET", path, nil)
+			if a.status != http.StatusOK {
+				t.Fatalf("status = %d", a.status)
+			}
+			contains(t, a.body, append(wanted, "<!doctype html>", `<html lang="en">`, `name="viewport"`)...)
+			if got := v.page("HEAD", path, nil); got.status != http.StatusOK || got.body != "" {
+				t.Errorf("HEAD: status %d with %d bytes, want 200 with none", got.status, len(got.body))
+			}
+		})
+	}
+}
+
+// The page's script relies on these, and so do its users without scripts.
+func TestTheLabKeepsItsContract(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	empty := v.page("GET", "/lessons/network-policies", nil).body
+	contains(t, empty,
+		`data-provider="fake" data-sandbox="" data-state="none" data-seq="0" data-change="0"`,
+		`<p id="status" role="status" aria-live="polite">`, `<ol id="steps"`, `<p id="settled"`, `<p id="connection" role="status">`,
+		`<form id="start" method="post" action="/sandboxes">`, `name="lab" value="network-policies"`,
+		`id="reset" method="post" action="/sandboxes/none/reset" hidden`, `id="stop" method="post" action="/sandboxes/none/stop" hidden`,
+		`<textarea id="policy" name="yaml"`, `<label for="policy">`, `<button id="apply"`, `<div id="problems" role="alert">`,
+		`<table id="matrix">`, `<caption`, `scope="row"`, `scope="col"`,
+		`data-flow="production/web&gt;production/api:8080/TCP" data-verdict="none" data-via="ip"`,
+		`data-flow="production/web&gt;production/api:8080/TCP@name" data-verdict="none" data-via="name"`,
+		`data-flow="production/web&gt;kube-system/kube-dns:53/UDP" data-verdict="none" data-via="dns"`,
+	)
+	for _, verdict := range []string{"open", "refused", "blocked", "dns-failed", "unknown", "none"} {
+		contains(t, empty, `<template data-verdict-template="`+verdict+`">`)
+	}
+
+	id := v.start()
+	if a := v.put(id, denyAll); a.status != http.StatusOK {
+		t.Fatalf("PUT: status %d: %s", a.status, a.body)
+	}
+	v.until("a flow is seen blocked", func() bool {
+		return strings.Contains(v.send("GET", "/sandboxes/"+id, nil).body, `"blocked"`)
+	})
+	ready := v.page("GET", "/lessons/network-policies", nil).body
+	contains(t, ready,
+		`data-sandbox="`+id+`" data-state="ready"`, `data-change="1"`,
+		`<form id="start" method="post" action="/sandboxes" hidden>`,
+		`id="reset" method="post" action="/sandboxes/`+id+`/reset">`, `id="stop" method="post" action="/sandboxes/`+id+`/stop">`,
+		`id="policy-form" method="post" action="/sandboxes/`+id+`/policies">`,
+		`<li data-step="1" data-status="done">Start the node <span class="elapsed">`,
+		`<li data-policy="production/default-deny-all"><code>production/default-deny-all</code>`,
+		`data-delete-policy="production/default-deny-all"`,
+		`data-verdict="blocked"`, `data-verdict="open"`,
+	)
+	if n := strings.Count(ready, `data-flow="`); n != len(lessonTopology(t).Flows()) {
+		t.Errorf("%d flows on the page, want %d", n, len(lessonTopology(t).Flows()))
+	}
+}
+
+func lessonTopology(t *testing.T) *sandbox.Topology {
+	t.Helper()
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0].Topology
+}
+
+func TestWhereNoSandboxCanBeMadeThePageSaysWhy(t *testing.T) {
+	v := newLab(t, setup{provider: &sandboxtest.Provider{Missing: fmt.Errorf("Docker does not answer. Start it, then reload this page.")}}).learner(t)
+	body := v.page("GET", "/lessons/network-policies", nil).body
+	contains(t, body, `id="unavailable"`, "Docker does not answer. Start it, then reload this page.", `<form id="start" method="post" action="/sandboxes" hidden>`)
+	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
+	contains(t, refusal(t, a, http.StatusServiceUnavailable), "Docker does not answer")
+}
+
+var (
+	inlineStyle  = regexp.MustCompile(`<style|\sstyle="`)
+	inlineScript = regexp.MustCompile(`<script(?: [^>]*)?>[^<]|\son[a-z]+="|javascript:`)
+	nonceInCSP   = regexp.MustCompile(`style-src 'self' 'nonce-([A-Z0-9]{20,})'`)
+)
+
+func TestEveryAnswerHasAStrictPolicyAndNoPageBreaksIt(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	seen := map[string]bool{}
+	for _, path := range []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies", "/nowhere", "/static/css/lab.css", "/healthz"} {
+		a := v.page("GET", path, nil)
+		csp := a.header.Get("Content-Security-Policy")
+		contains(t, csp, "default-src 'none'", "script-src 'self';", "connect-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'")
+		for _, unwanted := range []string{"unsafe", "data:", "*"} {
+			if strings.Contains(csp, unwanted) {
+				t.Errorf("%s: the policy has %q: %s", path, unwanted, csp)
+			}
+		}
+		nonce := nonceInCSP.FindStringSubmatch(csp)
+		if nonce == nil {
+			t.Fatalf("%s: no nonce in %s", path, csp)
+		}
+		if seen[nonce[1]] {
+			t.Errorf("%s: the nonce was used before", path)
+		}
+		seen[nonce[1]] = true
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
+		} {
+			if got := a.header.Get(name); got != want {
+				t.Errorf("%s: %s = %q, want %q", path, name, got, want)
+			}
+		}
+		if !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+			continue
+		}
+		contains(t, a.body, `<meta name="csp-nonce" content="`+nonce[1]+`">`)
+		if found := inlineStyle.FindString(a.body); found != "" {
+			t.Errorf("%s: inline style %q", path, found)
+		}
+		if found := inlineScript.FindString(a.body); found != "" {
+			t.Errorf("%s: inline script %q", path, found)
+		}
+	}
+}
+
+func TestASessionsCookieIsRandomAndOutOfReachOfScripts(t *testing.T) {
+	l := newLab(t, setup{})
+	values := map[string]bool{}
+	for range 2 {
+		res, err := http.Get(l.URL + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		cookies := res.Cookies()
+		if len(cookies) != 1 {
+			t.Fatalf("%d cookies, want 1", len(cookies))
+		}
+		c := cookies[0]
+		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Secure {
+			t.Errorf("cookie = %s", c)
+		}
+		if len(c.Value) != 22 || values[c.Value] {
+			t.Errorf("value %q is not a new one of 128 bits", c.Value)
+		}
+		values[c.Value] = true
+		if strings.Contains(l.log.String(), c.Value) {
+			t.Error("the cookie is in the log")
+		}
+	}
+}
+
+func TestACookieThatTheServerDidNotGiveIsReplaced(t *testing.T) {
+	l := newLab(t, setup{})
+	for value, replaced := range map[string]bool{"short": true, "!!!": true, strings.Repeat("A", 22): false} {
+		r, _ := http.NewRequest("GET", l.URL+"/", nil)
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: value})
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := len(res.Cookies()) == 1; got != replaced {
+			t.Errorf("%q replaced: %v, want %v", value, got, replaced)
+		}
+	}
+}
+
+func TestTheCookieIsSecureOverTLS(t *testing.T) {
+	w := httptest.NewRecorder()
+	session(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "https://lab.example/", nil))
+	if c := w.Result().Cookies(); len(c) != 1 || !c[0].Secure {
+		t.Errorf("cookies = %v, want a secure one", c)
+	}
+}
+
+func TestARequestFromAnotherSitesPageIsRefused(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	for name, header := range map[string][]string{
+		"by fetch metadata": {"Sec-Fetch-Site", "cross-site"},
+		"by origin":         {"Origin", "http://elsewhere.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range [][2]string{{"POST", "/sandboxes"}, {"DELETE", "/sandboxes/" + id}, {"PUT", "/sandboxes/" + id + "/policies"}, {"POST", "/quizzes/network-policies"}} {
+				a := v.send(c[0], c[1], strings.NewReader("lab=network-policies"), append(header, "Content-Type", "application/x-www-form-urlencoded")...)
+				contains(t, refusal(t, a, http.StatusForbidden), "another site")
+			}
+		})
+	}
+	v.await(id, sandbox.Ready)
+}
+
+func TestErrorsArePagesForPeopleAndJSONForScripts(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	for path, status := range map[string]int{
+		"/nowhere": 404, "/lessons/none": 404, "/quizzes/none": 404, "/workbench?lab=none": 404, "/static/css/": 404, "/sandboxes/none": 404, "/sandboxes/none/events?after=x": 400,
+	} {
+		if a := v.page("GET", path, nil); a.status != status || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.body, "Back to the lessons") {
+			t.Errorf("%s for people: status %d, %s", path, a.status, a.body)
+		}
+		refusal(t, v.send("GET", path, nil), status)
+	}
+}
+
+func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	a := v.send("DELETE", "/quizzes/network-policies", nil)
+	contains(t, refusal(t, a, http.StatusMethodNotAllowed), "DELETE does not work", "GET", "POST")
+	if got := strings.Join(a.header.Values("Allow"), " "); !strings.Contains(got, "GET") || !strings.Contains(got, "POST") {
+		t.Errorf("Allow = %q", got)
+	}
+}
+
+func TestTooManyRequestsAreToldToWait(t *testing.T) {
+	few := defaultLimits
+	few.starts = rate{2, time.Minute}
+	v := newLab(t, setup{limits: few, max: 8}).learner(t)
+	for range 2 {
+		v.create()
+	}
+	a := v.page("POST", "/sandboxes", url.Values{"lab": {"network-policies"}})
+	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+		t.Errorf("status = %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
+	}
+	contains(t, a.body, "Wait 60 seconds")
+	if a := v.page("GET", "/", nil); a.status != http.StatusOK {
+		t.Errorf("pages are limited, too: status %d", a.status)
+	}
+	if other := v.lab.learner(t); other.page("POST", "/sandboxes", url.Values{"lab": {"network-policies"}}).status != http.StatusSeeOther {
+		t.Error("another learner pays for it")
+	}
+}
+
+// panicking panics where a page asks whose sandbox it is.
+type panicking struct{ Sandboxes }
+
+func (panicking) ByOwner(string) (sandbox.Snapshot, int64, bool) { panic("secret detail") }
+
+func TestAPanicIsAPageForTheLearnerAndAStackForTheLog(t *testing.T) {
+	v := newLab(t, setup{sandboxes: func(s Sandboxes) Sandboxes { return panicking{s} }}).learner(t)
+	a := v.page("GET", "/lessons/network-policies", nil)
+	if a.status != http.StatusInternalServerError {
+		t.Fatalf("status = %d", a.status)
+	}
+	id := a.header.Get("X-Request-Id")
+	contains(t, a.body, "Something went wrong", id)
+	if strings.Contains(a.body, "secret detail") {
+		t.Error("the learner reads the log's text")
+	}
+	contains(t, v.lab.log.String(), "secret detail", "web_test.go", "request="+id)
+}
+
+func TestHealthAnswers(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	if a := v.send("GET", "/healthz", nil); a.status != http.StatusOK || a.body != `{"status":"ok"}`+"\n" {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}
+
+func TestTheQuizIsGradedWithoutScripts(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	right := url.Values{"default-behaviour": {"every-pod"}, "default-deny-egress": {"dns"}, "who-enforces": {"calico-cilium-antrea"}}
+	all := v.page("POST", "/quizzes/network-policies", right)
+	if all.status != http.StatusOK {
+		t.Fatalf("status = %d", all.status)
+	}
+	contains(t, all.body, "All 3 answers are right.", "Your answer: Right.", `value="every-pod" checked`)
+
+	right.Set("who-enforces", "flannel")
+	contains(t, v.page("POST", "/quizzes/network-policies", right).body, "2 of 3 answers are right.", "Your answer: Wrong.", "Flannel on its own connects pods and enforces nothing")
+
+	right.Del("who-enforces")
+	missing := v.page("POST", "/quizzes/network-policies", right)
+	if missing.status != http.StatusUnprocessableEntity {
+		t.Errorf("missing answer: status %d, want 422", missing.status)
+	}
+	contains(t, missing.body, "Choose an answer to this question.", `value="dns" checked`)
+	if strings.Contains(missing.body, "explanation") {
+		t.Error("answers were given away though nothing was graded")
+	}
+
+	right.Set("who-enforces", "none-of-yours")
+	unknown := v.page("POST", "/quizzes/network-policies", right)
+	if unknown.status != http.StatusUnprocessableEntity {
+		t.Errorf("unknown choice: status %d, want 422", unknown.status)
+	}
+	contains(t, unknown.body, "none of these")
+
+	if big := v.page("POST", "/quizzes/network-policies", url.Values{"who-enforces": {strings.Repeat("x", maxFormBytes)}}); big.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a huge answer: status %d, want 413", big.status)
+	}
+}
+
+func TestNewRefusesWhatIsIncomplete(t *testing.T) {
+	if _, err := New(Deps{}); err == nil {
+		t.Error("no error without dependencies")
+	}
+	files, err := static.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := Deps{Sandboxes: panicking{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
+	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
+		t.Errorf("error = %v, want one that names the lesson", err)
+	}
+}

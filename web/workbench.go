@@ -1,0 +1,67 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/web/views"
+)
+
+// The places that a lab is shown at, as its forms name them.
+const (
+	placeLesson    = "lesson"
+	placeWorkbench = "workbench"
+)
+
+// placeURL is the address of the page that shows the lab at the place.
+func placeURL(place, lab string) string {
+	if place == placeWorkbench {
+		return "/workbench?lab=" + url.QueryEscape(lab) + "#lab"
+	}
+	return "/lessons/" + url.PathEscape(lab) + "#lab"
+}
+
+func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
+	slug := r.URL.Query().Get("lab")
+	if slug == "" {
+		slug = s.Lessons[0].Slug
+		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && s.lesson(snapshot.Lab) != nil {
+			slug = snapshot.Lab
+		}
+	}
+	lesson := s.lesson(slug)
+	if lesson == nil {
+		return refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
+	}
+	return s.renderLab(w, r, http.StatusOK, placeWorkbench, lesson, labInput{})
+}
+
+// labInput is what a learner has sent by a form and is shown again.
+type labInput struct {
+	yaml     string
+	problems []string
+}
+
+// renderLab writes the page that shows the lesson's lab at the place.
+func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, place string, lesson *lessons.Lesson, input labInput) error {
+	lab := views.Lab{
+		Slug: lesson.Slug, Place: place, Provider: s.Sandboxes.Provider(),
+		Sandbox: sandbox.Snapshot{State: views.StateNone},
+		YAML:    input.yaml, Problems: input.problems,
+	}
+	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lesson.Slug {
+		lab.Sandbox, lab.Seq = snapshot, seq
+	}
+	if lab.CanStart() {
+		if err := s.Sandboxes.Available(r.Context()); err != nil {
+			lab.Unavailable = err.Error()
+		}
+	}
+	lab.Matrix = views.NewMatrix(lesson.Topology, lab.Sandbox.Observations)
+	if place == placeWorkbench {
+		return render(w, r, status, views.Workbench(s.page(r, "Workbench"), lab))
+	}
+	return render(w, r, status, views.Lesson(s.page(r, lesson.Title), lesson, lab, s.quizEntries(lesson.Slug)))
+}
