@@ -403,6 +403,7 @@ func TestStop_while_creating_cleans_up_and_ends_the_subscription(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer sub.Close()
+		until(t, sub, ofType(sandbox.EventSnapshot))
 		synctest.Wait()
 		if err := l.Stop("ann", id); err != nil {
 			t.Fatal(err)

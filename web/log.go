@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/gorilla/websocket"
 )
 
 type requestKey struct{}
@@ -33,12 +34,15 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
 		wrapped := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
-			level := slog.LevelInfo
+			level, status := slog.LevelInfo, wrapped.Status()
+			if status == 0 && websocket.IsWebSocketUpgrade(r) {
+				status = http.StatusSwitchingProtocols // written past the wrapper
+			}
 			if r.URL.Path == "/healthz" || strings.HasPrefix(r.URL.Path, "/static/") {
 				level = slog.LevelDebug
 			}
 			s.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path,
-				"status", wrapped.Status(), "bytes", wrapped.BytesWritten(), "took", time.Since(begun).Round(time.Microsecond), "remote", r.RemoteAddr)
+				"status", status, "bytes", wrapped.BytesWritten(), "took", time.Since(begun).Round(time.Microsecond), "remote", r.RemoteAddr)
 		}()
 		next.ServeHTTP(wrapped, r)
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -38,6 +39,8 @@ type setup struct {
 	max      int
 	limits   limits
 	timings  timings
+	// smallBuffers makes the system keep little for clients that do not read.
+	smallBuffers bool
 	// sandboxes replaces the Manager.
 	sandboxes func(Sandboxes) Sandboxes
 }
@@ -94,7 +97,16 @@ func newLab(t *testing.T, s setup) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{Server: httptest.NewServer(handler), manager: manager, log: log, closing: cancel}
+	l := &lab{Server: httptest.NewUnstartedServer(handler), manager: manager, log: log, closing: cancel}
+	l.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if s.smallBuffers {
+			if err := c.(*net.TCPConn).SetWriteBuffer(4 << 10); err != nil {
+				t.Error(err)
+			}
+		}
+		return ctx
+	}
+	l.Start()
 	t.Cleanup(l.Close)
 	return l
 }

@@ -159,6 +159,9 @@ type plan struct {
 
 func (b *build) build(ctx context.Context, o Options) (Result, error) {
 	var res Result
+	if o.Stock {
+		return res, errors.New("the stock variant is not implemented yet")
+	}
 	// The probe is compiled each time: Go itself knows best whether anything in
 	// it changed, and the file's own hash is then the input.
 	probe := filepath.Join(b.cache, "netpol-probe")

@@ -1,0 +1,122 @@
+package views
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+func topology(t *testing.T) *sandbox.Topology {
+	t.Helper()
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0].Topology
+}
+
+func TestTheMatrixHasEveryFlowOnceInItsPlace(t *testing.T) {
+	topology := topology(t)
+	m := NewMatrix(topology, nil)
+	columns := 0
+	for _, g := range m.Groups {
+		columns += len(g.Columns)
+	}
+	if columns != len(topology.Destinations()) || len(m.Rows) != len(topology.Sources()) {
+		t.Errorf("%d columns and %d rows, want %d and %d", columns, len(m.Rows), len(topology.Destinations()), len(topology.Sources()))
+	}
+	seen := map[string]bool{}
+	for _, r := range m.Rows {
+		for i, c := range r.Cells {
+			d := topology.Destinations()[i]
+			if c.Self != (d.To == r.Namespace+"/"+r.Pod) || c.Self == (len(c.Marks) > 0) {
+				t.Errorf("%s/%s to %s: self %v with %d marks", r.Namespace, r.Pod, d.To, c.Self, len(c.Marks))
+			}
+			for j, mark := range c.Marks {
+				if seen[mark.Flow.ID] {
+					t.Errorf("%s is there twice", mark.Flow.ID)
+				}
+				seen[mark.Flow.ID] = true
+				if mark.Flow.To != d.To || mark.Flow.Port != d.Port || mark.Flow.From != r.Namespace+"/"+r.Pod {
+					t.Errorf("%s is in the cell of %s/%s to %s:%d", mark.Flow.ID, r.Namespace, r.Pod, d.To, d.Port)
+				}
+				if byName := mark.Flow.Via == sandbox.ViaName; byName != (j == 1) {
+					t.Errorf("%s is mark %d of its cell, want by IP first", mark.Flow.ID, j+1)
+				}
+			}
+		}
+	}
+	if len(seen) != len(topology.Flows()) {
+		t.Errorf("%d flows, want %d", len(seen), len(topology.Flows()))
+	}
+}
+
+func TestTheMatrixShowsWhatWasObserved(t *testing.T) {
+	const flow = "production/web>production/api:8080/TCP@name"
+	m := NewMatrix(topology(t), []sandbox.Observation{{Flow: flow, Verdict: probe.DNSFailed, Detail: "no answer from the DNS service"}})
+	for _, r := range m.Rows {
+		for _, c := range r.Cells {
+			for _, mark := range c.Marks {
+				want := NotMeasured
+				if mark.Flow.ID == flow {
+					want = probe.DNSFailed
+					if title := mark.Title(); title != "production/web to production/api 8080/TCP by name api.production.svc.cluster.local:80: DNS failed (no answer from the DNS service)" {
+						t.Errorf("title = %q", title)
+					}
+				}
+				if mark.Verdict != want {
+					t.Errorf("%s is %s, want %s", mark.Flow.ID, mark.Verdict, want)
+				}
+			}
+		}
+	}
+}
+
+func TestNoVerdictIsShownByColourAlone(t *testing.T) {
+	symbols, words := map[string]bool{}, map[string]bool{}
+	for _, v := range []probe.Verdict{probe.Open, probe.Refused, probe.Blocked, probe.DNSFailed, probe.Unknown, NotMeasured} {
+		m := MarkOf(v)
+		if m.Verdict != v || m.Symbol == "" || m.Word == "" || symbols[m.Symbol] || words[m.Word] {
+			t.Errorf("%s: mark %+v is not its own", v, m)
+		}
+		symbols[m.Symbol], words[m.Word] = true, true
+	}
+	if m := MarkOf("something new"); m.Verdict != probe.Unknown {
+		t.Errorf("a verdict without a mark is shown as %s, want unknown", m.Verdict)
+	}
+}
+
+func TestEachStateShowsItsOwnSentenceAndButtons(t *testing.T) {
+	for _, c := range []struct {
+		state              sandbox.State
+		start, reset, stop bool
+		sentence           string
+	}{
+		{StateNone, true, false, false, "Press Start"},
+		{sandbox.Queued, false, false, true, "waits for its turn"},
+		{sandbox.Creating, false, false, true, "being made"},
+		{sandbox.Ready, false, true, true, "is ready"},
+		{sandbox.Stopping, false, false, false, "being stopped. Because."},
+		{sandbox.Stopped, true, false, false, "has stopped. Because."},
+		{sandbox.Failed, true, true, false, "has failed. Because."},
+	} {
+		l := Lab{Sandbox: sandbox.Snapshot{State: c.state, Reason: "Because."}}
+		if l.CanStart() != c.start || l.CanReset() != c.reset || l.CanStop() != c.stop {
+			t.Errorf("%s: start %v, reset %v, stop %v", c.state, l.CanStart(), l.CanReset(), l.CanStop())
+		}
+		if !strings.Contains(l.Status(), c.sentence) {
+			t.Errorf("%s: %q, want in it %q", c.state, l.Status(), c.sentence)
+		}
+		l.Unavailable = "Docker is missing."
+		if l.CanStart() {
+			t.Errorf("%s: Start is offered where it cannot work", c.state)
+		}
+	}
+	l := Lab{Sandbox: sandbox.Snapshot{State: sandbox.Ready, Notice: &sandbox.Notice{Message: "The API does not answer."}}}
+	if !strings.HasSuffix(l.Status(), "The API does not answer.") {
+		t.Errorf("the notice is missing: %q", l.Status())
+	}
+}
