@@ -1,0 +1,325 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// server is netpol-lab in a process of its own, as people run it.
+type server struct {
+	t       *testing.T
+	binary  string
+	data    string
+	base    string
+	cmd     *exec.Cmd
+	ended   chan error
+	learner *http.Client
+}
+
+func startServer(t *testing.T) *server {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, binary: filepath.Join(t.TempDir(), "netpol-lab"), data: t.TempDir(), learner: &http.Client{Jar: jar, Timeout: time.Minute}}
+	if out, err := exec.Command("go", "build", "-o", s.binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	s.start("127.0.0.1:0")
+	t.Cleanup(func() {
+		s.end(syscall.SIGTERM)
+		if out, err := exec.Command(s.binary, "clean", "--data", s.data).CombinedOutput(); err != nil {
+			t.Errorf("clean: %v\n%s", err, out)
+		}
+	})
+	return s
+}
+
+func (s *server) start(listen string) {
+	s.t.Helper()
+	out := &signalWriter{until: "(Ctrl-C", reached: make(chan struct{})}
+	s.cmd = exec.Command(s.binary, "serve", "--sandbox", "kind", "--listen", listen, "--data", s.data)
+	s.cmd.Stdout, s.cmd.Stderr = out, os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd, ended chan error) { ended <- cmd.Wait() }(s.cmd, s.ended)
+	select {
+	case <-out.reached:
+	case err := <-s.ended:
+		s.t.Fatalf("the server did not start: %v", err)
+	}
+	s.base = strings.TrimSuffix(strings.Fields(strings.TrimPrefix(out.String(), "The lab is at "))[0], "/")
+}
+
+// end ends the process with the signal, and returns how it ended.
+func (s *server) end(sig syscall.Signal) error {
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		return err
+	}
+	return <-s.ended
+}
+
+// ask sends one request as the learner; into may be nil.
+func (s *server) ask(method, path, contentType, body string, into any) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Content-Type", contentType)
+	resp, err := s.learner.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if into != nil && resp.StatusCode < 300 {
+		if err := json.Unmarshal(b, into); err != nil {
+			s.t.Fatalf("%s %s: %v\n%s", method, path, err, b)
+		}
+	}
+	return resp.StatusCode, string(b)
+}
+
+func (s *server) create() sandbox.ID {
+	s.t.Helper()
+	var snap sandbox.Snapshot
+	if code, body := s.ask("POST", "/sandboxes", "application/json", `{"lab":"network-policies"}`, &snap); code != http.StatusAccepted {
+		s.t.Fatalf("start: %d %s", code, body)
+	}
+	return snap.ID
+}
+
+func (s *server) get(id sandbox.ID) sandbox.Snapshot {
+	s.t.Helper()
+	var snap sandbox.Snapshot
+	if code, body := s.ask("GET", "/sandboxes/"+string(id), "", "", &snap); code != http.StatusOK {
+		s.t.Fatalf("get: %d %s", code, body)
+	}
+	return snap
+}
+
+// wait polls the sandbox until it passes.
+func (s *server) wait(id sandbox.ID, limit time.Duration, what string, passes func(sandbox.Snapshot) bool) sandbox.Snapshot {
+	s.t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		snap := s.get(id)
+		if passes(snap) {
+			return snap
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not within %s: %s; state %s (%s)\n%s", limit, what, snap.State, snap.Reason, picture(snap))
+		}
+		time.Sleep(100 * time.Millisecond) // the pause between two looks
+	}
+}
+
+func picture(s sandbox.Snapshot) string {
+	var b bytes.Buffer
+	for _, o := range s.Observations {
+		if o.Verdict != probe.Open {
+			fmt.Fprintln(&b, o.Flow, o.Verdict, o.Detail)
+		}
+	}
+	return b.String()
+}
+
+func measured(s sandbox.Snapshot) bool {
+	for _, o := range s.Observations {
+		if o.Verdict == probe.Unknown {
+			return false
+		}
+	}
+	return s.State == sandbox.Ready && len(s.Observations) == 99
+}
+
+func allOpen(s sandbox.Snapshot) bool {
+	for _, o := range s.Observations {
+		if o.Verdict != probe.Open {
+			return false
+		}
+	}
+	return measured(s)
+}
+
+func verdicts(want map[string]probe.Verdict) func(sandbox.Snapshot) bool {
+	return func(s sandbox.Snapshot) bool {
+		got := map[string]probe.Verdict{}
+		for _, o := range s.Observations {
+			got[o.Flow] = o.Verdict
+		}
+		for flow, v := range want {
+			if got[flow] != v {
+				return false
+			}
+		}
+		return measured(s)
+	}
+}
+
+func (s *server) apply(id sandbox.ID, yaml string) {
+	s.t.Helper()
+	if code, body := s.ask("PUT", "/sandboxes/"+string(id)+"/policies", "application/yaml", yaml, nil); code != http.StatusOK {
+		s.t.Fatalf("apply: %d %s", code, body)
+	}
+}
+
+const policyHead = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: %s, namespace: production}\nspec:\n"
+
+// TestKind_the_lesson_on_a_real_cluster walks through the lesson over HTTP, with
+// the server ended and started again, politely and not, on the way.
+func TestKind_the_lesson_on_a_real_cluster(t *testing.T) {
+	s := startServer(t)
+	id := s.create()
+	s.wait(id, 4*time.Minute, "ready, and every flow open", allOpen)
+
+	s.apply(id, fmt.Sprintf(policyHead, "default-deny-all")+"  podSelector: {}\n  policyTypes: [Ingress, Egress]\n")
+	s.wait(id, 30*time.Second, "production is cut off, the others are not", verdicts(map[string]probe.Verdict{
+		"production/web>production/api:8080/TCP":            probe.Blocked,
+		"production/web>production/api:8080/TCP@name":       probe.DNSFailed,
+		"production/web>internet:443/TCP":                   probe.Blocked,
+		"production/web>kube-system/kube-dns:53/UDP":        probe.Blocked,
+		"production/web>kube-system/kube-dns:53/TCP":        probe.Blocked,
+		"development/shell>production/db:5432/TCP":          probe.Blocked,
+		"development/shell>monitoring/prometheus:8125/UDP":  probe.Open,
+		"development/shell>internet:443/TCP":                probe.Open,
+		"monitoring/node-agent>monitoring/grafana:3000/TCP": probe.Open,
+		"monitoring/prometheus>kube-system/kube-dns:53/UDP": probe.Open,
+		"monitoring/grafana>monitoring/prometheus:9090/TCP": probe.Open,
+		"monitoring/grafana>production/api:8080/TCP":        probe.Blocked,
+		"monitoring/prometheus>production/api:9090/TCP":     probe.Blocked,
+		"production/db>monitoring/prometheus:8125/UDP@name": probe.DNSFailed,
+		"development/shell>monitoring/node-agent:9100/TCP":  probe.Open,
+	}))
+
+	// The api's ingress alone opens nothing: web's own egress still blocks.
+	s.apply(id, fmt.Sprintf(policyHead, "api-from-web")+"  podSelector: {matchLabels: {app: api}}\n  policyTypes: [Ingress]\n  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}]\n")
+	s.apply(id, fmt.Sprintf(policyHead, "api-from-prometheus")+"  podSelector: {matchLabels: {app: api}}\n  policyTypes: [Ingress]\n  ingress: [{from: [{namespaceSelector: {matchLabels: {environment: monitoring}}, podSelector: {matchLabels: {app: prometheus}}}], ports: [{port: 9090}]}]\n")
+	s.wait(id, 30*time.Second, "prometheus is let in, web and grafana are not", verdicts(map[string]probe.Verdict{
+		"monitoring/prometheus>production/api:9090/TCP": probe.Open,
+		"monitoring/prometheus>production/api:8080/TCP": probe.Blocked,
+		"monitoring/grafana>production/api:9090/TCP":    probe.Blocked,
+		"production/web>production/api:8080/TCP":        probe.Blocked,
+	}))
+	s.apply(id, fmt.Sprintf(policyHead, "web-to-api")+"  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Egress]\n  egress: [{to: [{podSelector: {matchLabels: {app: api}}}], ports: [{port: 8080}]}]\n")
+	s.wait(id, 30*time.Second, "web reaches api by IP, and not yet by name", verdicts(map[string]probe.Verdict{
+		"production/web>production/api:8080/TCP":      probe.Open,
+		"production/web>production/api:9090/TCP":      probe.Blocked,
+		"production/web>production/api:8080/TCP@name": probe.DNSFailed,
+	}))
+	s.apply(id, fmt.Sprintf(policyHead, "allow-dns")+"  podSelector: {}\n  policyTypes: [Egress]\n  egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}], ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}]\n")
+	withDNS := verdicts(map[string]probe.Verdict{
+		"production/web>production/api:8080/TCP@name": probe.Open,
+		"production/web>kube-system/kube-dns:53/TCP":  probe.Open,
+		"production/web>kube-system/kube-dns:53/UDP":  probe.Open,
+		"production/web>production/db:5432/TCP@name":  probe.Blocked,
+	})
+	s.wait(id, 30*time.Second, "names resolve again", withDNS)
+
+	// Two documents of which one is wrong: neither is applied.
+	code, body := s.ask("PUT", "/sandboxes/"+string(id)+"/policies", "application/yaml",
+		fmt.Sprintf(policyHead, "fine")+"  podSelector: {}\n---\n"+fmt.Sprintf(policyHead, "wrong")+"  podSelector: {}\n  ingress: [{ports: [{port: 99999}]}]\n", nil)
+	if code != http.StatusUnprocessableEntity || !strings.Contains(body, `"line":9`) {
+		t.Errorf("a wrong port: %d %s", code, body)
+	}
+	if snap := s.get(id); len(snap.Policies) != 5 {
+		t.Errorf("%d policies after a refusal, want 5", len(snap.Policies))
+	}
+
+	// Killed without warning, and politely: the sandbox is adopted each time.
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		listen := strings.TrimPrefix(s.base, "http://")
+		if err := s.end(sig); (err == nil) != (sig == syscall.SIGTERM) {
+			t.Errorf("after %v the server ended with %v", sig, err)
+		}
+		s.start(listen)
+		if snap := s.wait(id, time.Minute, "adopted after "+sig.String(), withDNS); len(snap.Policies) != 5 {
+			t.Errorf("%d policies after adoption, want 5", len(snap.Policies))
+		}
+	}
+
+	if code, body := s.ask("DELETE", "/sandboxes/"+string(id)+"/policies", "", "", nil); code != http.StatusOK {
+		t.Fatalf("delete: %d %s", code, body)
+	}
+	s.wait(id, 30*time.Second, "everything is open again", allOpen)
+
+	// The node dies.
+	node := containerOf(t, id)
+	if out, err := exec.Command("docker", "kill", node).CombinedOutput(); err != nil {
+		t.Fatalf("docker kill: %v\n%s", err, out)
+	}
+	s.wait(id, time.Minute, "failed, with words", func(snap sandbox.Snapshot) bool {
+		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "Press Reset")
+	})
+	if left := containerOf(t, id); left != "" {
+		deadline := time.Now().Add(time.Minute)
+		for ; left != "" && time.Now().Before(deadline); left = containerOf(t, id) {
+			time.Sleep(200 * time.Millisecond) // the pause between two looks
+		}
+		if left != "" {
+			t.Errorf("%s is still there", left)
+		}
+	}
+}
+
+// TestKind_killed_while_creating_is_cleaned_up ends the server without warning
+// while a sandbox is being made.
+func TestKind_killed_while_creating_is_cleaned_up(t *testing.T) {
+	s := startServer(t)
+	id := s.create()
+	s.wait(id, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, id) != "" })
+	listen := strings.TrimPrefix(s.base, "http://")
+	if err := s.end(syscall.SIGKILL); err == nil {
+		t.Error("SIGKILL ended the server cleanly")
+	}
+	s.start(listen)
+	s.wait(id, time.Minute, "said, and nothing left", func(snap sandbox.Snapshot) bool {
+		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "server was stopped") && containerOf(t, id) == ""
+	})
+}
+
+// TestKind_browser_walk is a learner in Chromium.
+func TestKind_browser_walk(t *testing.T) {
+	s := startServer(t)
+	walk := exec.Command("npm", "run", "--silent", "test:kind")
+	walk.Dir = "../../web/e2e"
+	walk.Env = append(os.Environ(), "BASE_URL="+s.base)
+	walk.Stdout, walk.Stderr = os.Stdout, os.Stderr
+	if err := walk.Run(); err != nil {
+		t.Error(err)
+	}
+}
+
+// containerOf is the name of the sandbox's node container, "" where none is.
+func containerOf(t *testing.T, id sandbox.ID) string {
+	t.Helper()
+	out, err := exec.Command("docker", "ps", "-a", "--filter", "name="+string(id), "--format", "{{.Names}}").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
