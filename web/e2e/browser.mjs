@@ -43,10 +43,11 @@ export async function assertAccessible(page, where) {
   assert.deepEqual(lines, [], where);
 }
 
-export async function screenshot(page, name) {
+/** Saves what the window shows, or with an element all of that. */
+export async function screenshot(page, name, element = page) {
   mkdirSync(out, { recursive: true });
   // To hide the caret would need a style element, which the page's policy forbids.
-  await page.screenshot({ path: `${out}${name}.png`, fullPage: true, caret: "initial" });
+  await element.screenshot({ path: `${out}${name}.png`, caret: "initial" });
 }
 
 /** Waits until the condition, evaluated here, returns something true. */

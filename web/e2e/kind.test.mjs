@@ -214,7 +214,7 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await t.test(`the page is accessible in ${name}`, async () => {
       await page.emulateMedia({ colorScheme: look.colorScheme });
       await page.setViewportSize(look.size ?? { width: 1440, height: 1000 });
-      await screenshot(page, `7-${name.replaceAll(/\W+/g, "-")}`);
+      await screenshot(page, `7-${name.replaceAll(/\W+/g, "-")}`, look.size ? page.locator("#lab") : page);
       await assertAccessible(page, name);
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(wider <= 0, `the page is ${wider} px wider than the window`);

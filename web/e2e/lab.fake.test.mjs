@@ -455,6 +455,18 @@ test("enter_indents_and_tab_leaves_the_editor", async () => {
   assert.equal(await page.locator(".cm-content").evaluate((e) => e === document.activeElement), true);
 });
 
+for (const [how, put] of [["typed", (key) => page.keyboard.press(key)], ["inserted", (key) => page.keyboard.insertText(key)]]) {
+  test(`text_${how}_over_a_selection_replaces_it_within_the_pages_security_policy`, async () => {
+    await page.goto(lab.url);
+    await type(code);
+    await page.keyboard.press("ControlOrMeta+a");
+    await put("x");
+    assert.equal(await editorText(), "x");
+    await page.keyboard.press("ControlOrMeta+z");
+    assert.equal(await editorText(), code);
+  });
+}
+
 test("a_flow_tells_what_was_measured_and_arrow_keys_go_to_its_neighbours", async () => {
   await openReady();
   await page.locator(`[data-flow="${webToApi}"]`).click();

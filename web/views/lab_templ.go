@@ -308,7 +308,7 @@ func labSection(l Lab) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<label for=\"policy\">Your policy (YAML; several documents with <code>---</code> between them)</label> <textarea id=\"policy\" name=\"yaml\" rows=\"14\" spellcheck=\"false\" autocomplete=\"off\" autocapitalize=\"off\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<label for=\"policy\">Your policy (YAML; <code>---</code> between several)</label> <textarea id=\"policy\" name=\"yaml\" rows=\"14\" spellcheck=\"false\" autocomplete=\"off\" autocapitalize=\"off\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

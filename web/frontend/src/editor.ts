@@ -62,6 +62,14 @@ const breakLine: StateCommand = ({ state, dispatch }) => {
   return true;
 };
 
+// Left to itself, Chromium keeps the selected text's look by an inline style,
+// which the page's policy forbids.
+function typeOverSelection(event: InputEvent, view: EditorView): boolean {
+  if (event.inputType !== "insertText" || event.data === null || view.composing || view.state.selection.main.empty) return false;
+  view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  return true;
+}
+
 export function enhance(textarea: HTMLTextAreaElement, options: EditorOptions): Editor {
   const place = document.createElement("div");
   textarea.before(place);
@@ -100,6 +108,7 @@ export function enhance(textarea: HTMLTextAreaElement, options: EditorOptions): 
         ...historyKeymap,
         ...defaultKeymap,
       ]),
+      EditorView.domEventHandlers({ beforeinput: typeOverSelection }),
       EditorView.updateListener.of((update) => {
         if (!update.docChanged) return;
         textarea.value = update.state.doc.toString();
