@@ -259,6 +259,9 @@ func (m *Manager) createCluster(in *instance) (Cluster, error) {
 	cluster, err := m.opts.Provider.Create(ctx, Spec{ID: in.id, Topology: in.topology}, func(s Step) {
 		in.feed.emit(Event{Type: EventStep, Step: &s})
 	})
+	if err == nil {
+		in.connect(cluster, m.opts.Pace) // before Ready, which says that policies can be applied
+	}
 	switch {
 	case err == nil && m.become(in, Ready, ""):
 		m.opts.Log.Info("sandbox ready", "sandbox", in.id, "took", time.Since(begun).Round(time.Millisecond))
@@ -301,11 +304,7 @@ func createReason(ctx context.Context, err error, limit time.Duration) string {
 // observe watches a ready sandbox's flows and health until it is to be
 // stopped or is gone.
 func (m *Manager) observe(in *instance, cluster Cluster) {
-	o := newObserver(cluster, in.feed, in.flows, m.opts.Pace)
-	in.mu.Lock()
-	in.cluster, in.observer = cluster, o
-	in.mu.Unlock()
-
+	o := in.observer
 	ctx, cancel := context.WithCancel(in.ctx)
 	defer cancel()
 	var observing sync.WaitGroup
@@ -558,6 +557,13 @@ func appliedPolicies(ctx context.Context, c Cluster) ([]AppliedPolicy, error) {
 	return applied, nil
 }
 
+// connect makes the cluster the one that the sandbox's changes go to.
+func (in *instance) connect(c Cluster, pace Pace) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.cluster, in.observer = c, newObserver(c, in.feed, in.flows, pace)
+}
+
 func (in *instance) touch() {
 	in.mu.Lock()
 	in.touched = time.Now()
@@ -641,6 +647,7 @@ func (m *Manager) adopt(in *instance) {
 	if applied, err := appliedPolicies(ctx, cluster); err == nil {
 		in.feed.emit(Event{Type: EventPolicies, Policies: &PolicyChange{Change: in.feed.change(), Policies: applied}})
 	}
+	in.connect(cluster, m.opts.Pace)
 	m.observe(in, cluster)
 }
 
