@@ -87,7 +87,7 @@ function elapsed(ms) {
 }
 function millis(ms) {
   if (ms >= 1e3) return `${(ms / 1e3).toFixed(1)} s`;
-  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  return `${ms < 10 && !Number.isInteger(ms) ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
 // src/sentences.test.ts

@@ -64,7 +64,7 @@ func (s *server) start(listen string) {
 	case err := <-s.ended:
 		s.t.Fatalf("the server did not start: %v", err)
 	}
-	s.base = strings.TrimSuffix(strings.Fields(strings.TrimPrefix(out.String(), "The lab is at "))[0], "/")
+	s.base = strings.TrimSuffix(strings.Fields(strings.TrimPrefix(out.text.String(), "The lab is at "))[0], "/")
 }
 
 // end ends the process with the signal, and returns how it ended.

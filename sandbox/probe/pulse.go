@@ -223,19 +223,25 @@ func (p *pulse) judge(began time.Time, late time.Duration, ok bool) {
 			}
 		}
 		w.slowest = max(w.slowest, now.Sub(began)+max(late, 0))
-		waited := now.Sub(w.start)
-		over := waited >= mostWait(w.timeout)
-		fair := w.beats >= minBeats && waited >= max(w.timeout, beatMargin*w.slowest)
-		switch {
-		case fair && (over || w.needs == needsKernel || w.calm >= minBeats):
-			w.C <- errSilent
-		case over:
-			w.C <- errBusy
-		default:
-			continue
+		if err := w.verdict(now.Sub(w.start)); err != nil {
+			w.C <- err
+			delete(p.waiters, w)
 		}
-		delete(p.waiters, w)
 	}
+}
+
+// verdict says what silence means after having waited; nil where it is too early
+// to tell.
+func (w *wait) verdict(waited time.Duration) error {
+	over := waited >= mostWait(w.timeout)
+	fair := w.beats >= minBeats && waited >= max(w.timeout, beatMargin*w.slowest)
+	switch {
+	case fair && (over || w.needs == needsKernel || w.calm >= minBeats):
+		return errSilent
+	case over:
+		return errBusy
+	}
+	return nil
 }
 
 func (p *pulse) close() {
