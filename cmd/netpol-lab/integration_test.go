@@ -240,7 +240,7 @@ func TestKind_the_lesson_on_a_real_cluster(t *testing.T) {
 	// Two documents of which one is wrong: neither is applied.
 	code, body := s.ask("PUT", "/sandboxes/"+string(id)+"/policies", "application/yaml",
 		fmt.Sprintf(policyHead, "fine")+"  podSelector: {}\n---\n"+fmt.Sprintf(policyHead, "wrong")+"  podSelector: {}\n  ingress: [{ports: [{port: 99999}]}]\n", nil)
-	if code != http.StatusUnprocessableEntity || !strings.Contains(body, `"line":9`) {
+	if code != http.StatusUnprocessableEntity || !strings.Contains(body, `"line":12`) {
 		t.Errorf("a wrong port: %d %s", code, body)
 	}
 	if snap := s.get(id); len(snap.Policies) != 5 {

@@ -17,7 +17,6 @@ type program struct {
 	pkg     string
 	tags    string
 	ldflags string
-	stock   bool // only the stock variant has it
 }
 
 const kubeVersionVar = "k8s.io/component-base/version"
