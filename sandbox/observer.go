@@ -50,6 +50,7 @@ type observer struct {
 	pace    Pace
 	changes chan change
 	number  int64 // of the last change that was taken up
+	clean   bool  // the last round measured every flow
 }
 
 func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
@@ -82,7 +83,9 @@ func (o *observer) run(ctx context.Context) {
 				o.sweep(ctx)
 			}
 		case <-timer.C:
-			if o.feed.watcherCount() > 0 {
+			// What could not be measured is tried again also for nobody: a page
+			// that opens later should not begin with unknowns.
+			if o.feed.watcherCount() > 0 || !o.clean {
 				o.sweep(ctx)
 			}
 		}
@@ -248,5 +251,6 @@ func (o *observer) round(ctx context.Context, timeout time.Duration) result {
 		}
 	}
 	r.clean = measured == len(o.flows) && doubtful == 0
+	o.clean = r.clean
 	return r
 }
