@@ -22,7 +22,8 @@ type feed struct {
 	mu       sync.Mutex
 	picture  Snapshot
 	verdicts map[string]Observation
-	order    []string // flow IDs, in the topology's order
+	order    []string  // flow IDs, in the topology's order
+	stepped  time.Time // when the running step began
 	seq      int64
 	events   []Event       // the newest logSize events, oldest first
 	wake     chan struct{} // closed when an event comes, then replaced
@@ -66,6 +67,7 @@ func (f *feed) emitLocked(e Event) {
 	case EventStep:
 		if i := e.Step.Index - 1; i < len(f.picture.Steps) {
 			f.picture.Steps[i] = *e.Step
+			f.stepped = e.Time
 		}
 	case EventPolicies:
 		f.picture.Change, f.picture.Policies = e.Policies.Change, e.Policies.Policies
@@ -129,6 +131,11 @@ func (f *feed) snapshot() (Snapshot, int64) {
 func (f *feed) snapshotLocked() Snapshot {
 	s := f.picture
 	s.Steps = append([]Step{}, s.Steps...)
+	for i := range s.Steps {
+		if s.Steps[i].Status == StepRunning {
+			s.Steps[i].ElapsedMillis = time.Since(f.stepped).Milliseconds()
+		}
+	}
 	s.Policies = append([]AppliedPolicy{}, s.Policies...)
 	s.Observations = make([]Observation, 0, len(f.verdicts))
 	for _, id := range f.order {

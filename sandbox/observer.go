@@ -147,7 +147,7 @@ func (o *observer) burst(ctx context.Context, c change) {
 			return
 		}
 		if time.Since(c.answered) > burstLimit {
-			// Something keeps moving, or cannot be measured; the sweeps go on.
+			o.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "Not every flow could be measured twice alike since the change. The lab keeps measuring; the matrix shows what is known."}})
 			return
 		}
 		if rest := o.pace.BurstTimeout - time.Since(begun); rest > 0 {

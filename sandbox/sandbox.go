@@ -89,7 +89,8 @@ type Step struct {
 	// Name is what a learner reads: "Start the node".
 	Name   string     `json:"name"`
 	Status StepStatus `json:"status"`
-	// ElapsedMillis is how long the step took, set when it is over.
+	// ElapsedMillis is how long the step took or, in a snapshot, has taken so
+	// far; 0 in the event that it began.
 	ElapsedMillis int64 `json:"elapsedMillis,omitempty"`
 }
 

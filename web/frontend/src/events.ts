@@ -36,6 +36,7 @@ export interface Snapshot {
   policies: AppliedPolicy[];
   change: number;
   observations: Observation[];
+  notice?: Notice;
 }
 
 export interface Settled {

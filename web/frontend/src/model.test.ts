@@ -95,6 +95,18 @@ test("a_flow_that_turned_and_turned_back_has_not_turned", () => {
   assert.deepEqual(model.settled.turned, {});
 });
 
+test("a_snapshot_brings_the_warning_that_holds", () => {
+  const notice = { level: "warning", message: "The cluster's API does not answer." } as const;
+  assert.deepEqual(after(nothing, snapshot({ notice })).notice, notice);
+});
+
+test("settling_ends_a_notice_that_was_for_information_but_not_a_warning", () => {
+  const settled = { type: "settled", settled: { change: 1, tookMillis: 1, flows: 1, flips: 0 } };
+  const told = (level: string) => after(nothing, snapshot({}), { type: "notice", notice: { level, message: "m" } }, settled).notice;
+  assert.equal(told("info"), undefined);
+  assert.equal(told("warning")?.message, "m");
+});
+
 test("a_notice_stays_until_the_state_changes", () => {
   const notice = { level: "warning", message: "The cluster's API does not answer." };
   const model = after(nothing, snapshot({}), { type: "notice", notice }, observations(0, saw(webToApi, "unknown")));

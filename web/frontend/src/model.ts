@@ -57,7 +57,7 @@ export function reduce(model: Model, event: SandboxEvent): Model {
         flows,
         before: flows,
         settled: undefined,
-        notice: undefined,
+        notice: s.notice,
       };
     }
     case "state":
@@ -79,10 +79,13 @@ export function reduce(model: Model, event: SandboxEvent): Model {
     }
     case "settled": {
       const next = changed(model, event.settled.change);
-      return { ...next, settled: { ...event.settled, turned: turned(next) } };
+      // What was only for information is overtaken; a warning still holds.
+      const notice = model.notice?.level === "warning" ? model.notice : undefined;
+      return { ...next, notice, settled: { ...event.settled, turned: turned(next) } };
     }
     case "notice":
-      return { ...model, notice: event.notice };
+      // A burst that cannot settle ends with a notice.
+      return { ...model, notice: event.notice, settled: model.settled === "measuring" ? undefined : model.settled };
     default:
       // A later server may tell of things that this page does not know yet.
       return model;
