@@ -22,7 +22,7 @@ import (
 
 // server is netpol-lab in a process of its own, as people run it.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	binary  string
 	data    string
 	base    string
@@ -31,7 +31,7 @@ type server struct {
 	learner *http.Client
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t testing.TB) *server {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -312,7 +312,7 @@ func TestKind_browser_walk(t *testing.T) {
 }
 
 // containerOf is the name of the sandbox's node container, "" where none is.
-func containerOf(t *testing.T, id sandbox.ID) string {
+func containerOf(t testing.TB, id sandbox.ID) string {
 	t.Helper()
 	out, err := exec.Command("docker", "ps", "-a", "--filter", "name="+string(id), "--format", "{{.Names}}").Output()
 	if err != nil {
