@@ -15,6 +15,10 @@ HAVE_DOCKER := $(shell .ci/docker check >/dev/null 2>&1 && echo yes)
 CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM
 
+# One setting for building, vetting and testing, so that they share what is
+# compiled; only the race detector needs cgo.
+export CGO_ENABLED = 0
+
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +40,7 @@ node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; un
 	@bin/netpol-lab image
 
 bin/netpol-lab: $(GO_FILES) $(CONTENT) static/dist/lab.js
-	CGO_ENABLED=0 go build -o $@ ./cmd/netpol-lab
+	go build -o $@ ./cmd/netpol-lab
 
 static/dist/lab.js: $(FRONTEND) web/frontend/node_modules/.package-lock.json
 	cd web/frontend && npm run --silent build
@@ -69,7 +73,7 @@ test: check test-unit test-frontend test-kind ## Set everything up and run every
 
 .PHONY: test-unit
 test-unit: static/dist/lab.js
-	go test -race ./...
+	CGO_ENABLED=1 go test -race ./...
 
 .PHONY: test-frontend
 test-frontend: static/dist/lab.js web/e2e/node_modules/.package-lock.json

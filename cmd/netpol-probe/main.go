@@ -31,7 +31,7 @@ const usage = `usage:
 `
 
 // errUsage says that the command line makes no sense.
-var errUsage = errors.New(usage)
+var errUsage = errors.New("the command line makes no sense")
 
 func main() {
 	// As a container's first process it gets no signal that it does not ask for.
@@ -39,7 +39,7 @@ func main() {
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	if errors.Is(err, errUsage) {
-		fmt.Fprint(os.Stderr, err)
+		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
 	if err != nil {

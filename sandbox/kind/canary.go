@@ -61,7 +61,7 @@ func (c *cluster) awaitVerdict(ctx context.Context, flows []sandbox.Flow, limit 
 // stops while one that it does not concern goes on, and comes back when the
 // policy is gone. A network that ignores policies, or has not begun to enforce
 // them, would show the learner everything open.
-func (c *cluster) canary(ctx context.Context) error {
+func (c *cluster) canary(ctx context.Context, limit time.Duration) error {
 	denied, allowed, err := canaryFlows(c.topology)
 	if err != nil {
 		return err
@@ -74,9 +74,9 @@ func (c *cluster) canary(ctx context.Context) error {
 	if err := c.Apply(ctx, []policy.Policy{deny}); err != nil {
 		return err
 	}
-	err = c.awaitVerdict(ctx, []sandbox.Flow{denied}, proveLimit, func(o sandbox.Observation) bool { return o.Verdict == probe.Blocked })
+	err = c.awaitVerdict(ctx, []sandbox.Flow{denied}, limit, func(o sandbox.Observation) bool { return o.Verdict == probe.Blocked })
 	if err == nil && len(allowed) > 0 {
-		err = c.awaitOpen(ctx, allowed, proveLimit)
+		err = c.awaitOpen(ctx, allowed, limit)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -90,7 +90,7 @@ func (c *cluster) canary(ctx context.Context) error {
 	if err := c.Delete(ctx, []sandbox.PolicyRef{{Namespace: namespace, Name: canaryName}}); err != nil {
 		return err
 	}
-	return c.awaitOpen(ctx, c.topology.Flows(), proveLimit)
+	return c.awaitOpen(ctx, c.topology.Flows(), limit)
 }
 
 // canaryFlows picks a flow between two pods for the canary to deny, and those

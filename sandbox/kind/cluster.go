@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/klog/v2"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -162,7 +163,9 @@ func (c *cluster) open(ctx context.Context, pod string) (io.ReadWriteCloser, err
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	// client-go would write the end of every stream to the standard error in
+	// many lines; the Prober logs it once.
+	ctx, cancel := context.WithCancel(klog.NewContext(ctx, klog.Logger{}))
 	stdinReader, stdin := io.Pipe()
 	stdout, stdoutWriter := io.Pipe()
 	stderr := &tail{}

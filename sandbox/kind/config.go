@@ -1,24 +1,34 @@
 package kind
 
-import "sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+import "github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 
-// clusterConfig is the kind config of a sandbox: one node.
-func clusterConfig(f flavour) *v1alpha4.Cluster {
-	config := &v1alpha4.Cluster{
-		TypeMeta: v1alpha4.TypeMeta{APIVersion: "kind.x-k8s.io/v1alpha4", Kind: "Cluster"},
-		Nodes:    []v1alpha4.Node{{Role: v1alpha4.ControlPlaneRole}},
-		// Without it the lab's address would be open to the whole network.
-		Networking: v1alpha4.Networking{APIServerAddress: "127.0.0.1"},
+// stockConfig is the kind config for a node image without Calico.
+//
+// Machines that withhold CAP_SYS_RESOURCE do not let a container lower its
+// out-of-memory score; elsewhere the patch changes nothing that matters here.
+// kind takes the one whose version is that of the node's containerd.
+const stockConfig = `kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+networking:
+  disableDefaultCNI: true
+containerdConfigPatches:
+- |
+  version = 2
+  [plugins."io.containerd.grpc.v1.cri"]
+    restrict_oom_score_adj = true
+- |
+  version = 3
+  [plugins."io.containerd.cri.v1.runtime"]
+    restrict_oom_score_adj = true
+`
+
+// clusterConfig is the kind config of a sandbox: one node. kind publishes its
+// API server on this machine's loopback address.
+func clusterConfig(f flavour) string {
+	if f.calico {
+		return nodeimage.KindConfig
 	}
-	if !f.calico {
-		config.Networking.DisableDefaultCNI = true
-		// Machines that withhold CAP_SYS_RESOURCE do not let a container lower
-		// its out-of-memory score; elsewhere this changes nothing that matters.
-		// kind takes the patch whose version is that of the node's containerd.
-		config.ContainerdConfigPatches = []string{
-			"version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  restrict_oom_score_adj = true\n",
-			"version = 3\n[plugins.\"io.containerd.cri.v1.runtime\"]\n  restrict_oom_score_adj = true\n",
-		}
-	}
-	return config
+	return stockConfig
 }

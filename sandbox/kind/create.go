@@ -50,6 +50,7 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 		p.countCreate(-1)
 		return c, nil
 	}
+	steps.fail()
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
 	if left := p.remove(cleanup, name); left != nil {
@@ -59,7 +60,6 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 	if left := p.removeInternetIfUnused(cleanup); left != nil {
 		p.log.Warn("the internet's container could not be removed", "err", left)
 	}
-	steps.fail()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("kind: create sandbox %s: %w", spec.ID, context.Cause(ctx))
 	}
@@ -111,7 +111,7 @@ func runKind(name, image string, f flavour, log *kindLog) error {
 	defer os.RemoveAll(dir)
 	kind := kindcluster.NewProvider(kindcluster.ProviderWithDocker(), kindcluster.ProviderWithLogger(log))
 	return kindError(kind.Create(name,
-		kindcluster.CreateWithV1Alpha4Config(clusterConfig(f)),
+		kindcluster.CreateWithRawConfig([]byte(clusterConfig(f))),
 		kindcluster.CreateWithNodeImage(image),
 		kindcluster.CreateWithKubeconfigPath(filepath.Join(dir, "kubeconfig")),
 	))
@@ -232,7 +232,7 @@ func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, exte
 		return err
 	}
 	steps.done() // Every flow was seen open.
-	if err := c.canary(ctx); err != nil {
+	if err := c.canary(ctx, proveLimit); err != nil {
 		return err
 	}
 	if err := c.markReady(ctx); err != nil {

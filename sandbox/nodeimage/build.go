@@ -21,7 +21,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sort"
 	"strings"
 	"syscall"
@@ -159,9 +158,6 @@ type plan struct {
 
 func (b *build) build(ctx context.Context, o Options) (Result, error) {
 	var res Result
-	if o.Stock {
-		return res, errors.New("the stock variant is not implemented yet")
-	}
 	// The probe is compiled each time: Go itself knows best whether anything in
 	// it changed, and the file's own hash is then the input.
 	probe := filepath.Join(b.cache, "netpol-probe")
@@ -178,17 +174,44 @@ func (b *build) build(ctx context.Context, o Options) (Result, error) {
 	_, res.NodeSize, ok = b.inspect(ctx, res.Node)
 	_, _, podOK := b.inspect(ctx, res.Pod)
 	_, _, debianOK := b.inspect(ctx, res.Debian)
-	if !ok || !podOK || !debianOK {
+	missing := !ok || !podOK || !debianOK
+	var stock stockPlan
+	stockMissing := false
+	if o.Stock {
+		if stock, err = b.planStock(p); err != nil {
+			return res, err
+		}
+		res.Stock = b.stockResult(stock)
+		stockMissing = b.stockMissing(ctx, stock)
+	}
+	if missing || stockMissing {
 		if err := exec.CommandContext(ctx, b.docker, "info").Run(); err != nil {
 			return res, errors.New("docker does not answer: start it, or run .ci/docker start")
 		}
+		res.Built = true
+	}
+	if missing {
+		b.progress.total += makeSteps
+	}
+	if stockMissing {
+		b.progress.total += stockSteps
+	}
+	if missing {
 		if err := b.make(ctx, p, probe, res); err != nil {
 			return res, err
 		}
-		res.Built = true
 		_, res.NodeSize, _ = b.inspect(ctx, res.Node)
 	}
-	for ref, repository := range map[string]string{res.Node: NodeRepository, res.Pod: PodRepository, res.Debian: DebianRepository} {
+	if stockMissing {
+		if err := b.makeStock(ctx, p, stock); err != nil {
+			return res, err
+		}
+	}
+	made := map[string]string{res.Node: NodeRepository, res.Pod: PodRepository, res.Debian: DebianRepository}
+	if o.Stock {
+		made[res.Stock.Node] = StockNodeRepository
+	}
+	for ref, repository := range made {
 		if err := b.tag(ctx, ref, repository+":latest"); err != nil {
 			return res, err
 		}
@@ -203,11 +226,11 @@ func (b *build) build(ctx context.Context, o Options) (Result, error) {
 func (b *build) plan(probe string) (plan, error) {
 	p := plan{programs: map[string]string{}}
 	for _, prog := range programs {
-		h := newHash("program", prog.name, prog.group, prog.pkg, prog.tags, prog.ldflags, runtime.Version())
-		if err := h.dir(filepath.Join(b.repo, "sandbox/nodeimage", prog.group)); err != nil {
+		hash, err := b.programHash(prog)
+		if err != nil {
 			return p, err
 		}
-		p.programs[prog.name] = h.sum()
+		p.programs[prog.name] = hash
 	}
 	h := newHash("debian", debianSuite, noDocs, aptConf)
 	h.add(unneeded...)

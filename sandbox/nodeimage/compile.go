@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -68,6 +69,37 @@ func (b *build) compile(ctx context.Context, p program, out string) error {
 		return fmt.Errorf("compile %s: %w", p.name, err)
 	}
 	return os.Rename(part, out)
+}
+
+// compiled is where the cache keeps a compiled program.
+func (b *build) compiled(name, hash string) string { return filepath.Join(b.cache, name+"-"+hash) }
+
+// compileOnce builds a program into the cache if it is not there.
+func (b *build) compileOnce(ctx context.Context, p program, hash string) error {
+	out := b.compiled(p.name, hash)
+	if _, err := os.Stat(out); err == nil {
+		return nil
+	}
+	return b.compile(ctx, p, out)
+}
+
+// programHash is the hash of what a program is compiled from.
+func (b *build) programHash(p program) (string, error) {
+	h := newHash("program", p.name, p.group, p.pkg, p.tags, p.ldflags, runtime.Version())
+	group := filepath.Join(b.repo, "sandbox/nodeimage", p.group)
+	if strings.HasPrefix(p.pkg, ".") {
+		if err := h.dir(group); err != nil {
+			return "", err
+		}
+		return h.sum(), nil
+	}
+	// Upstream's own program: the group's sources are not in it.
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := h.file(filepath.Join(group, name)); err != nil {
+			return "", err
+		}
+	}
+	return h.sum(), nil
 }
 
 // moduleDir returns the folder of a module that a group requires, downloaded and

@@ -33,9 +33,13 @@ type storeImage struct {
 }
 
 type storeLayer struct {
-	ID   string `json:"id"`
-	Path string `json:"path"`
-	Size int64  `json:"size"`
+	ID   string `json:"id,omitempty"`
+	Path string `json:"path,omitempty"`
+	// Blob is a layer's tar file that goes into the store as it is; the stock
+	// node's layers do.
+	Blob   string `json:"blob,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	Size   int64  `json:"size"`
 }
 
 const podPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -75,28 +79,26 @@ func nodeImages(p plan) []storeImage {
 // podConfig is how the lab's pods start, in Docker and in a node.
 var podConfig = imageConfig{Entrypoint: []string{"/netpol-probe"}, Cmd: []string{"serve"}}
 
+// makeSteps is how many steps make has.
+const makeSteps = 9
+
 // make builds what the plan names, using what the cache still has.
 func (b *build) make(ctx context.Context, p plan, probe string, res Result) error {
-	b.progress.total = 9
-	bin := func(name string) string { return filepath.Join(b.cache, name+"-"+p.programs[name]) }
+	bin := func(name string) string { return b.compiled(name, p.programs[name]) }
 	compileGroup := func(names ...string) func() error {
 		return func() error {
 			for _, prog := range programs {
 				if !contains(names, prog.name) {
 					continue
 				}
-				if _, err := os.Stat(bin(prog.name)); err == nil {
-					continue
-				}
-				if err := b.compile(ctx, prog, bin(prog.name)); err != nil {
+				if err := b.compileOnce(ctx, prog, p.programs[prog.name]); err != nil {
 					return err
 				}
 			}
 			return nil
 		}
 	}
-	base := filepath.Join(b.cache, "debian-"+p.debian)
-	upper := filepath.Join(b.cache, "packages-"+p.packages)
+	base, upper := b.debianFolders(p)
 	var baseLayer, packageLayer, systemLayer layer
 
 	if err := b.progress.step("compile Kubernetes", compileGroup("kubernetes")); err != nil {
@@ -110,24 +112,14 @@ func (b *build) make(ctx context.Context, p plan, probe string, res Result) erro
 		return err
 	}
 	err := b.progress.step("make the Debian base", func() (err error) {
-		if _, err := os.Stat(base); err != nil {
-			if err := b.debianBase(ctx, base); err != nil {
-				return err
-			}
-		}
-		baseLayer, err = b.layer(base+".tar", func(w *layerWriter) error { return w.tree(base, "", notInLayers) })
+		baseLayer, err = b.debianLayer(ctx, base)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	err = b.progress.step("install the node's packages", func() (err error) {
-		if _, err := os.Stat(upper); err != nil {
-			if err := b.debianPackages(ctx, base, upper, nodePackages); err != nil {
-				return err
-			}
-		}
-		packageLayer, err = b.layer(upper+".tar", func(w *layerWriter) error { return w.tree(upper, "", notInLayers) })
+		packageLayer, err = b.packagesLayer(ctx, base, upper, nodePackages)
 		return err
 	})
 	if err != nil {
@@ -151,7 +143,10 @@ func (b *build) make(ctx context.Context, p plan, probe string, res Result) erro
 			return err
 		}
 		storeLayer, err = b.layer(filepath.Join(b.cache, "store-"+p.node+".tar"), func(w *layerWriter) error {
-			return b.store(ctx, w, bin("store"), probe, p)
+			if err := b.store(ctx, w, bin("store"), nodeImages(p)); err != nil {
+				return err
+			}
+			return w.copy(probeRoot+"/netpol-probe", 0o755, probe)
 		})
 		return err
 	})
@@ -201,6 +196,34 @@ func nodeConfig(hash, cni string) imageConfig {
 	}
 }
 
+// debianFolders are where the cache keeps the Debian base and what the node's
+// packages add to it.
+func (b *build) debianFolders(p plan) (base, upper string) {
+	return filepath.Join(b.cache, "debian-"+p.debian), filepath.Join(b.cache, "packages-"+p.packages)
+}
+
+// debianLayer returns the layer of the Debian base, after making it in the
+// folder base if it is not there.
+func (b *build) debianLayer(ctx context.Context, base string) (layer, error) {
+	if _, err := os.Stat(base); err != nil {
+		if err := b.debianBase(ctx, base); err != nil {
+			return layer{}, err
+		}
+	}
+	return b.layer(base+".tar", func(w *layerWriter) error { return w.tree(base, "", notInLayers) })
+}
+
+// packagesLayer returns the layer of what packages add to the Debian base, after
+// installing them into the folder upper if they are not there.
+func (b *build) packagesLayer(ctx context.Context, base, upper string, packages []string) (layer, error) {
+	if _, err := os.Stat(upper); err != nil {
+		if err := b.debianPackages(ctx, base, upper, packages); err != nil {
+			return layer{}, err
+		}
+	}
+	return b.layer(upper+".tar", func(w *layerWriter) error { return w.tree(upper, "", notInLayers) })
+}
+
 // layer returns the layer kept at path, after writing it if it is not there.
 func (b *build) layer(path string, write func(*layerWriter) error) (layer, error) {
 	if l, ok := openLayer(path); ok {
@@ -248,7 +271,7 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 	}
 
 	// The pods' file system.
-	if err := b.podSystem(ctx, w, base, upper); err != nil {
+	if err := b.podSystem(w, systemRoot, base, upper); err != nil {
 		return err
 	}
 	for name, prog := range map[string]string{
@@ -310,27 +333,8 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 		}
 	}
 
-	// kind's base files, from its module.
-	kindFiles := filepath.Join(kind, "images/base/files")
-	err = filepath.WalkDir(kindFiles, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(kindFiles, p)
-		if err != nil {
-			return err
-		}
-		mode := int64(0o644)
-		switch {
-		case strings.HasPrefix(rel, "usr/local/bin/"), strings.HasPrefix(rel, "kind/bin/"):
-			mode = 0o755
-		case rel == "etc/containerd/config.toml", strings.HasPrefix(rel, "LICENSES/"):
-			return nil // ours below; not a licence but a note where they are
-		case strings.Contains(rel, "fuse-overlayfs"):
-			return nil
-		}
-		return w.copy(rel, mode, p)
-	})
+	// containerd's configuration is our own, below.
+	err = copyKindFiles(w, kind, func(name string) bool { return name == "etc/containerd/config.toml" })
 	if err != nil {
 		return err
 	}
@@ -358,6 +362,31 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 		return err
 	}
 	return b.systemd(w, base, upper)
+}
+
+// copyKindFiles writes the files of kind's base image, from its module, without
+// those that skip says yes to.
+func copyKindFiles(w *layerWriter, kind string, skip func(name string) bool) error {
+	root := filepath.Join(kind, "images/base/files")
+	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		mode := int64(0o644)
+		switch {
+		case strings.HasPrefix(rel, "usr/local/bin/"), strings.HasPrefix(rel, "kind/bin/"):
+			mode = 0o755
+		case strings.HasPrefix(rel, "LICENSES/"):
+			return nil // not a licence but a note where they are
+		case strings.Contains(rel, "fuse-overlayfs"), skip(rel):
+			return nil
+		}
+		return w.copy(rel, mode, p)
+	})
 }
 
 // systemd enables the node's three services and takes away what Debian enables:
@@ -414,12 +443,12 @@ func (b *build) systemd(w *layerWriter, base, upper string) error {
 }
 
 // podSystem copies the Debian programs the pods call, with their libraries, from
-// the node's Debian into the pods' file system.
-func (b *build) podSystem(ctx context.Context, w *layerWriter, base, upper string) error {
+// the node's Debian into the pods' file system, the folder root.
+func (b *build) podSystem(w *layerWriter, root, base, upper string) error {
 	// Where a file is: in what the packages added, or in the base.
 	find := func(name string) (string, fs.FileInfo, error) {
-		for _, root := range []string{upper, base} {
-			p := filepath.Join(root, name)
+		for _, debian := range []string{upper, base} {
+			p := filepath.Join(debian, name)
 			fi, err := os.Lstat(p)
 			if err == nil {
 				return p, fi, nil
@@ -432,7 +461,7 @@ func (b *build) podSystem(ctx context.Context, w *layerWriter, base, upper strin
 	}
 	// Debian's /bin, /sbin and /lib are links into /usr, and so here.
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := w.symlink(systemRoot+"/"+name, "usr/"+name); err != nil {
+		if err := w.symlink(root+"/"+name, "usr/"+name); err != nil {
 			return err
 		}
 	}
@@ -458,7 +487,7 @@ func (b *build) podSystem(ctx context.Context, w *layerWriter, base, upper strin
 			if err != nil {
 				return err
 			}
-			if err := w.symlink(systemRoot+name, target); err != nil {
+			if err := w.symlink(root+name, target); err != nil {
 				return err
 			}
 			if !path.IsAbs(target) {
@@ -466,7 +495,7 @@ func (b *build) podSystem(ctx context.Context, w *layerWriter, base, upper strin
 			}
 			return put(target)
 		}
-		return w.copy(systemRoot+name, int64(fi.Mode().Perm()), from)
+		return w.copy(root+name, int64(fi.Mode().Perm()), from)
 	}
 	programs := append([]string{}, podPrograms...)
 	modules, err := filepath.Glob(filepath.Join(upper, "usr/lib/x86_64-linux-gnu/xtables/*.so"))
@@ -506,17 +535,17 @@ func (b *build) podSystem(ctx context.Context, w *layerWriter, base, upper strin
 			if rest != "" {
 				name += "-" + rest
 			}
-			if err := w.symlink(systemRoot+"/usr/sbin/"+name, "xtables-"+backend+"-multi"); err != nil {
+			if err := w.symlink(root+"/usr/sbin/"+name, "xtables-"+backend+"-multi"); err != nil {
 				return err
 			}
 			if backend == "nft" { // what is meant where nobody chose
-				if err := w.symlink(systemRoot+"/usr/sbin/"+cmd, "xtables-nft-multi"); err != nil {
+				if err := w.symlink(root+"/usr/sbin/"+cmd, "xtables-nft-multi"); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	return w.symlink(systemRoot+"/usr/sbin/modprobe", "../bin/kmod")
+	return w.symlink(root+"/usr/sbin/modprobe", "../bin/kmod")
 }
 
 // libraries returns the shared libraries that programs need, by asking the
@@ -551,15 +580,14 @@ func (b *build) libraries(base, upper string, programs []string) ([]string, erro
 	return names, nil
 }
 
-// store runs the store program and writes what it wrote into a layer, and the
-// probe beside it.
-func (b *build) store(ctx context.Context, w *layerWriter, storeProgram, probe string, p plan) error {
+// store runs the store program and writes what it wrote into a layer.
+func (b *build) store(ctx context.Context, w *layerWriter, storeProgram string, images []storeImage) error {
 	root, err := os.MkdirTemp(b.cache, "store-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(root)
-	list, err := json.Marshal(nodeImages(p))
+	list, err := json.Marshal(images)
 	if err != nil {
 		return err
 	}
@@ -568,10 +596,7 @@ func (b *build) store(ctx context.Context, w *layerWriter, storeProgram, probe s
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}
-	if err := w.tree(root, "/var/lib/containerd", nil); err != nil {
-		return err
-	}
-	return w.copy(probeRoot+"/netpol-probe", 0o755, probe)
+	return w.tree(root, "/var/lib/containerd", nil)
 }
 
 // sweep removes from the cache what the plan does not name.

@@ -73,9 +73,10 @@ func newNetwork(t testing.TB) *network {
 	n.run("ip", "-n", n.server, "addr", "add", serverIP+"/24", "dev", "eth0")
 	n.run("ip", "-n", n.client, "link", "set", "eth0", "up")
 	n.run("ip", "-n", n.server, "link", "set", "eth0", "up")
-	// A host answers about one datagram a second with "nobody listens"; here,
-	// every one.
-	n.run("ip", "netns", "exec", n.server, "sysctl", "-q", "-w", "net.ipv4.icmp_ratelimit=0")
+	// A host answers only about one datagram a second with "nobody listens", and
+	// all together not many more; here, every one.
+	n.run("ip", "netns", "exec", n.server, "sysctl", "-q", "-e", "-w", "net.ipv4.icmp_ratelimit=0",
+		"net.ipv4.icmp_msgs_per_sec=1000000", "net.ipv4.icmp_msgs_burst=100000")
 	// As in a cluster: established flows pass, whatever the rules say by now.
 	n.firewall("-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
 	n.firewall("-A", "INPUT", "-p", "tcp", "--dport", "9000", "-j", "DROP")
@@ -120,13 +121,29 @@ func (n *network) serve() {
 	}
 }
 
-// prober makes a Prober whose only pod is the client's host.
+// prober makes a Prober whose only pod is the client's host, and waits until its
+// stream is up.
 func (n *network) prober() *probe.Prober {
 	p := probe.NewProber(func(ctx context.Context, pod string) (io.ReadWriteCloser, error) {
 		cmd := exec.CommandContext(ctx, "ip", "netns", "exec", n.client, n.binary, "dial")
 		return newProcess(cmd)
 	}, slog.New(slog.DiscardHandler))
 	n.t.Cleanup(func() { p.Close() })
+	up := make(chan struct{}, 1)
+	p.OnState = func(_ string, err error) {
+		if err == nil {
+			select {
+			case up <- struct{}{}:
+			default:
+			}
+		}
+	}
+	p.Start("here/client")
+	select {
+	case <-up:
+	case <-time.After(time.Minute):
+		n.t.Fatal("the probe did not say hello within a minute")
+	}
 	return p
 }
 
@@ -263,6 +280,9 @@ func TestNoVerdictIsWrongOnALoadedMachine(t *testing.T) {
 	for f, d := range took {
 		slices.Sort(d)
 		t.Logf("%-20v %5d times: p50 %v, p95 %v, p99 %v, most %v", f, len(d), d[len(d)/2], d[len(d)*95/100], d[len(d)*99/100], d[len(d)-1])
+	}
+	if out, err := exec.Command("ip", "netns", "exec", n.server, "grep", "^Icmp:", "/proc/net/snmp").Output(); err == nil {
+		t.Logf("the server's ICMP counters, for what it did not send:\n%s", out)
 	}
 	if unknown > probed/100 {
 		t.Errorf("%d of %d could not be measured", unknown, probed)

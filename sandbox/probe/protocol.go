@@ -13,7 +13,8 @@ type Verdict string
 const (
 	// Open: the destination answered and said who it is.
 	Open Verdict = "open"
-	// Refused: the destination's host answered that nobody listens.
+	// Refused: the destination's host answered that nobody listens. Over UDP a
+	// host says so only about once a second to each asker; the rest is silence.
 	Refused Verdict = "refused"
 	// Blocked: no answer came.
 	Blocked Verdict = "blocked"

@@ -1,7 +1,8 @@
 // Command store writes containerd's root folder as it looks after a set of
 // images was pulled and unpacked, without running containerd and without
 // unpacking anything: the content of an unpacked layer is a symlink to a folder
-// that the node image already has elsewhere.
+// that the node image already has elsewhere. For the stock node it writes the
+// folder as it looks after an import without unpacking.
 //
 //	store ROOT < images.json
 //
@@ -40,12 +41,19 @@ type image struct {
 	Layers []layer             `json:"layers"`
 }
 
+// layer is either unpacked (ID, Path) or a blob (Blob, Digest). The layers of an
+// image are all of one sort.
 type layer struct {
 	// ID stands for the layer's content; it changes when the content does.
 	ID string `json:"id"`
 	// Path is the folder in the node that holds the unpacked content.
 	Path string `json:"path"`
-	Size int64  `json:"size"`
+	// Blob is a tar file on this machine. It becomes part of the store as it
+	// is, as after an import without unpacking: containerd unpacks it when
+	// the first container of the image is made.
+	Blob   string        `json:"blob"`
+	Digest digest.Digest `json:"digest"` // the blob's
+	Size   int64         `json:"size"`
 }
 
 const snapshotter = "overlayfs"
@@ -114,14 +122,22 @@ func (s *store) add(ctx context.Context, img image) error {
 	var diffs []digest.Digest
 	var descs []ocispec.Descriptor
 	for _, l := range img.Layers {
-		d := digest.FromString(l.ID)
-		diffs = append(diffs, d)
-		// The blob itself is not there, as after a pull with
-		// discard_unpacked_layers.
-		descs = append(descs, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: d, Size: l.Size})
+		desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: l.Digest, Size: l.Size}
+		if l.Blob == "" {
+			// The blob itself is not there, as after a pull with
+			// discard_unpacked_layers.
+			desc.Digest = digest.FromString(l.ID)
+		} else if err := s.copy(ctx, l.Blob, desc); err != nil {
+			return err
+		}
+		diffs = append(diffs, desc.Digest)
+		descs = append(descs, desc)
 	}
 	parent := ""
 	for i, l := range img.Layers {
+		if l.Blob != "" {
+			continue
+		}
 		chain := identity.ChainID(diffs[:i+1]).String()
 		if err := s.unpacked(ctx, chain, parent, l); err != nil {
 			return err
@@ -129,13 +145,17 @@ func (s *store) add(ctx context.Context, img image) error {
 		parent = chain
 	}
 
+	configLabels := map[string]string{}
+	if parent != "" {
+		configLabels["containerd.io/gc.ref.snapshot."+snapshotter] = parent
+	}
 	created := time.Unix(0, 0).UTC()
 	config, err := s.write(ctx, ocispec.MediaTypeImageConfig, ocispec.Image{
 		Created:  &created,
 		Platform: ocispec.Platform{Architecture: "amd64", OS: "linux"},
 		Config:   img.Config,
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: diffs},
-	}, map[string]string{"containerd.io/gc.ref.snapshot." + snapshotter: parent})
+	}, configLabels)
 	if err != nil {
 		return err
 	}
@@ -226,4 +246,17 @@ func (s *store) write(ctx context.Context, mediaType string, v any, labels map[s
 		return ocispec.Descriptor{}, fmt.Errorf("write %s: %w", mediaType, err)
 	}
 	return desc, nil
+}
+
+// copy writes a file into the store as the content that desc describes.
+func (s *store) copy(ctx context.Context, from string, desc ocispec.Descriptor) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := content.WriteBlob(ctx, s.db.ContentStore(), desc.Digest.String(), f, desc); err != nil {
+		return fmt.Errorf("write %s: %w", from, err)
+	}
+	return nil
 }
