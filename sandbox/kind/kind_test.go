@@ -1,0 +1,649 @@
+package kind
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	kinderrors "sigs.k8s.io/kind/pkg/errors"
+	"sigs.k8s.io/kind/pkg/exec"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+const smallTopology = `
+name: small
+namespaces:
+- name: shop
+  labels: {environment: production}
+  pods:
+  - {name: web, labels: {app: web}, ports: [{name: http, port: 8080}]}
+  - {name: api, labels: {app: api}, ports: [{port: 8080}, {port: 9090, protocol: UDP}]}
+  services:
+  - {name: shop-api, pod: api, ports: [{name: http, port: 80, targetPort: 8080}]}
+- name: other
+  pods:
+  - {name: agent, labels: {app: agent}, hostNetwork: true, ports: [{port: 9100}]}
+  - {name: shell, labels: {app: shell}, ports: [{port: 80}]}
+external:
+- {name: internet, ports: [{port: 443}]}
+`
+
+func small(t *testing.T) *sandbox.Topology {
+	t.Helper()
+	topology, err := sandbox.ParseTopology([]byte(smallTopology))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topology
+}
+
+var addrs = sandbox.Addresses{
+	Pods: map[string]netip.Addr{
+		"shop/web": netip.MustParseAddr("10.0.0.1"), "shop/api": netip.MustParseAddr("10.0.0.2"),
+		"other/agent": netip.MustParseAddr("172.18.0.2"), "other/shell": netip.MustParseAddr("10.0.0.3"),
+	},
+	External: map[string]netip.Addr{"internet": netip.MustParseAddr("172.18.0.9")},
+	DNS:      netip.MustParseAddr("10.96.0.10"),
+	Node:     netip.MustParseAddr("172.18.0.2"),
+}
+
+func TestNew_wants_a_plain_instance(t *testing.T) {
+	for instance, ok := range map[string]bool{"a1": true, "abcdefghij123456": true, "": false, "a-b": false, "A": false, "abcdefghij1234567": false} {
+		if _, err := New(Options{Instance: instance}); (err == nil) != ok {
+			t.Errorf("instance %q: %v", instance, err)
+		}
+	}
+}
+
+// scriptDocker puts a docker command of the test's own before all others.
+func scriptDocker(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+func TestCheck_says_what_is_missing_and_how_to_get_it(t *testing.T) {
+	const answers = `[ "$1" = version ] && echo 20.10 && exit 0
+`
+	const labImage = `[ "$3" = netpol-lab/node:latest ] && echo '[{"Config":{"Labels":{"netpol-lab.cni":"calico"}}}]' && exit 0
+`
+	const stockImage = `[ "$3" = netpol-lab/node:latest ] && echo '[{"Config":{"Labels":null}}]' && exit 0
+`
+	const podImage = `[ "$3" = netpol-lab/pod:latest ] && echo '[{"Config":{}}]' && exit 0
+`
+	const nothing = `echo "Error: No such image: $3" >&2; exit 1
+`
+	tests := map[string]struct {
+		script   string
+		manifest string
+		says     []string
+	}{
+		"stopped daemon":                {script: `echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock." >&2; exit 1`, says: []string{"does not answer", "start it"}},
+		"no permission":                 {script: `echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1`, says: []string{"may not use Docker", "group docker"}},
+		"no node image":                 {script: answers + nothing, says: []string{"node image netpol-lab/node:latest", "make node-image"}},
+		"no pod image":                  {script: answers + labImage + nothing, says: []string{"netpol-lab/pod:latest", "make node-image"}},
+		"stock image without manifest":  {script: answers + stockImage + podImage + nothing, says: []string{"no Calico", "manifest"}},
+		"stock image with a manifest":   {script: answers + stockImage + podImage + nothing, manifest: "calico.yaml"},
+		"everything is there":           {script: answers + labImage + podImage + nothing},
+		"an image that cannot be asked": {script: answers + `echo "broken pipe" >&2; exit 1`, says: []string{"docker image inspect", "broken pipe"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			scriptDocker(t, test.script)
+			p, err := New(Options{Instance: "test", CalicoManifest: test.manifest})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = p.Check(t.Context())
+			if test.says == nil && err != nil {
+				t.Errorf("got %v, want none", err)
+			}
+			for _, part := range test.says {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got %v, want it to say %q", err, part)
+				}
+			}
+		})
+	}
+	t.Run("no docker command", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		p, err := New(Options{Instance: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "install Docker") {
+			t.Errorf("got %v, want to be told to install Docker", err)
+		}
+	})
+}
+
+func TestList_names_only_this_instance_s_sandboxes(t *testing.T) {
+	scriptDocker(t, `printf 'n1\tnetpol-lab-one-b\nn2\tnetpol-lab-one-a\nn3\tnetpol-lab-two-c\nn4\tkind\n'`)
+	p, err := New(Options{Instance: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := p.List(t.Context()); err != nil || !slices.Equal(ids, []sandbox.ID{"a", "b"}) {
+		t.Errorf("got %v, %v; want a and b", ids, err)
+	}
+}
+
+func TestDelete_of_what_is_not_there_is_no_error(t *testing.T) {
+	scriptDocker(t, `case "$1" in ps) ;; rm) echo "Error: No such container: $4" >&2; exit 1 ;; esac`)
+	p, err := New(Options{Instance: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Delete(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDelete_fails_where_something_is_left(t *testing.T) {
+	scriptDocker(t, `[ "$1" = ps ] && printf 'netpol-lab-one-a-control-plane\tnetpol-lab-one-a\n'; exit 0`)
+	p, err := New(Options{Instance: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Delete(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "still there") {
+		t.Errorf("got %v, want to be told that the container is still there", err)
+	}
+}
+
+func TestSteps_end_in_order_and_the_failed_one_is_told(t *testing.T) {
+	var told []string
+	s := newSteps(func(s sandbox.Step) {
+		told = append(told, fmt.Sprintf("%d/%d %s %s", s.Index, s.Total, s.Name, s.Status))
+	})
+	s.done()
+	s.fail()
+	want := []string{"1/6 Start the node running", "1/6 Start the node done", "2/6 Start Kubernetes running", "2/6 Start Kubernetes failed"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+func TestSteps_nothing_fails_after_the_last(t *testing.T) {
+	var last sandbox.Step
+	s := newSteps(func(s sandbox.Step) { last = s })
+	for range stepNames {
+		s.done()
+	}
+	s.fail()
+	if last.Index != len(stepNames) || last.Status != sandbox.StepDone {
+		t.Errorf("the last step told is %+v, want the last one done", last)
+	}
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestKindLog_reads_the_milestones_off_kind_s_lines(t *testing.T) {
+	k := newKindLog(slog.New(slog.DiscardHandler))
+	info := k.V(0)
+	info.Infof("Creating cluster %q ...\n", "lab")
+	info.Infof(" • %s  ...\n", "Preparing nodes 📦 ")
+	if closed(k.nodeUp) || closed(k.configured) {
+		t.Fatal("a milestone was reached too early")
+	}
+	info.Infof(" ✓ %s\n", "Preparing nodes 📦 ")
+	info.Infof(" • %s  ...\n", "Writing configuration 📜")
+	if !closed(k.nodeUp) || closed(k.configured) {
+		t.Fatal("the node is up and not yet configured")
+	}
+	k.V(3).Info(" • Starting control-plane") // Detail, such as a command's output, is no progress.
+	if closed(k.configured) {
+		t.Fatal("a detail was taken for progress")
+	}
+	info.Infof(" • %s  ...\n", "Starting control-plane 🕹️")
+	if !closed(k.configured) {
+		t.Fatal("the node is configured")
+	}
+	k.finished()
+}
+
+func TestKindLog_never_hangs_its_reader(t *testing.T) {
+	k := newKindLog(slog.New(slog.DiscardHandler))
+	k.V(0).Info("words of another release of kind")
+	k.finished()
+	if !closed(k.nodeUp) || !closed(k.configured) {
+		t.Error("a milestone is still waited for though kind has ended")
+	}
+}
+
+func TestFailure_has_a_sentence_for_the_learner(t *testing.T) {
+	enforcement := &sandbox.Failure{Message: "This cluster's network does not enforce NetworkPolicies."}
+	runError := &exec.RunError{Command: []string{"docker", "run"}, Output: []byte("docker: write /var/x: no space left on device"), Inner: errors.New("exit status 125")}
+	for name, test := range map[string]struct {
+		step string
+		err  error
+		says string
+	}{
+		"full disk under kind":   {"Start the node", kindError(kinderrors.Wrap(runError, "failed")), "disk"},
+		"full disk under docker": {"Start the node", &dockerError{args: []string{"run"}, stderr: "no space left on device", err: errors.New("exit status 125")}, "disk"},
+		"stopped Docker":         {"Start the node", &dockerError{stderr: "Cannot connect to the Docker daemon at x", err: errors.New("exit status 1")}, "Docker has stopped"},
+		"known":                  {"Prove that policies are enforced", fmt.Errorf("step: %w", enforcement), enforcement.Message},
+		"anything else":          {"Start Kubernetes", errors.New("boom"), `"Start Kubernetes"`},
+		"before the first step":  {"", errors.New("boom"), "Docker did not do"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var failed *sandbox.Failure
+			if !errors.As(failure(test.step, test.err), &failed) {
+				t.Fatal("no Failure")
+			}
+			if !strings.Contains(failed.Message, test.says) || strings.Contains(failed.Message, "boom") || strings.Contains(failed.Message, "exit status") {
+				t.Errorf("got %q, want a sentence with %q and without the details", failed.Message, test.says)
+			}
+		})
+	}
+}
+
+func TestKindError_keeps_the_end_of_what_the_command_said(t *testing.T) {
+	var output strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&output, "line %d\n", i)
+	}
+	err := kindError(kinderrors.Wrap(&exec.RunError{Command: []string{"kubeadm"}, Output: []byte(output.String()), Inner: errors.New("exit status 1")}, "failed to init"))
+	if got := err.Error(); !strings.Contains(got, "line 99") || strings.Contains(got, "line 79\n") || !strings.Contains(got, "failed to init") {
+		t.Errorf("got %q", got)
+	}
+	if kindError(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
+func TestPodObject_is_as_the_topology_says_and_can_do_nothing(t *testing.T) {
+	topology := small(t)
+	api := podObject("shop", topology.Namespaces[0].Pods[1], "image", "node")
+	if !maps.Equal(api.Labels, map[string]string{"app": "api"}) {
+		t.Errorf("labels %v: learners' selectors must find exactly the lesson's", api.Labels)
+	}
+	c := api.Spec.Containers[0]
+	if got := c.Env; !slices.Equal(got, []corev1.EnvVar{{Name: "NETPOL_PROBE_NAME", Value: "shop/api"}, {Name: "NETPOL_PROBE_LISTEN", Value: "8080/TCP,9090/UDP"}}) {
+		t.Errorf("environment %v", got)
+	}
+	if c.Image != "image" || c.ImagePullPolicy != corev1.PullNever || api.Spec.NodeName != "node" {
+		t.Errorf("image %s %s on %s", c.Image, c.ImagePullPolicy, api.Spec.NodeName)
+	}
+	if *api.Spec.AutomountServiceAccountToken || *api.Spec.EnableServiceLinks || *api.Spec.TerminationGracePeriodSeconds != 0 {
+		t.Error("the pod gets a token, the Services' environment or a grace period")
+	}
+	s := c.SecurityContext
+	if !*api.Spec.SecurityContext.RunAsNonRoot || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		t.Error("the pod has privileges")
+	}
+	if api.Spec.HostNetwork || len(api.Spec.SecurityContext.Sysctls) != 1 {
+		t.Error("a pod in its own network may serve every port")
+	}
+
+	agent := podObject("other", topology.Namespaces[1].Pods[0], "image", "node")
+	if !agent.Spec.HostNetwork || agent.Spec.DNSPolicy != corev1.DNSClusterFirstWithHostNet || len(agent.Spec.SecurityContext.Sysctls) != 0 {
+		t.Error("a host-network pod asks the cluster's DNS and leaves the node's sysctls alone")
+	}
+}
+
+func TestServiceObject_leads_to_the_pod(t *testing.T) {
+	ns := small(t).Namespaces[0]
+	got := serviceObject("shop", ns.Services[0], ns.Pods[1])
+	if !maps.Equal(got.Spec.Selector, map[string]string{"app": "api"}) {
+		t.Errorf("selector %v", got.Spec.Selector)
+	}
+	p := got.Spec.Ports[0]
+	if p.Port != 80 || p.TargetPort.IntValue() != 8080 || p.Protocol != corev1.ProtocolTCP || p.Name != "http" {
+		t.Errorf("port %+v", p)
+	}
+}
+
+func TestNamespaceObject_has_the_topology_s_labels_alone(t *testing.T) {
+	got := namespaceObject(small(t).Namespaces[0])
+	if !maps.Equal(got.Labels, map[string]string{"environment": "production"}) {
+		t.Errorf("labels %v", got.Labels)
+	}
+}
+
+func TestRoleObjects_bind_the_account_in_one_namespace(t *testing.T) {
+	role, binding := roleObjects("shop", policiesAccount)
+	if role.Namespace != "shop" || len(role.Rules) != 1 || !slices.Equal(role.Rules[0].Resources, []string{"networkpolicies"}) {
+		t.Errorf("role %+v", role)
+	}
+	if binding.RoleRef.Name != role.Name || binding.RoleRef.Kind != "Role" || binding.Subjects[0].Name != "policies" || binding.Subjects[0].Namespace != "netpol-lab-system" {
+		t.Errorf("binding %+v", binding)
+	}
+	for name, rules := range accountRules {
+		for _, rule := range rules {
+			for _, all := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
+				if slices.Contains(all, "*") {
+					t.Errorf("%s may do anything: %v", name, rule)
+				}
+			}
+		}
+	}
+}
+
+func TestRequestFor_asks_each_flow_the_way_it_goes(t *testing.T) {
+	for name, test := range map[string]struct {
+		flow sandbox.Flow
+		want probe.Request
+	}{
+		"TCP":      {sandbox.Flow{To: "shop/api", Port: 8080, Protocol: sandbox.TCP, Via: sandbox.ViaIP}, probe.Request{Kind: probe.DialTCP, Address: "10.0.0.2:8080"}},
+		"UDP":      {sandbox.Flow{To: "shop/api", Port: 9090, Protocol: sandbox.UDP, Via: sandbox.ViaIP}, probe.Request{Kind: probe.DialUDP, Address: "10.0.0.2:9090"}},
+		"outside":  {sandbox.Flow{To: "internet", Port: 443, Protocol: sandbox.TCP, Via: sandbox.ViaIP}, probe.Request{Kind: probe.DialTCP, Address: "172.18.0.9:443"}},
+		"by name":  {sandbox.Flow{To: "shop/api", Port: 8080, Protocol: sandbox.TCP, Via: sandbox.ViaName, Service: "shop-api", ServicePort: 80}, probe.Request{Kind: probe.DialTCP, Address: ":80", Host: "shop-api.shop.svc.cluster.local.", Resolver: "10.96.0.10:53"}},
+		"DNS, UDP": {sandbox.Flow{To: "kube-system/kube-dns", Port: 53, Protocol: sandbox.UDP, Via: sandbox.ViaDNS}, probe.Request{Kind: probe.AskDNSUDP, Address: "10.96.0.10:53", Host: "kubernetes.default.svc.cluster.local."}},
+		"DNS, TCP": {sandbox.Flow{To: "kube-system/kube-dns", Port: 53, Protocol: sandbox.TCP, Via: sandbox.ViaDNS}, probe.Request{Kind: probe.AskDNSTCP, Address: "10.96.0.10:53", Host: "kubernetes.default.svc.cluster.local."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.want.TimeoutMillis = 250
+			if got, err := requestFor(test.flow, addrs, 250*time.Millisecond); err != nil || got != test.want {
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
+	}
+	for name, flow := range map[string]sandbox.Flow{
+		"pod": {To: "shop/nobody", Via: sandbox.ViaIP}, "outside host": {To: "nowhere", Via: sandbox.ViaIP},
+	} {
+		if _, err := requestFor(flow, addrs, time.Second); err == nil {
+			t.Errorf("%s without an address was to be dialled", name)
+		}
+	}
+	for _, via := range []sandbox.Via{sandbox.ViaName, sandbox.ViaDNS} {
+		if _, err := requestFor(sandbox.Flow{To: "shop/api", Via: via}, sandbox.Addresses{}, time.Second); err == nil {
+			t.Errorf("a flow by %s without the DNS service's address was to be dialled", via)
+		}
+	}
+}
+
+func TestCanaryFlows_deny_one_namespace_and_leave_the_others(t *testing.T) {
+	denied, allowed, err := canaryFlows(small(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if denied.ID != "shop/web>shop/api:8080/TCP" {
+		t.Errorf("denied %s", denied.ID)
+	}
+	want := []string{"shop/web>other/shell:80/TCP", "shop/api>other/shell:80/TCP"}
+	var got []string
+	for _, f := range allowed {
+		got = append(got, f.ID)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("allowed %v, want %v: nothing of the node's, nothing outside", got, want)
+	}
+	alone := small(t)
+	alone.Namespaces = alone.Namespaces[1:]
+	if _, _, err := canaryFlows(alone); err == nil {
+		t.Error("enforcement cannot be proven with one pod")
+	}
+}
+
+func TestApplied_keeps_the_YAML_and_Written_takes_it_out_again(t *testing.T) {
+	const text = "# why\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\n  annotations: {team: a}\nspec:\n  podSelector: {}\n"
+	parsed, err := policy.Parse([]byte(text), []string{"shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := applied(parsed[0])
+	if parsed[0].Annotations[annotationSource] != "" {
+		t.Error("the caller's policy was changed")
+	}
+	sent.UID, sent.ManagedFields = "uid", []metav1.ManagedFieldsEntry{{Manager: fieldManager}}
+	got, err := written(*sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Source != parsed[0].Source {
+		t.Errorf("source %q, want %q", got.Source, parsed[0].Source)
+	}
+	if !maps.Equal(got.Annotations, map[string]string{"team": "a"}) || got.UID != "" || got.ManagedFields != nil {
+		t.Errorf("additions show: %+v", got.ObjectMeta)
+	}
+}
+
+func TestWritten_makes_YAML_where_none_was_kept(t *testing.T) {
+	long := policy.Policy{NetworkPolicy: networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "long"}}, Source: strings.Repeat("#", maxSource+1)}
+	sent := applied(long)
+	if len(sent.Annotations) > 0 {
+		t.Fatal("annotations would be too long for the API server")
+	}
+	got, err := written(*sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := policy.Parse([]byte(got.Source), []string{"shop"}); err != nil || again[0].Name != "long" {
+		t.Errorf("%q cannot be read again: %v", got.Source, err)
+	}
+}
+
+func TestProblemsOf_places_what_the_API_server_says(t *testing.T) {
+	const text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\nspec:\n  podSelector: {}\n  ingress:\n  - ports:\n    - port: 70000\n"
+	parsed, err := policy.Parse([]byte(text), []string{"shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := schema.GroupKind{Group: "networking.k8s.io", Kind: "NetworkPolicy"}
+	invalid := apierrors.NewInvalid(kind, "p", field.ErrorList{field.Invalid(field.NewPath("spec", "ingress").Index(0).Child("ports").Index(0).Child("port"), 70000, "must be between 1 and 65535")})
+	got := problemsOf(parsed[0], fmt.Errorf("patch: %w", invalid))
+	if len(got) != 1 || got[0].Line != 10 || got[0].Field != "spec.ingress[0].ports[0].port" || !strings.Contains(got[0].Message, "65535") {
+		t.Errorf("got %+v", got)
+	}
+	if got := problemsOf(parsed[0], apierrors.NewBadRequest("cannot be read")); len(got) != 1 || got[0].Line != 1 || !strings.Contains(got[0].Message, "cannot be read") {
+		t.Errorf("got %+v", got)
+	}
+	for _, other := range []error{nil, errors.New("connection refused"), apierrors.NewForbidden(schema.GroupResource{}, "p", errors.New("no"))} {
+		if got := problemsOf(parsed[0], other); got != nil {
+			t.Errorf("%v was taken for a problem of the policy: %v", other, got)
+		}
+	}
+}
+
+// fakeCluster is a cluster whose API is client-go's fake, and whose pods answer
+// every request with the verdict that answer gives.
+func fakeCluster(t *testing.T, answer func(probe.Request) probe.Verdict) (*cluster, *fake.Clientset) {
+	t.Helper()
+	client := fake.NewClientset()
+	// The fake does not create what is applied and is not there.
+	client.PrependReactor("patch", "networkpolicies", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, &networkingv1.NetworkPolicy{}, nil
+	})
+	c := &cluster{topology: small(t), policies: client, addrs: addrs, log: slog.New(slog.DiscardHandler)}
+	c.prober = probe.NewProber(func(ctx context.Context, pod string) (io.ReadWriteCloser, error) {
+		requests, in := io.Pipe()
+		out, responses := io.Pipe()
+		go func() {
+			enc := json.NewEncoder(responses)
+			err := enc.Encode(probe.Response{Verdict: "hello"})
+			for lines := bufio.NewScanner(requests); err == nil && lines.Scan(); {
+				var r probe.Request
+				if err = json.Unmarshal(lines.Bytes(), &r); err == nil {
+					err = enc.Encode(probe.Response{ID: r.ID, Verdict: answer(r), Server: pod})
+				}
+			}
+			responses.CloseWithError(err)
+		}()
+		return &execStream{stdin: in, stdout: out, cancel: func() {}}, nil
+	}, c.log)
+	t.Cleanup(func() { c.Close() })
+	return c, client
+}
+
+func TestCanary_finds_a_network_that_ignores_policies(t *testing.T) {
+	c, _ := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Open })
+	err := c.canary(t.Context(), 200*time.Millisecond)
+	var failed *sandbox.Failure
+	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "does not enforce") {
+		t.Errorf("got %v, want to be told that nothing is enforced", err)
+	}
+}
+
+func TestCanary_finds_a_network_that_denies_everything(t *testing.T) {
+	c, _ := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Blocked })
+	var failed *sandbox.Failure
+	if err := c.canary(t.Context(), 200*time.Millisecond); !errors.As(err, &failed) {
+		t.Errorf("got %v, want a Failure", err)
+	}
+}
+
+func TestAwaitOpen_measures_again_until_every_flow_was_open(t *testing.T) {
+	seen := map[string]int{}
+	c, _ := fakeCluster(t, nil)
+	c.Close()
+	c, _ = fakeCluster(t, func(r probe.Request) probe.Verdict {
+		if r.Kind != probe.AskDNSUDP {
+			return probe.Open
+		}
+		if seen[r.Address]++; seen[r.Address] < 3 {
+			return probe.Refused
+		}
+		return probe.Open
+	})
+	flows := slices.DeleteFunc(c.topology.Flows(), func(f sandbox.Flow) bool { return f.From != "shop/web" })
+	if err := c.awaitOpen(t.Context(), flows, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if seen["10.96.0.10:53"] != 3 {
+		t.Errorf("the DNS service was asked %d times, want 3: until it answered", seen["10.96.0.10:53"])
+	}
+}
+
+func TestAwaitOpen_names_a_flow_that_stays_closed(t *testing.T) {
+	c, _ := fakeCluster(t, func(r probe.Request) probe.Verdict {
+		if r.Kind == probe.DialUDP {
+			return probe.Refused
+		}
+		return probe.Open
+	})
+	err := c.awaitOpen(t.Context(), c.topology.Flows(), 200*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), ">shop/api:9090/UDP: refused") {
+		t.Errorf("got %v, want the flow to be named", err)
+	}
+}
+
+func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testing.T) {
+	c, _ := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Open })
+	c.addrs.External = nil
+	got := map[string]probe.Verdict{}
+	reports := make(chan sandbox.Observation, 100)
+	c.Probe(t.Context(), c.topology.Flows(), time.Second, func(o sandbox.Observation) { reports <- o })
+	close(reports)
+	for o := range reports {
+		if _, twice := got[o.Flow]; twice {
+			t.Errorf("%s was reported twice", o.Flow)
+		}
+		got[o.Flow] = o.Verdict
+	}
+	for _, f := range c.topology.Flows() {
+		want := probe.Open
+		if f.To == "internet" {
+			want = probe.Unknown
+		}
+		if got[f.ID] != want {
+			t.Errorf("%s: %q, want %q", f.ID, got[f.ID], want)
+		}
+	}
+}
+
+func TestWatchUntil_begins_anew_when_the_watch_breaks_off(t *testing.T) {
+	lists, watches := 0, 0
+	list := func(context.Context, metav1.ListOptions) ([]corev1.Pod, string, error) {
+		if lists++; lists == 1 {
+			return nil, "", errors.New("not yet")
+		}
+		return []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "listed"}}}, "7", nil
+	}
+	watcher := func(_ context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+		if opts.ResourceVersion != "7" {
+			t.Errorf("watched from version %q, want where the list ended", opts.ResourceVersion)
+		}
+		w := watch.NewFakeWithChanSize(1, false)
+		if watches++; watches == 1 {
+			w.Stop()
+			return w, nil
+		}
+		w.Modify(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "changed"}})
+		return w, nil
+	}
+	var seen []string
+	err := watchUntil(t.Context(), metav1.ListOptions{}, list, watcher, func(p *corev1.Pod) bool {
+		seen = append(seen, p.Name)
+		return p.Name == "changed"
+	})
+	if err != nil || !reflect.DeepEqual(seen, []string{"listed", "listed", "changed"}) {
+		t.Errorf("saw %v (%v)", seen, err)
+	}
+}
+
+func TestWatchUntil_ends_with_its_time_and_says_why(t *testing.T) {
+	why := errors.New("the node was not ready")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, why)
+	defer cancel()
+	err := watchUntil(ctx, metav1.ListOptions{},
+		func(context.Context, metav1.ListOptions) ([]corev1.Pod, string, error) { return nil, "1", nil },
+		func(context.Context, metav1.ListOptions) (watch.Interface, error) { return watch.NewFake(), nil },
+		func(*corev1.Pod) bool { return false })
+	if !errors.Is(err, why) {
+		t.Errorf("got %v, want %v", err, why)
+	}
+}
+
+func TestReadManifest_wants_an_answer_of_the_server(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "calico.yaml")
+	if err := os.WriteFile(path, []byte("kind: DaemonSet\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readManifest(t.Context(), path); err != nil || got != "kind: DaemonSet\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := readManifest(t.Context(), path+".missing"); err == nil {
+		t.Error("a file that is not there was read")
+	}
+	server := serve(t, "kind: DaemonSet\n")
+	if got, err := readManifest(t.Context(), server+"/calico.yaml"); err != nil || got != "kind: DaemonSet\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := readManifest(t.Context(), server+"/missing"); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("got %v, want the server's status", err)
+	}
+}
+
+func TestTopologyHash_tells_topologies_apart(t *testing.T) {
+	other := small(t)
+	other.Namespaces[0].Pods[0].Labels["app"] = "front"
+	if topologyHash(small(t)) != topologyHash(small(t)) || topologyHash(small(t)) == topologyHash(other) {
+		t.Error("the hash is to follow the topology")
+	}
+}
