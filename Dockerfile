@@ -2,7 +2,7 @@
 # given, and reaches their APIs on the loopback interface, so it shares the
 # host's network:
 #
-#   make image
+#   make server-image
 #   docker run --network host -v /var/run/docker.sock:/var/run/docker.sock \
 #     -v netpol-lab-data:/data netpol-lab/server
 #

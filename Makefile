@@ -21,7 +21,7 @@ export CGO_ENABLED = 0
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: bin/netpol-lab ## Set everything up and open the lab (SANDBOX=kind also installs and starts Docker, after asking)
@@ -102,6 +102,14 @@ ifeq ($(HAVE_DOCKER),yes)
 else
 	@echo "LEFT OUT: the figures of real clusters: no Docker here"
 endif
+
+# Where no image registry is in reach, BASE=netpol-lab/debian:latest is the base
+# that `make node-image` made.
+BASE ?= debian:bookworm-slim
+
+.PHONY: server-image
+server-image: bin/netpol-lab ## Put the server into an image (BASE=... chooses the Debian it stands on)
+	docker build --build-arg BASE=$(BASE) -t netpol-lab/server .
 
 .PHONY: clean
 clean: ## Remove the sandboxes and everything that was built in this folder
