@@ -87,7 +87,8 @@ endif
 .PHONY: test-kind
 test-kind: bin/netpol-lab web/e2e/node_modules/.package-lock.json
 ifeq ($(HAVE_DOCKER),yes)
-	bin/netpol-lab image
+	bin/netpol-lab image --stock
+	go test -count=1 -tags integration -timeout 30m -v ./sandbox/kind/
 	go test -count=1 -tags integration -timeout 30m -v ./cmd/netpol-lab/
 else
 	@.ci/left-out note "everything on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"

@@ -69,6 +69,11 @@ func (c *imageCmd) Run(ctx context.Context, std streams) error {
 		word = "up to date"
 	}
 	_, err = fmt.Fprintf(std.stdout, "%s: %s (%d MB)\n%s: %s\n", result.Node, word, result.NodeSize/1_000_000, result.Pod, word)
+	if err != nil || result.Stock == nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.stdout, "%s: %s\nCalico's manifest: %s\nCalico's images: %s\n",
+		result.Stock.Node, word, result.Stock.Manifest, strings.Join(result.Stock.Archives, " "))
 	return err
 }
 

@@ -136,7 +136,7 @@ func (b *build) stockResult(s stockPlan) *Stock {
 // stockCalico is the folder of Calico's archives and manifest. It is there when
 // it is whole.
 func (b *build) stockCalico(s stockPlan) string {
-	return filepath.Join(b.cache, "stock-calico-"+s.calico)
+	return filepath.Join(b.cache, "stock-images-"+s.calico)
 }
 
 func (b *build) stockMissing(ctx context.Context, s stockPlan) bool {
@@ -415,13 +415,14 @@ func (b *build) calicoArchives(ctx context.Context, dir, work string, debian []l
 	if err := os.WriteFile(filepath.Join(dir, calicoManifest), manifest, 0o644); err != nil {
 		return err
 	}
-	licence := filepath.Join(calico, "LICENSE")
 	for name, img := range map[string]struct {
+		part   string // of Calico's sources
 		below  []layer
 		config imageConfig
 		write  func(*layerWriter) error
 	}{
 		"cni": {
+			part: "cni-plugin",
 			config: imageConfig{
 				Env:        []string{"PATH=/opt/cni/bin:" + strings.TrimPrefix(podPath, "PATH=")},
 				WorkingDir: "/opt/cni/bin", Cmd: []string{"/opt/cni/bin/install"},
@@ -429,6 +430,7 @@ func (b *build) calicoArchives(ctx context.Context, dir, work string, debian []l
 			write: func(w *layerWriter) error { return cniFiles(w, bin) },
 		},
 		"node": {
+			part:  "node",
 			below: debian,
 			config: imageConfig{
 				Env: []string{podPath, "SVDIR=/etc/service/enabled"}, Cmd: []string{"start_runit"},
@@ -436,12 +438,13 @@ func (b *build) calicoArchives(ctx context.Context, dir, work string, debian []l
 			write: func(w *layerWriter) error { return agentFiles(w, filepath.Join(calico, "node/filesystem"), bin) },
 		},
 		"kube-controllers": {
+			part:   "kube-controllers",
 			config: imageConfig{Env: []string{podPath}, User: "999", Entrypoint: []string{"/usr/bin/kube-controllers"}},
 			write:  func(w *layerWriter) error { return controllersFiles(w, bin) },
 		},
 	} {
 		top, err := b.layer(filepath.Join(work, "calico-"+name+".tar"), func(w *layerWriter) error {
-			if err := w.copy("/licenses/LICENSE", 0o644, licence); err != nil {
+			if err := w.copy("/licenses/LICENSE", 0o644, filepath.Join(calico, img.part, "LICENSE")); err != nil {
 				return err
 			}
 			return img.write(w)
@@ -564,7 +567,7 @@ func (img dockerImage) save(name string) error {
 
 // sweepStock removes from the cache what belongs to other stock images.
 func (b *build) sweepStock(s stockPlan) {
-	keep := map[string]bool{"stock-calico-" + s.calico: true, "stock-packages-" + s.packages: true}
+	keep := map[string]bool{"stock-images-" + s.calico: true, "stock-packages-" + s.packages: true}
 	for name, hash := range s.programs {
 		keep[name+"-"+hash] = true
 	}
