@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -113,6 +114,34 @@ func pause(ctx context.Context) bool {
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// publishCA gives Calico's agent the cluster's certificate authority before the
+// controller manager comes to it, which keeps it from then on.
+func (c *cluster) publishCA(ctx context.Context) error {
+	const name = "kube-root-ca.crt"
+	return created(c.admin.CoreV1().ConfigMaps(sandbox.DNSNamespace).Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: sandbox.DNSNamespace, Name: name},
+		Data:       map[string]string{"ca.crt": string(c.proberConfig.CAData)},
+	}, metav1.CreateOptions{}))
+}
+
+// oneDNSReplica scales the cluster's DNS down, as soon as kubeadm has made it, from
+// two replicas to the one that a node has use for.
+func (c *cluster) oneDNSReplica(ctx context.Context) error {
+	deployments := c.admin.AppsV1().Deployments(sandbox.DNSNamespace)
+	for {
+		_, err := deployments.UpdateScale(ctx, "coredns", &autoscalingv1.Scale{
+			ObjectMeta: metav1.ObjectMeta{Namespace: sandbox.DNSNamespace, Name: "coredns"},
+			Spec:       autoscalingv1.ScaleSpec{Replicas: 1},
+		}, metav1.UpdateOptions{})
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+		if !pause(ctx) {
+			return context.Cause(ctx)
+		}
 	}
 }
 

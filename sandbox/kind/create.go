@@ -13,6 +13,7 @@ import (
 	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 )
 
 // How long each part of a creation may take. They are what a slow, busy
@@ -191,12 +192,16 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 	}
 	steps.done() // Kubernetes is up.
 
-	if !f.calico {
-		if err := p.installCalico(ctx, name); err != nil {
-			return c, err
-		}
-	}
 	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if f.calico {
+			if err := c.publishCA(groupCtx); err != nil {
+				return err
+			}
+			return errors.Join(createCalico(groupCtx, name), c.oneDNSReplica(groupCtx))
+		}
+		return p.installCalico(groupCtx, name)
+	})
 	group.Go(func() error { return c.prepare(groupCtx) })
 	group.Go(func() error { return c.awaitNode(groupCtx, nodeName(name)) })
 	if err := group.Wait(); err != nil {
@@ -207,6 +212,12 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 		return c, err
 	}
 	return c, c.awaitPods(ctx, podsLimit)
+}
+
+// createCalico creates Calico out of the node's own image.
+func createCalico(ctx context.Context, cluster string) error {
+	_, err := docker(ctx, "exec", nodeName(cluster), nodeimage.StartCalico)
+	return err
 }
 
 // prove measures every flow, proves that policies are enforced, and marks the

@@ -32,9 +32,7 @@ var programs = []program{
 	{name: "etcd", group: "etcd", pkg: etcdModule},
 	{name: "coredns", group: "coredns", pkg: corednsModule},
 	{name: "loopback", group: "cniplugins", pkg: cniModule + "/plugins/main/loopback"},
-	{name: "portmap", group: "cniplugins", pkg: cniModule + "/plugins/meta/portmap"},
-	{name: "bandwidth", group: "cniplugins", pkg: cniModule + "/plugins/meta/bandwidth"},
-	{name: "tuning", group: "cniplugins", pkg: cniModule + "/plugins/meta/tuning"},
+	{name: "host-local", group: "cniplugins", pkg: cniModule + "/plugins/ipam/host-local"},
 }
 
 // containerdTags leaves out the snapshotters a node never uses.

@@ -1,17 +1,42 @@
 package nodeimage
 
+// kindManifest is the file in the node where kind looks for its default network:
+// a plain kind, too, gets Calico from it.
+const kindManifest = "/kind/manifests/default-cni.yaml"
+
+// StartCalico is the program in the node that creates Calico, for a cluster made
+// with [KindConfig]. It may run as soon as the API server answers.
+//
+// It differs from what a plain kind creates in that the agent is a pod which
+// already has its node, instead of a DaemonSet that waits, six seconds, until the
+// controller manager is up. The agent waits for the ConfigMap kube-root-ca.crt in
+// kube-system, which that would publish, too: create it first.
+const StartCalico = "/kind/bin/start-calico"
+
 // KindConfig is the kind cluster configuration for a lab cluster on the node
 // image: one node, and a control plane set up for a cluster that lives an hour
 // and must be there soon rather than for ever.
 //
 //   - Keys are ECDSA: a dozen RSA keys cost a second of a core.
 //   - etcd does not wait for the disk: a power cut loses the lab, nothing else.
+//   - kind does not bring the network: whoever uses this runs [StartCalico] as
+//     soon as the API server answers, seconds before kind would.
+//   - The kubelet is not restarted for the sake of certificates that are to be
+//     renewed in a year (phase kubelet-finalize): that cost five seconds.
 //   - Nobody competes for leadership, so nobody asks for it every two seconds.
+//   - The controllers are those that a lab needs. Garbage collection and quotas
+//     watch every kind of object there is, for nothing here.
 const KindConfig = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
+networking:
+  disableDefaultCNI: true
 kubeadmConfigPatches:
+- |
+  apiVersion: kubeadm.k8s.io/v1beta3
+  kind: InitConfiguration
+  skipPhases: [preflight, kubelet-finalize]
 - |
   apiVersion: kubeadm.k8s.io/v1beta3
   kind: ClusterConfiguration
@@ -21,9 +46,16 @@ kubeadmConfigPatches:
     local:
       extraArgs:
         unsafe-no-fsync: "true"
+  apiServer:
+    extraArgs:
+      enable-priority-and-fairness: "false"
   controllerManager:
     extraArgs:
       leader-elect: "false"
+      controllers: "clusterrole-aggregation-controller,daemonset-controller,deployment-controller,\
+        endpoints-controller,endpointslice-controller,namespace-controller,node-ipam-controller,\
+        node-lifecycle-controller,pod-garbage-collector-controller,replicaset-controller,\
+        root-ca-certificate-publisher-controller,serviceaccount-controller,taint-eviction-controller"
   scheduler:
     extraArgs:
       leader-elect: "false"

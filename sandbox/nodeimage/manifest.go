@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 // docKind and docName find what a Kubernetes document in YAML is about. Both
@@ -64,6 +66,10 @@ func labManifest(stock, daemonSet string) (string, error) {
 		switch {
 		case kind[1] == "CustomResourceDefinition":
 			definitions++
+			doc, err := withoutSchemas(doc)
+			if err != nil {
+				return "", fmt.Errorf("calico's manifest: document %d, %s: %w", i, key, err)
+			}
 			kept = append(kept, doc)
 		case manifestKeeps[key]:
 			kept = append(kept, doc)
@@ -85,6 +91,58 @@ func labManifest(stock, daemonSet string) (string, error) {
 	}
 	kept = append(kept, withoutComments(strings.ReplaceAll(daemonSet, "@CALICO@", CalicoVersion)))
 	return strings.Join(kept, "\n---\n") + "\n", nil
+}
+
+// podOf makes the DaemonSet's pod a pod of its own. start-calico puts the node's
+// name in the place of @NODE@.
+func podOf(daemonSet string) (string, error) {
+	var ds struct {
+		Metadata map[string]any `json:"metadata"`
+		Spec     struct {
+			Template struct {
+				Spec map[string]any `json:"spec"`
+			} `json:"template"`
+		} `json:"spec"`
+	}
+	if err := yaml.Unmarshal([]byte(daemonSet), &ds); err != nil {
+		return "", fmt.Errorf("the agent's DaemonSet: %w", err)
+	}
+	if ds.Spec.Template.Spec == nil {
+		return "", fmt.Errorf("the agent's DaemonSet has no spec.template.spec")
+	}
+	ds.Spec.Template.Spec["nodeName"] = "@NODE@"
+	out, err := yaml.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": ds.Metadata, "spec": ds.Spec.Template.Spec,
+	})
+	return string(out), err
+}
+
+// withoutSchemas lets a CustomResourceDefinition take any object. Nobody but
+// Calico itself writes its resources in a lab, and to compile a quarter of a
+// megabyte of schemas again for each of the definitions is the most expensive
+// thing that a new API server does.
+func withoutSchemas(doc string) (string, error) {
+	var crd map[string]any
+	if err := yaml.Unmarshal([]byte(doc), &crd); err != nil {
+		return "", err
+	}
+	spec, _ := crd["spec"].(map[string]any)
+	versions, _ := spec["versions"].([]any)
+	if len(versions) == 0 {
+		return "", fmt.Errorf("no spec.versions where they are expected")
+	}
+	for _, v := range versions {
+		version, ok := v.(map[string]any)
+		if !ok {
+			return "", fmt.Errorf("a version that is no object")
+		}
+		delete(version, "additionalPrinterColumns")
+		version["schema"] = map[string]any{"openAPIV3Schema": map[string]any{
+			"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+		}}
+	}
+	out, err := yaml.Marshal(crd)
+	return strings.TrimSpace(string(out)), err
 }
 
 // withoutComments removes whole-line comments and blank lines, in and around a

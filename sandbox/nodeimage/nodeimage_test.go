@@ -84,6 +84,9 @@ func stockManifest(docs ...string) string {
 	for _, k := range all {
 		kind, name, _ := strings.Cut(k, "/")
 		fmt.Fprintf(&out, "---\n# Source: somewhere\napiVersion: v1\nkind: %s\nmetadata:\n  name: %s\n", kind, name)
+		if kind == "CustomResourceDefinition" {
+			out.WriteString("spec:\n  versions:\n  - name: v1\n    served: true\n    schema:\n      openAPIV3Schema:\n        description: long\n        type: object\n")
+		}
 	}
 	return out.String()
 }
@@ -95,12 +98,12 @@ func TestLabManifest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"name: ippools.crd.projectcalico.org", "name: calico-config", "image: calico/node:" + CalicoVersion} {
+		for _, want := range []string{"name: ippools.crd.projectcalico.org", "name: calico-config", "image: calico/node:" + CalicoVersion, "x-kubernetes-preserve-unknown-fields: true", "served: true"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("no %q in the manifest", want)
 			}
 		}
-		for _, not := range []string{"kube-controllers", "@CALICO@", "# Source"} {
+		for _, not := range []string{"kube-controllers", "@CALICO@", "# Source", "description"} {
 			if strings.Contains(got, not) {
 				t.Errorf("%q is in the manifest", not)
 			}
@@ -116,8 +119,7 @@ func TestLabManifest(t *testing.T) {
 		}
 	})
 	t.Run("a_missing_document_is_an_error_that_names_it", func(t *testing.T) {
-		stock := strings.Replace(stockManifest(), "name: calico-config", "name: other", 1)
-		stock = strings.Replace(stock, "kind: ConfigMap", "kind: CustomResourceDefinition", 1)
+		stock := strings.Replace(stockManifest(), "---\n# Source: somewhere\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: calico-config\n", "", 1)
 		_, err := labManifest(stock, own)
 		if err == nil || !strings.Contains(err.Error(), "ConfigMap/calico-config") {
 			t.Errorf("got %v", err)
@@ -141,6 +143,25 @@ func TestLabManifest(t *testing.T) {
 			t.Error("the DaemonSet does not run the image the node has")
 		}
 	})
+}
+
+func TestPodOf_is_the_daemonsets_pod_on_a_node_to_be_named(t *testing.T) {
+	data, err := files.ReadFile("files/calico-node.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := podOf(string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"kind: Pod", "nodeName: '@NODE@'", "serviceAccountName: calico-node", "name: calico-node"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if _, err := podOf("kind: DaemonSet\n"); err == nil {
+		t.Error("a DaemonSet without a template was accepted")
+	}
 }
 
 func TestHash(t *testing.T) {

@@ -37,7 +37,8 @@ var stockPrograms = func() []program {
 	add("calico", calicoModule, "-X main.VERSION="+CalicoVersion,
 		"cni-plugin/cmd/calico", "cni-plugin/cmd/install",
 		"kube-controllers/cmd/kube-controllers", "kube-controllers/cmd/check-status")
-	add("cniplugins", cniModule, "", "plugins/ipam/host-local", "plugins/main/ptp")
+	add("cniplugins", cniModule, "", "plugins/main/ptp",
+		"plugins/meta/portmap", "plugins/meta/bandwidth", "plugins/meta/tuning")
 	return list
 }()
 
@@ -45,7 +46,7 @@ var stockPrograms = func() []program {
 // lab's node.
 var stockShares = []string{
 	"containerd", "containerd-shim-runc-v2", "ctr", "store", "etcd", "coredns",
-	"loopback", "portmap", "bandwidth", "tuning",
+	"loopback", "host-local",
 }
 
 // stockPackages are the Debian packages that Calico's agent needs over the base.
@@ -265,8 +266,8 @@ func (b *build) stockSystem(ctx context.Context, w *layerWriter, base, upper str
 		"/usr/bin/kubelet": "stock-kubelet", "/usr/bin/kubeadm": "stock-kubeadm", "/usr/bin/kubectl": "stock-kubectl",
 		"/usr/local/bin/containerd": "containerd", "/usr/local/bin/ctr": "ctr",
 		"/usr/local/bin/containerd-shim-runc-v2": "containerd-shim-runc-v2",
-		"/opt/cni/bin/host-local":                "stock-host-local", "/opt/cni/bin/ptp": "stock-ptp",
-		"/opt/cni/bin/loopback": "loopback", "/opt/cni/bin/portmap": "portmap",
+		"/opt/cni/bin/host-local":                "host-local", "/opt/cni/bin/ptp": "stock-ptp",
+		"/opt/cni/bin/loopback": "loopback", "/opt/cni/bin/portmap": "stock-portmap",
 	} {
 		if err := w.copy(name, 0o755, bin(prog)); err != nil {
 			return err
@@ -468,8 +469,8 @@ func (b *build) calicoArchives(ctx context.Context, dir, work string, debian []l
 func cniFiles(w *layerWriter, bin func(string) string) error {
 	for name, prog := range map[string]string{
 		"install": "stock-install", "calico": "stock-calico", "calico-ipam": "stock-calico",
-		"host-local": "stock-host-local", "loopback": "loopback", "portmap": "portmap",
-		"bandwidth": "bandwidth", "tuning": "tuning",
+		"host-local": "host-local", "loopback": "loopback", "portmap": "stock-portmap",
+		"bandwidth": "stock-bandwidth", "tuning": "stock-tuning",
 	} {
 		if err := w.copy("/opt/cni/bin/"+name, 0o755, bin(prog)); err != nil {
 			return err

@@ -155,7 +155,7 @@ func TestPlanStock(t *testing.T) {
 	}{
 		"the_labs_own_programs_do_not_count": {func(p *plan) { p.programs["kubernetes"], p.programs["calico"], p.probe = "2", "2", "2" }, false, false},
 		"containerd_counts_for_the_node":     {func(p *plan) { p.programs["containerd"] = "2" }, true, false},
-		"a_CNI_plugin_counts_for_both":       {func(p *plan) { p.programs["portmap"] = "2" }, true, true},
+		"a_CNI_plugin_counts_for_both":       {func(p *plan) { p.programs["host-local"] = "2" }, true, true},
 		"the_Debian_base_counts_for_Calico":  {func(p *plan) { p.debian = "2" }, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,7 +108,7 @@ func (b *build) make(ctx context.Context, p plan, probe string, res Result) erro
 		return err
 	}
 	if err := b.progress.step("compile containerd, etcd, CoreDNS, CNI plugins",
-		compileGroup("containerd", "containerd-shim-runc-v2", "ctr", "store", "etcd", "coredns", "loopback", "portmap", "bandwidth", "tuning")); err != nil {
+		compileGroup("containerd", "containerd-shim-runc-v2", "ctr", "store", "etcd", "coredns", "loopback", "host-local")); err != nil {
 		return err
 	}
 	err := b.progress.step("make the Debian base", func() (err error) {
@@ -317,12 +317,10 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 			return err
 		}
 	}
-	for _, name := range []string{"calico", "calico-ipam"} {
-		if err := w.symlink("/opt/cni/bin/"+name, in("/usr/bin/calico-node")); err != nil {
-			return err
-		}
+	if err := w.symlink("/opt/cni/bin/calico", in("/usr/bin/calico-node")); err != nil {
+		return err
 	}
-	for _, name := range []string{"loopback", "portmap", "bandwidth", "tuning"} {
+	for _, name := range []string{"loopback", "host-local"} {
 		if err := w.copy("/opt/cni/bin/"+name, 0o755, bin(name)); err != nil {
 			return err
 		}
@@ -342,15 +340,28 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 	if err != nil {
 		return err
 	}
-	manifest, err := labManifest(string(stock), string(file("calico-node.yaml")))
+	agent := string(file("calico-node.yaml"))
+	manifest, err := labManifest(string(stock), agent)
 	if err != nil {
+		return err
+	}
+	pod, err := podOf(agent)
+	if err != nil {
+		return err
+	}
+	podManifest, err := labManifest(string(stock), pod)
+	if err != nil {
+		return err
+	}
+	if err := w.data(StartCalico, 0o755, file("start-calico")); err != nil {
 		return err
 	}
 	for name, content := range map[string][]byte{
 		"/etc/containerd/config.toml":                          file("containerd.toml"),
 		"/etc/systemd/system/containerd.service.d/10-lab.conf": file("containerd-boot.conf"),
 		"/kind/version":                        []byte(KubernetesVersion),
-		"/kind/manifests/default-cni.yaml":     []byte(manifest),
+		kindManifest:                           []byte(manifest),
+		"/kind/manifests/calico.yaml":          []byte(podManifest),
 		"/kind/manifests/default-storage.yaml": file("default-storage.yaml"),
 		"/etc/machine-id":                      nil,
 	} {

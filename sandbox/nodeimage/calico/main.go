@@ -1,7 +1,7 @@
 // Command calico is every Calico program of a lab node in one file, told apart
 // by the name it is called by:
 //
-//   - calico and calico-ipam, the CNI plugin, called by containerd;
+//   - calico, the CNI plugin, called by containerd;
 //   - calico-node, the agent. It does in one process, one after the other, what
 //     upstream's container does with a process supervisor and an init container
 //     per step: prepare the node, allocate the tunnel address, keep the CNI
@@ -21,10 +21,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/projectcalico/calico/cni-plugin/pkg/ipamplugin"
 	"github.com/projectcalico/calico/cni-plugin/pkg/plugin"
 	felix "github.com/projectcalico/calico/felix/daemon"
 	"github.com/projectcalico/calico/libcalico-go/lib/logutils"
@@ -45,12 +43,33 @@ const (
 	felixReady    = "http://127.0.0.1:9099/readiness"
 )
 
+// cniNetwork is the CNI configuration: node's name, MTU, kubeconfig. Upstream's
+// also calls portmap and bandwidth, which no lab pod asks for, and has Calico's
+// own IPAM, which asks the API server several things for each address; on one
+// node the node's own range, kept by host-local in memory, is the same thing for
+// a fraction of the processor time. The memory is empty again after a restart of
+// the node, as are the pods.
+const cniNetwork = `{
+  "name": "k8s-pod-network",
+  "cniVersion": "0.3.1",
+  "plugins": [{
+    "type": "calico",
+    "log_level": "warning",
+    "log_file_path": "/var/log/calico/cni/cni.log",
+    "datastore_type": "kubernetes",
+    "nodename": %q,
+    "mtu": %s,
+    "ipam": {"type": "host-local", "subnet": "usePodCidr", "dataDir": "/run/cni/networks"},
+    "policy": {"type": "k8s"},
+    "kubernetes": {"kubeconfig": %q}
+  }]
+}
+`
+
 func main() {
 	switch name := filepath.Base(os.Args[0]); name {
 	case "calico":
 		plugin.Main(version)
-	case "calico-ipam":
-		ipamplugin.Main(version)
 	case "calico-node":
 		logrus.SetOutput(os.Stdout)
 		startup.VERSION = version
@@ -106,11 +125,7 @@ func useLocalAPIServer() {
 // credentials are there, and again whenever it is gone: containerd's unit
 // removes it when the node boots, so that a restarted node waits for Felix too.
 func publishCNI(nodename string, began time.Time) {
-	config := strings.NewReplacer(
-		"__KUBERNETES_NODE_NAME__", nodename,
-		"__CNI_MTU__", os.Getenv("CNI_MTU"),
-		"__KUBECONFIG_FILEPATH__", "/etc/cni/net.d/"+cniKubeconfig,
-	).Replace(os.Getenv("CNI_NETWORK_CONFIG"))
+	config := fmt.Sprintf(cniNetwork, nodename, os.Getenv("CNI_MTU"), "/etc/cni/net.d/"+cniKubeconfig)
 	path := filepath.Join(cniDir, cniConfig)
 
 	for pause := 50 * time.Millisecond; ; time.Sleep(pause) {
