@@ -17,6 +17,9 @@ type Pace struct {
 	// BurstTimeout is how long a probe of a burst waits for an answer. A flip
 	// to blocked takes two of them, so it decides how fast a deny is seen.
 	BurstTimeout time.Duration
+	// BurstPause is the least time from the start of one round of a burst to the
+	// next: how late, at most, a burst notices what the CNI has just done.
+	BurstPause time.Duration
 	// Settle is how long after a change the flows must at least be watched
 	// before they count as settled: a CNI may need this long to carry it out.
 	Settle time.Duration
@@ -28,7 +31,8 @@ type Pace struct {
 var DefaultPace = Pace{
 	Sweep:        2 * time.Second,
 	SweepTimeout: 500 * time.Millisecond,
-	BurstTimeout: 60 * time.Millisecond,
+	BurstTimeout: 40 * time.Millisecond,
+	BurstPause:   25 * time.Millisecond,
 	Settle:       400 * time.Millisecond,
 	Health:       5 * time.Second,
 }
@@ -150,7 +154,7 @@ func (o *observer) burst(ctx context.Context, c change) {
 			o.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "Not every flow could be measured twice alike since the change. The lab keeps measuring; the matrix shows what is known."}})
 			return
 		}
-		if rest := o.pace.BurstTimeout - time.Since(begun); rest > 0 {
+		if rest := o.pace.BurstPause - time.Since(begun); rest > 0 {
 			select {
 			case <-ctx.Done():
 			case <-time.After(rest):

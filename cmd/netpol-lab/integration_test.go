@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,7 @@ type server struct {
 	binary  string
 	data    string
 	base    string
+	log     *os.File
 	cmd     *exec.Cmd
 	ended   chan error
 	learner *http.Client
@@ -39,8 +41,14 @@ func startServer(t testing.TB) *server {
 	}
 	// The binary that make builds is the one that people run.
 	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), learner: &http.Client{Jar: jar, Timeout: time.Minute}}
+	if s.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
+		t.Fatal(err)
+	}
 	s.start("127.0.0.1:0")
 	t.Cleanup(func() {
+		if log, err := os.ReadFile(s.log.Name()); err == nil && t.Failed() {
+			t.Logf("the server's log:\n%s", log)
+		}
 		s.end(syscall.SIGTERM)
 		if out, err := exec.Command(s.binary, "clean", "--data", s.data).CombinedOutput(); err != nil {
 			t.Errorf("clean: %v\n%s", err, out)
@@ -53,7 +61,7 @@ func (s *server) start(listen string) {
 	s.t.Helper()
 	out := &signalWriter{until: "(Ctrl-C", reached: make(chan struct{})}
 	s.cmd = exec.Command(s.binary, "serve", "--sandbox", "kind", "--listen", listen, "--data", s.data)
-	s.cmd.Stdout, s.cmd.Stderr = out, os.Stderr
+	s.cmd.Stdout, s.cmd.Stderr = out, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
