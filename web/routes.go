@@ -18,7 +18,7 @@ func (s *server) routes() http.Handler {
 	r.Get("/static/*", s.handle(s.static))
 
 	r.Group(func(r chi.Router) {
-		r.Use(s.sameOrigin, session, s.limit(s.limits.requests, byAddress))
+		r.Use(s.knownHost, s.sameOrigin, session, s.limit(s.limits.requests, byAddress))
 
 		r.Get("/", s.handle(s.index))
 		r.Get("/lessons/{slug}", s.handle(s.showLesson))

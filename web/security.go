@@ -54,6 +54,31 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 	return protection.Handler(next)
 }
 
+// knownHost refuses requests for a name that is not the lab's. A page of another
+// site can point a name of its own at this machine and would then be, to the
+// browser, of one origin with the lab (DNS rebinding).
+func (s *server) knownHost(next http.Handler) http.Handler {
+	if len(s.Hosts) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			name = host
+		}
+		name = strings.Trim(name, "[]")
+		for _, known := range s.Hosts {
+			if strings.EqualFold(name, known) {
+				next.ServeHTTP(w, r)
+				return
+			}
+		}
+		s.handle(func(w http.ResponseWriter, r *http.Request) error {
+			return refuse(http.StatusMisdirectedRequest, "This lab does not go by the name %q. If that is its name, start the server with --host %s.", name, name)
+		})(w, r)
+	})
+}
+
 // rate is how many requests are let through in a window of time.
 type rate struct {
 	requests int

@@ -25,6 +25,9 @@ type Deps struct {
 	Quizzes   []*quizzes.Quiz
 	Static    *static.Files
 	Log       *slog.Logger
+	// Hosts are the names that the lab goes by, without ports; requests for any
+	// other are refused. None means that every name will do.
+	Hosts []string
 	// Closing ends when the server begins to stop: websockets are closed then
 	// with a code that makes their clients connect again.
 	Closing context.Context

@@ -93,6 +93,7 @@ func newLab(t *testing.T, s setup) *lab {
 	handler, err := newServer(Deps{
 		Sandboxes: sandboxes, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Closing: closing,
+		Hosts: []string{"localhost", "127.0.0.1"},
 	}, s.limits, s.timings)
 	if err != nil {
 		t.Fatal(err)
@@ -602,5 +603,27 @@ func TestNewRefusesWhatIsIncomplete(t *testing.T) {
 	deps := Deps{Sandboxes: panicking{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
 	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
 		t.Errorf("error = %v, want one that names the lesson", err)
+	}
+}
+
+func TestHost_a_foreign_name_is_refused(t *testing.T) {
+	l := newLab(t, setup{})
+	for host, want := range map[string]int{
+		"127.0.0.1:80": http.StatusOK, "LOCALHOST": http.StatusOK, "[::1]:8080": http.StatusMisdirectedRequest,
+		"rebound.example": http.StatusMisdirectedRequest, "127.0.0.1.rebound.example:8080": http.StatusMisdirectedRequest,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.URL+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", host, resp.StatusCode, want)
+		}
 	}
 }

@@ -21,10 +21,11 @@ import (
 )
 
 type serveCmd struct {
-	Sandbox      string `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind, and where that is not ready the pages say what is missing), kind (refuse to start where it is not ready) or simulated."`
-	Listen       string `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
-	Open         bool   `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
-	MaxSandboxes int    `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for."`
+	Sandbox      string   `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind, and where that is not ready the pages say what is missing), kind (refuse to start where it is not ready) or simulated."`
+	Listen       string   `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
+	Host         []string `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost, where it listens on the loopback interface (behind a proxy, for example). On other addresses every name will do unless names are given."`
+	Open         bool     `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
+	MaxSandboxes int      `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for."`
 	dataFlags
 	kindFlags
 }
@@ -81,7 +82,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	defer manager.Close()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Closing: ctx,
+		Sandboxes: manager, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
 	})
 	if err != nil {
 		return err
@@ -123,6 +124,15 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, stdout io.Wr
 		return errors.Join(fmt.Errorf("stopping: %w", err), server.Close())
 	}
 	return nil
+}
+
+// hosts are the names for which requests are answered; nil means every name.
+func hosts(listen string, names []string) []string {
+	host, _, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
+		return append([]string{"localhost", "127.0.0.1", "::1", host}, names...)
+	}
+	return names
 }
 
 // openBrowser is a courtesy: on a machine without a desktop nothing happens.

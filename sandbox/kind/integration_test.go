@@ -282,7 +282,7 @@ func expect(t *testing.T, c sandbox.Cluster, rows ...want) {
 	}
 }
 
-func parse(t *testing.T, yaml string) []policy.Policy {
+func parse(t testing.TB, yaml string) []policy.Policy {
 	t.Helper()
 	policies, err := policy.Parse([]byte(yaml), topology.NamespaceNames())
 	if err != nil {
@@ -291,7 +291,7 @@ func parse(t *testing.T, yaml string) []policy.Policy {
 	return policies
 }
 
-func apply(t *testing.T, yaml string) {
+func apply(t testing.TB, yaml string) {
 	t.Helper()
 	if err := lab.Apply(t.Context(), parse(t, yaml)); err != nil {
 		t.Fatal(err)
@@ -299,7 +299,7 @@ func apply(t *testing.T, yaml string) {
 }
 
 // restore deletes every policy.
-func restore(t *testing.T) {
+func restore(t testing.TB) {
 	t.Helper()
 	policies, err := lab.Policies(t.Context())
 	if err != nil {
