@@ -27,6 +27,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -800,29 +801,18 @@ exec %s "$@"
 // TestKind_a_stock_node_gets_Calico_from_a_manifest uses a node image that does
 // not say that it brings Calico, as stock images do not.
 func TestKind_a_stock_node_gets_Calico_from_a_manifest(t *testing.T) {
-	const image = "netpol-lab/node:without-calico"
-	build := exec.CommandContext(t.Context(), "docker", "build", "--tag", image, "-")
-	build.Stdin = strings.NewReader("FROM netpol-lab/node:latest\nLABEL " + labelCNI + "=none\n")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if _, err := docker(context.Background(), "image", "rm", image); err != nil {
-			t.Error(err)
-		}
-	})
-	manifest, err := docker(t.Context(), "exec", lab.node, "cat", "/kind/manifests/default-cni.yaml")
+	images, err := nodeimage.Build(t.Context(), nodeimage.Options{Repo: "../..", Stock: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, manifest) }))
-	defer site.Close()
-	archive := filepath.Join(t.TempDir(), "pod.tar")
-	if _, err := docker(t.Context(), "save", "--output", archive, "netpol-lab/pod:latest"); err != nil {
+	manifest, err := os.ReadFile(images.Stock.Manifest)
+	if err != nil {
 		t.Fatal(err)
 	}
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(manifest) }))
+	defer site.Close()
 
-	p, err := New(Options{Instance: "itest3", NodeImage: image, CalicoManifest: site.URL, LoadImages: []string{archive}, Log: testLog()})
+	p, err := New(Options{Instance: "itest3", NodeImage: images.Stock.Node, CalicoManifest: site.URL, LoadImages: images.Stock.Archives, Log: testLog()})
 	if err != nil {
 		t.Fatal(err)
 	}
