@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -385,6 +386,9 @@ func (s *stream) write() {
 		select {
 		case r := <-s.out:
 			err := enc.Encode(r)
+			if len(s.out) == 0 {
+				runtime.Gosched() // whoever sends may have more to go along
+			}
 			if err == nil && len(s.out) == 0 {
 				err = w.Flush()
 			}
