@@ -31,8 +31,8 @@ type Pace struct {
 var DefaultPace = Pace{
 	Sweep:        2 * time.Second,
 	SweepTimeout: 500 * time.Millisecond,
-	BurstTimeout: 40 * time.Millisecond,
-	BurstPause:   25 * time.Millisecond,
+	BurstTimeout: 30 * time.Millisecond,
+	BurstPause:   20 * time.Millisecond,
 	Settle:       400 * time.Millisecond,
 	Health:       5 * time.Second,
 }
