@@ -236,7 +236,7 @@ func parse(t *testing.T, src string) []policy.Policy {
 	if src == "" {
 		return nil
 	}
-	policies, err := policy.Parse([]byte(src), []string{"production", "development", "monitoring"})
+	policies, err := policy.Parse([]byte(src), policy.ParseOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -291,6 +291,10 @@ func remedyIsExact(t *testing.T, c *drawn) {
 		remedy := c.compiled.Remedy(f)
 		more := slices.Clone(c.policies)
 		for _, p := range remedy {
+			if problems := policy.Validate(policy.Policy{NetworkPolicy: p}); len(problems) > 0 {
+				t.Errorf("the remedy is invalid: %v", problems)
+				return
+			}
 			more = append(more, policy.Policy{NetworkPolicy: p})
 		}
 		other := compile(t, c.network, more)
