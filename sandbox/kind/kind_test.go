@@ -390,7 +390,7 @@ func TestRequestFor_asks_each_flow_the_way_it_goes(t *testing.T) {
 
 func TestApplied_keeps_the_YAML_and_Written_takes_it_out_again(t *testing.T) {
 	const text = "# why\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\n  annotations: {team: a}\nspec:\n  podSelector: {}\n"
-	parsed, err := policy.Parse([]byte(text), []string{"shop"})
+	parsed, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: []string{"shop"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,14 +421,14 @@ func TestWritten_makes_YAML_where_none_was_kept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := policy.Parse([]byte(got.Source), []string{"shop"}); err != nil || again[0].Name != "long" {
+	if again, err := policy.Parse([]byte(got.Source), policy.ParseOptions{Namespaces: []string{"shop"}}); err != nil || again[0].Name != "long" {
 		t.Errorf("%q cannot be read again: %v", got.Source, err)
 	}
 }
 
 func TestProblemsOf_places_what_the_API_server_says(t *testing.T) {
 	const text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\nspec:\n  podSelector: {}\n  ingress:\n  - ports:\n    - port: 70000\n"
-	parsed, err := policy.Parse([]byte(text), []string{"shop"})
+	parsed, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: []string{"shop"}})
 	if err != nil {
 		t.Fatal(err)
 	}
