@@ -1,0 +1,511 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// nameLabel is on every namespace; the API server puts it there.
+const nameLabel = corev1.LabelMetadataName
+
+// Evaluator answers what a set of policies allows in a Network. It is compiled
+// once and then only read, so it may be asked from many goroutines at a time.
+type Evaluator struct {
+	network    Network
+	policies   []Policy // Sorted by namespace and name.
+	namespaces map[string]map[string]string
+	pods       []compiledPod
+	byName     map[Ref]int32 // One more than the index.
+	byAddr     map[netip.Addr]int32
+	nodes      map[netip.Addr]string
+	services   map[servicePort][]backend
+}
+
+type compiledPod struct {
+	*Pod
+	ingress, egress program
+}
+
+// program is all that the policies say of one pod in one direction.
+type program struct {
+	isolated bool
+	rules    []*rule
+}
+
+// rule is a rule of a policy, its peers looked up in the network.
+type rule struct {
+	anyPeer bool
+	pods    bitset
+	blocks  []block
+	anyPort bool
+	ports   []portRange
+}
+
+type block struct {
+	cidr   netip.Prefix
+	except []netip.Prefix
+}
+
+// portRange is an entry of a rule's ports: a range, or a name.
+type portRange struct {
+	protocol corev1.Protocol
+	low      int32
+	high     int32
+	name     string
+}
+
+type servicePort struct {
+	addr     netip.Addr
+	port     int32
+	protocol corev1.Protocol
+}
+
+type backend struct {
+	pod  Endpoint
+	port int32
+}
+
+// bitset has a bit for every pod of the network.
+type bitset []uint64
+
+func (b bitset) set(i int32) { b[i>>6] |= 1 << (i & 63) }
+
+func (b bitset) has(i int32) bool {
+	return int(i>>6) < len(b) && b[i>>6]&(1<<(i&63)) != 0
+}
+
+// Compile prepares the policies' answers for the network. The policies must be
+// valid (see [Validate]); they are not changed, and what the API server would
+// fill in need not be there. The order of the policies means nothing.
+//
+// The error is a *[DuplicateError] where two pods, or two policies, have one name.
+func Compile(network Network, policies []Policy) (*Evaluator, error) {
+	e := &Evaluator{
+		network:    network,
+		policies:   slices.Clone(policies),
+		namespaces: make(map[string]map[string]string, len(network.Namespaces)),
+		pods:       make([]compiledPod, len(network.Pods)),
+		byName:     make(map[Ref]int32, len(network.Pods)),
+		byAddr:     make(map[netip.Addr]int32, len(network.Pods)),
+		nodes:      make(map[netip.Addr]string, len(network.Nodes)),
+		services:   make(map[servicePort][]backend),
+	}
+	slices.SortStableFunc(e.policies, func(a, b Policy) int {
+		if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for i := 1; i < len(e.policies); i++ {
+		if a, b := e.policies[i-1].ref(), e.policies[i].ref(); a == b {
+			return nil, &DuplicateError{"policies", a.String()}
+		}
+	}
+	for _, ns := range network.Namespaces {
+		if _, ok := e.namespaces[ns.Name]; ok {
+			return nil, &DuplicateError{"namespaces", ns.Name}
+		}
+		e.namespaces[ns.Name] = namespaceLabels(ns)
+	}
+	members := map[string][]int32{} // The pods of each namespace that have an address of their own.
+	for i := range network.Pods {
+		p := &network.Pods[i]
+		e.pods[i].Pod = p
+		name := Ref{p.Namespace, p.Name}
+		if _, ok := e.byName[name]; ok {
+			return nil, &DuplicateError{"pods", name.String()}
+		}
+		e.byName[name] = int32(i) + 1
+		if _, ok := e.namespaces[p.Namespace]; !ok {
+			e.namespaces[p.Namespace] = namespaceLabels(Namespace{Name: p.Namespace})
+		}
+		if p.HostNetwork {
+			for _, a := range p.IPs {
+				e.nodes[a.Unmap()] = p.Node
+			}
+			continue
+		}
+		members[p.Namespace] = append(members[p.Namespace], int32(i))
+		for _, a := range p.IPs {
+			e.byAddr[a.Unmap()] = int32(i) + 1
+		}
+	}
+	for _, n := range network.Nodes {
+		for _, a := range n.IPs {
+			e.nodes[a.Unmap()] = n.Name
+		}
+	}
+	for i := range e.policies {
+		e.compile(&e.policies[i], members)
+	}
+	for i := range network.Services {
+		e.serve(&network.Services[i])
+	}
+	return e, nil
+}
+
+func namespaceLabels(ns Namespace) map[string]string {
+	if ns.Labels[nameLabel] == ns.Name {
+		return ns.Labels
+	}
+	labels := make(map[string]string, len(ns.Labels)+1)
+	for k, v := range ns.Labels {
+		labels[k] = v
+	}
+	labels[nameLabel] = ns.Name
+	return labels
+}
+
+func (p *Policy) ref() Ref { return Ref{p.Namespace, p.Name} }
+
+// directions says for which directions a policy isolates the pods it selects.
+// "If no policyTypes are specified on a NetworkPolicy then by default Ingress
+// will always be set and Egress will be set if the NetworkPolicy has any egress
+// rules."
+func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
+	if len(spec.PolicyTypes) == 0 {
+		return true, len(spec.Egress) > 0
+	}
+	return slices.Contains(spec.PolicyTypes, networkingv1.PolicyTypeIngress), slices.Contains(spec.PolicyTypes, networkingv1.PolicyTypeEgress)
+}
+
+func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
+	var selected []int32
+	for _, i := range members[p.Namespace] {
+		if matches(&p.Spec.PodSelector, e.pods[i].Labels) {
+			selected = append(selected, i)
+		}
+	}
+	if len(selected) == 0 {
+		return
+	}
+	ingress, egress := directions(&p.Spec)
+	if ingress {
+		rules := make([]*rule, len(p.Spec.Ingress))
+		for i := range p.Spec.Ingress {
+			rules[i] = e.rule(p.Namespace, p.Spec.Ingress[i].From, p.Spec.Ingress[i].Ports, members)
+		}
+		for _, i := range selected {
+			e.pods[i].ingress.add(rules)
+		}
+	}
+	if egress {
+		rules := make([]*rule, len(p.Spec.Egress))
+		for i := range p.Spec.Egress {
+			rules[i] = e.rule(p.Namespace, p.Spec.Egress[i].To, p.Spec.Egress[i].Ports, members)
+		}
+		for _, i := range selected {
+			e.pods[i].egress.add(rules)
+		}
+	}
+}
+
+func (p *program) add(rules []*rule) {
+	p.isolated = true
+	p.rules = append(p.rules, rules...)
+}
+
+// rule looks up a rule's peers. "If this field is empty or missing, this rule
+// matches all sources (traffic not restricted by source)", and the same of ports.
+func (e *Evaluator) rule(namespace string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, members map[string][]int32) *rule {
+	r := &rule{anyPeer: len(peers) == 0, anyPort: len(ports) == 0}
+	for i := range peers {
+		peer := &peers[i]
+		if peer.IPBlock != nil {
+			r.blocks = append(r.blocks, parseBlock(peer.IPBlock))
+			continue
+		}
+		if r.pods == nil {
+			r.pods = make(bitset, (len(e.pods)+63)/64)
+		}
+		pick := func(ns string) {
+			if peer.PodSelector == nil || selectsAll(peer.PodSelector) {
+				for _, i := range members[ns] {
+					r.pods.set(i)
+				}
+				return
+			}
+			for _, i := range members[ns] {
+				if matches(peer.PodSelector, e.pods[i].Labels) {
+					r.pods.set(i)
+				}
+			}
+		}
+		// "If NamespaceSelector is also set, then the NetworkPolicyPeer as a whole
+		// selects the pods matching PodSelector in the namespaces selected by
+		// NamespaceSelector. Otherwise it selects the pods matching PodSelector in
+		// the policy's own namespace."
+		if peer.NamespaceSelector == nil {
+			pick(namespace)
+			continue
+		}
+		for ns := range members {
+			if matches(peer.NamespaceSelector, e.namespaces[ns]) {
+				pick(ns)
+			}
+		}
+	}
+	for i := range ports {
+		r.ports = append(r.ports, parsePort(&ports[i]))
+	}
+	return r
+}
+
+func parseBlock(b *networkingv1.IPBlock) block {
+	out := block{cidr: parseCIDR(b.CIDR)}
+	for _, x := range b.Except {
+		out.except = append(out.except, parseCIDR(x))
+	}
+	return out
+}
+
+// parseCIDR returns a prefix that contains nothing where the text is none; no
+// valid policy has such.
+func parseCIDR(s string) netip.Prefix {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+// parsePort applies the defaults. "If this field is not provided, this matches
+// all port names and numbers."
+func parsePort(p *networkingv1.NetworkPolicyPort) portRange {
+	r := portRange{protocol: corev1.ProtocolTCP, low: 1, high: 65535}
+	if p.Protocol != nil {
+		r.protocol = orTCP(*p.Protocol)
+	}
+	switch {
+	case p.Port == nil:
+	case p.Port.Type == intstr.String:
+		r.name = p.Port.StrVal
+	case p.EndPort != nil:
+		r.low, r.high = p.Port.IntVal, *p.EndPort
+	default:
+		r.low, r.high = p.Port.IntVal, p.Port.IntVal
+	}
+	return r
+}
+
+func (e *Evaluator) serve(s *Service) {
+	if len(s.ClusterIPs) == 0 {
+		return
+	}
+	var pods []int32
+	if len(s.Selector) > 0 {
+		for i := range e.pods {
+			if p := &e.pods[i]; p.Namespace == s.Namespace && hasAll(p.Labels, s.Selector) {
+				pods = append(pods, int32(i))
+			}
+		}
+	}
+	for _, sp := range s.Ports {
+		protocol := orTCP(sp.Protocol)
+		var backends []backend
+		for _, i := range pods {
+			target := sp.TargetPort
+			if target == (intstr.IntOrString{}) {
+				target = intstr.FromInt32(sp.Port)
+			}
+			if port := e.pods[i].port(target, protocol); port != 0 {
+				backends = append(backends, backend{e.endpoint(i), port})
+			}
+		}
+		for _, a := range s.ClusterIPs {
+			e.services[servicePort{a.Unmap(), sp.Port, protocol}] = backends
+		}
+	}
+}
+
+func hasAll(labels, want map[string]string) bool {
+	for k, v := range want {
+		if have, ok := labels[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Evaluator) endpoint(i int32) Endpoint {
+	out := Endpoint{pod: i + 1}
+	if ips := e.pods[i].IPs; len(ips) > 0 {
+		out.addr = ips[0].Unmap()
+	}
+	return out
+}
+
+// Pod is the pod's endpoint, with the first of its addresses.
+func (e *Evaluator) Pod(namespace, name string) (Endpoint, bool) {
+	i, ok := e.byName[Ref{namespace, name}]
+	if !ok {
+		return Endpoint{}, false
+	}
+	return e.endpoint(i - 1), true
+}
+
+// Address is the endpoint that has the address: a pod where it is a pod's own,
+// and otherwise a node, a Service, or a host outside.
+func (e *Evaluator) Address(addr netip.Addr) Endpoint {
+	addr = addr.Unmap()
+	return Endpoint{pod: e.byAddr[addr], addr: addr}
+}
+
+// Backends are the flows that a flow to a Service's address becomes, one for each
+// pod behind it; none where the Service leads to no pod. ok is false where the
+// destination is no Service's port, and the flow stays what it is.
+func (e *Evaluator) Backends(f Flow) (flows []Flow, ok bool) {
+	backends, ok := e.backends(f)
+	for _, b := range backends {
+		flows = append(flows, Flow{From: f.From, To: b.pod, Port: b.port, Protocol: f.Protocol})
+	}
+	return flows, ok
+}
+
+func (e *Evaluator) backends(f Flow) ([]backend, bool) {
+	if f.To.pod != 0 || len(e.services) == 0 {
+		return nil, false
+	}
+	b, ok := e.services[servicePort{f.To.addr, f.Port, orTCP(f.Protocol)}]
+	return b, ok
+}
+
+// Allowed reports whether the policies let the connection be made: the source's
+// egress and the destination's ingress must both allow it, and replies follow the
+// connection. Whether anybody listens is another question. A Service's address is
+// exchanged for its pods' first; then every one of them must be allowed, and there
+// must be one. Allowed allocates no memory.
+func (e *Evaluator) Allowed(f Flow) bool {
+	if backends, ok := e.backends(f); ok {
+		for _, b := range backends {
+			if !e.direct(f.From, b.pod, b.port, orTCP(f.Protocol)) {
+				return false
+			}
+		}
+		return len(backends) > 0
+	}
+	return e.direct(f.From, f.To, f.Port, orTCP(f.Protocol))
+}
+
+// direct is Allowed for a destination that is no Service.
+func (e *Evaluator) direct(from, to Endpoint, port int32, protocol corev1.Protocol) bool {
+	if e.own(from, to) {
+		return true
+	}
+	if from.pod != 0 {
+		if p := &e.pods[from.pod-1].egress; p.isolated && !e.admits(p, to, from, to.pod, port, protocol) {
+			return false
+		}
+	}
+	if to.pod != 0 {
+		if p := &e.pods[to.pod-1].ingress; p.isolated && !e.admits(p, from, to, to.pod, port, protocol) && !e.fromNode(from, to) {
+			return false
+		}
+	}
+	return true
+}
+
+// own reports that a pod speaks to itself, which no policy can forbid: the traffic
+// does not leave it.
+func (e *Evaluator) own(from, to Endpoint) bool { return from.pod != 0 && from.pod == to.pod }
+
+// fromNode reports that the source is the destination's own node. "Traffic is
+// allowed to a pod [...] if the traffic source is the pod's local node".
+func (e *Evaluator) fromNode(from, to Endpoint) bool {
+	if from.pod != 0 {
+		p := e.pods[from.pod-1]
+		return p.HostNetwork && p.Node == e.pods[to.pod-1].Node
+	}
+	node, ok := e.nodes[from.addr]
+	return ok && node == e.pods[to.pod-1].Node
+}
+
+// admits reports whether one of the program's rules admits the peer. server is the
+// pod, if any, that the connection leads to.
+func (e *Evaluator) admits(p *program, peer, other Endpoint, server, port int32, protocol corev1.Protocol) bool {
+	for _, r := range p.rules {
+		if (r.anyPeer || r.hasPeer(e, peer, other)) && (r.anyPort || r.hasPort(e, server, port, protocol)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *rule) hasPeer(e *Evaluator, peer, other Endpoint) bool {
+	if peer.pod != 0 && r.pods.has(peer.pod-1) {
+		return true
+	}
+	if len(r.blocks) == 0 {
+		return false
+	}
+	addr := e.addrFor(peer, other)
+	for i := range r.blocks {
+		if r.blocks[i].contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// addrFor is the address that peer has in a connection with other: of a pod with
+// addresses of both families the one that other has, too.
+func (e *Evaluator) addrFor(peer, other Endpoint) netip.Addr {
+	if peer.pod == 0 || peer.addr.BitLen() == other.addr.BitLen() {
+		return peer.addr
+	}
+	for _, a := range e.pods[peer.pod-1].IPs {
+		if a = a.Unmap(); a.BitLen() == other.addr.BitLen() {
+			return a
+		}
+	}
+	return peer.addr
+}
+
+func (b *block) contains(a netip.Addr) bool {
+	if !b.cidr.Contains(a) {
+		return false
+	}
+	for _, x := range b.except {
+		if x.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *rule) hasPort(e *Evaluator, server, port int32, protocol corev1.Protocol) bool {
+	for i := range r.ports {
+		if r.ports[i].contains(e, server, port, protocol) {
+			return true
+		}
+	}
+	return false
+}
+
+// contains looks a name up on the pod that serves, whichever end the policy
+// selects: what has no pod of its own has no named ports.
+func (r *portRange) contains(e *Evaluator, server, port int32, protocol corev1.Protocol) bool {
+	if r.protocol != protocol {
+		return false
+	}
+	if r.name == "" {
+		return r.low <= port && port <= r.high
+	}
+	if server == 0 || e.pods[server-1].HostNetwork {
+		return false
+	}
+	for i := range e.pods[server-1].Ports {
+		if p := &e.pods[server-1].Ports[i]; p.Port == port && p.Name == r.name && orTCP(p.Protocol) == protocol {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,378 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Decision is the answer to one Flow with its reasons: the connection is made
+// where both directions allow it.
+type Decision struct {
+	// From and To name the two ends: "namespace/pod", or an address.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Port is the destination's own port, also where the flow was to a Service.
+	Port     int32           `json:"port"`
+	Protocol corev1.Protocol `json:"protocol"`
+	// Service is the Service that the flow was sent through, "namespace/name".
+	Service string    `json:"service,omitempty"`
+	Allowed bool      `json:"allowed"`
+	Egress  Direction `json:"egress"`
+	Ingress Direction `json:"ingress"`
+}
+
+// Direction is what the policies say of a flow at one of its ends: of the source's
+// egress, or of the destination's ingress.
+type Direction struct {
+	Type    networkingv1.PolicyType `json:"-"`
+	Allowed bool                    `json:"allowed"`
+	// Because says in one word why.
+	Because Because `json:"because"`
+	// Policies are all the policies that isolate this end in this direction,
+	// sorted; those that do not select it have no say.
+	Policies []PolicyVerdict `json:"policies,omitempty"`
+}
+
+// Because is why a direction allows a flow, or does not.
+type Because string
+
+// The reasons. A policy never denies: an isolated pod is left with what the
+// policies that isolate it admit.
+const (
+	Admitted    Because = "admitted"     // Isolated, and a rule admits the flow.
+	NotAdmitted Because = "not-admitted" // Isolated, and no rule admits the flow.
+	NotIsolated Because = "not-isolated" // No policy selects the pod for this direction.
+	NoPod       Because = "no-pod"       // This end is outside, or a node: no policy selects it.
+	HostNetwork Because = "host-network" // The pod shares its node's network: no policy selects it.
+	OwnTraffic  Because = "own-traffic"  // A pod always reaches itself.
+	OwnNode     Because = "own-node"     // A pod's own node always reaches it.
+	NoBackend   Because = "no-backend"   // The Service leads to no pod.
+)
+
+// PolicyVerdict is what one policy says of a flow in one direction.
+type PolicyVerdict struct {
+	Policy   Ref      `json:"policy"`
+	Position Position `json:"position,omitzero"`
+	Admits   bool     `json:"admits"`
+	// Rules are all rules for the direction, in the policy's order; none means that
+	// the policy only isolates.
+	Rules []RuleVerdict `json:"rules,omitempty"`
+}
+
+// RuleVerdict is what one rule says of a flow: it admits it, or the first reason
+// why not.
+type RuleVerdict struct {
+	// Field is the rule's path, "spec.ingress[0]".
+	Field    string   `json:"field"`
+	Position Position `json:"position,omitzero"`
+	Admits   bool     `json:"admits"`
+	// Peer is the index of the first peer that matches; -1 where the rule takes
+	// any peer, or none matches.
+	Peer int `json:"peer"`
+	// Mismatches are why it does not: one for each peer where no peer matches,
+	// or one for each port where the peer does and the port does not.
+	Mismatches []Mismatch `json:"mismatches,omitempty"`
+}
+
+// Mismatch is why a peer or a port of a rule does not match.
+type Mismatch struct {
+	Kind MismatchKind `json:"kind"`
+	// Field is the path of what does not match, as deep as it is known:
+	// "spec.ingress[0].from[0].podSelector.matchLabels[app]".
+	Field    string   `json:"field"`
+	Position Position `json:"position,omitzero"`
+	// Want is what the policy asks for and Got what the flow has: "app=web" and
+	// "app=shell", "8080/TCP" and "9090/TCP". Got is empty where there is nothing,
+	// such as no label of that key.
+	Want string `json:"want"`
+	Got  string `json:"got,omitempty"`
+}
+
+// MismatchKind is what does not match.
+type MismatchKind string
+
+// The kinds of mismatch, in the order in which a peer and its port are looked at.
+const (
+	// MismatchNamespace: the selector is for pods of the policy's own namespace,
+	// and the peer is in another.
+	MismatchNamespace MismatchKind = "namespace"
+	// MismatchNamespaceLabel: the peer's namespace lacks a label.
+	MismatchNamespaceLabel MismatchKind = "namespace-label"
+	// MismatchPodLabel: the peer lacks a label.
+	MismatchPodLabel MismatchKind = "pod-label"
+	// MismatchNoPod: a selector selects only pods with a network of their own.
+	MismatchNoPod MismatchKind = "no-pod"
+	// MismatchAddress: the peer's address is not in the block.
+	MismatchAddress MismatchKind = "address"
+	// MismatchExcept: the peer's address is in the block, but in an exception, too.
+	MismatchExcept MismatchKind = "except"
+	// MismatchProtocol: the rule is for another protocol.
+	MismatchProtocol MismatchKind = "protocol"
+	// MismatchPort: the rule is for another port.
+	MismatchPort MismatchKind = "port"
+	// MismatchPortName: the destination has no port of that name, or another one.
+	MismatchPortName MismatchKind = "port-name"
+)
+
+// Explain answers a flow as [Evaluator.Allowed] does and says why. Of the pods
+// behind a Service it speaks of the first that is not allowed, or else of the first.
+func (e *Evaluator) Explain(f Flow) Decision {
+	if backends, ok := e.backends(f); ok {
+		return e.explainService(f, backends)
+	}
+	return e.explain(f)
+}
+
+func (e *Evaluator) explainService(f Flow, backends []backend) Decision {
+	var first Decision
+	for i, b := range backends {
+		d := e.explain(Flow{From: f.From, To: b.pod, Port: b.port, Protocol: f.Protocol})
+		if i == 0 || first.Allowed && !d.Allowed {
+			first = d
+		}
+	}
+	if len(backends) == 0 {
+		first = e.named(f)
+		first.Egress = Direction{Type: networkingv1.PolicyTypeEgress, Because: NoBackend}
+		first.Ingress = Direction{Type: networkingv1.PolicyTypeIngress, Because: NoBackend}
+	}
+	first.Service = e.serviceName(f.To.addr)
+	return first
+}
+
+func (e *Evaluator) serviceName(a netip.Addr) string {
+	for _, s := range e.network.Services {
+		for _, ip := range s.ClusterIPs {
+			if ip.Unmap() == a {
+				return s.Namespace + "/" + s.Name
+			}
+		}
+	}
+	return ""
+}
+
+func (e *Evaluator) explain(f Flow) Decision {
+	d := e.named(f)
+	d.Egress = e.direction(networkingv1.PolicyTypeEgress, f)
+	d.Ingress = e.direction(networkingv1.PolicyTypeIngress, f)
+	d.Allowed = d.Egress.Allowed && d.Ingress.Allowed
+	return d
+}
+
+func (e *Evaluator) named(f Flow) Decision {
+	return Decision{From: e.Name(f.From), To: e.Name(f.To), Port: f.Port, Protocol: orTCP(f.Protocol)}
+}
+
+// Name names an endpoint: "namespace/pod", the name of a host of the network, or
+// the address.
+func (e *Evaluator) Name(p Endpoint) string {
+	if p.pod != 0 {
+		return e.pods[p.pod-1].Namespace + "/" + e.pods[p.pod-1].Name
+	}
+	for _, h := range e.network.Hosts {
+		for _, a := range h.IPs {
+			if a.Unmap() == p.addr {
+				return h.Name
+			}
+		}
+	}
+	return p.addr.String()
+}
+
+// direction explains one end. It goes by the policies' own text, where Allowed
+// goes by what was compiled; that the two agree is a property under test.
+func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow) Direction {
+	d := Direction{Type: kind, Allowed: true}
+	self, peer := f.From, f.To
+	if kind == networkingv1.PolicyTypeIngress {
+		self, peer = f.To, f.From
+	}
+	switch {
+	case e.own(f.From, f.To):
+		d.Because = OwnTraffic
+		return d
+	case self.pod == 0:
+		d.Because = NoPod
+		return d
+	case e.pods[self.pod-1].HostNetwork:
+		d.Because = HostNetwork
+		return d
+	}
+	pod := e.pods[self.pod-1]
+	admitted := false
+	for i := range e.policies {
+		p := &e.policies[i]
+		ingress, egress := directions(&p.Spec)
+		if p.Namespace != pod.Namespace || !matches(&p.Spec.PodSelector, pod.Labels) ||
+			kind == networkingv1.PolicyTypeIngress && !ingress || kind == networkingv1.PolicyTypeEgress && !egress {
+			continue
+		}
+		v := PolicyVerdict{Policy: p.ref(), Position: p.Position("metadata.name")}
+		for _, r := range rulesOf(p, kind) {
+			rv := e.explainRule(p, r, peer, self, f)
+			v.Admits = v.Admits || rv.Admits
+			v.Rules = append(v.Rules, rv)
+		}
+		admitted = admitted || v.Admits
+		d.Policies = append(d.Policies, v)
+	}
+	switch {
+	case len(d.Policies) == 0:
+		d.Because = NotIsolated
+	case admitted:
+		d.Because = Admitted
+	case kind == networkingv1.PolicyTypeIngress && e.fromNode(f.From, f.To):
+		d.Because = OwnNode
+	default:
+		d.Because, d.Allowed = NotAdmitted, false
+	}
+	return d
+}
+
+// sourceRule is a rule of either direction, with its paths.
+type sourceRule struct {
+	field     string // "spec.ingress[0]"
+	peerField string // "spec.ingress[0].from"
+	peers     []networkingv1.NetworkPolicyPeer
+	ports     []networkingv1.NetworkPolicyPort
+}
+
+func rulesOf(p *Policy, kind networkingv1.PolicyType) []sourceRule {
+	var out []sourceRule
+	if kind == networkingv1.PolicyTypeIngress {
+		for i, r := range p.Spec.Ingress {
+			field := fmt.Sprintf("spec.ingress[%d]", i)
+			out = append(out, sourceRule{field, field + ".from", r.From, r.Ports})
+		}
+		return out
+	}
+	for i, r := range p.Spec.Egress {
+		field := fmt.Sprintf("spec.egress[%d]", i)
+		out = append(out, sourceRule{field, field + ".to", r.To, r.Ports})
+	}
+	return out
+}
+
+func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer, other Endpoint, f Flow) RuleVerdict {
+	v := RuleVerdict{Field: r.field, Position: p.Position(r.field), Peer: -1}
+	if len(r.peers) > 0 {
+		for i := range r.peers {
+			m := e.peerMismatch(p.Namespace, &r.peers[i], fmt.Sprintf("%s[%d]", r.peerField, i), peer, other)
+			if m == nil {
+				v.Peer, v.Mismatches = i, nil
+				break
+			}
+			m.Position = p.Position(m.Field)
+			v.Mismatches = append(v.Mismatches, *m)
+		}
+		if v.Peer < 0 {
+			return v
+		}
+	}
+	for i := range r.ports {
+		m := e.portMismatch(&r.ports[i], fmt.Sprintf("%s.ports[%d]", r.field, i), f)
+		if m == nil {
+			v.Admits, v.Mismatches = true, nil
+			return v
+		}
+		m.Position = p.Position(m.Field)
+		v.Mismatches = append(v.Mismatches, *m)
+	}
+	v.Admits = len(r.ports) == 0
+	return v
+}
+
+// peerMismatch says why the peer is not what the rule asks for; nil where it is.
+func (e *Evaluator) peerMismatch(namespace string, want *networkingv1.NetworkPolicyPeer, field string, peer, other Endpoint) *Mismatch {
+	if want.IPBlock != nil {
+		return blockMismatch(want.IPBlock, field+".ipBlock", e.addrFor(peer, other))
+	}
+	if peer.pod == 0 || e.pods[peer.pod-1].HostNetwork {
+		return &Mismatch{Kind: MismatchNoPod, Field: field, Want: "pods", Got: e.Name(peer)}
+	}
+	pod := e.pods[peer.pod-1]
+	switch {
+	case want.NamespaceSelector == nil && pod.Namespace != namespace:
+		return &Mismatch{Kind: MismatchNamespace, Field: field, Want: namespace, Got: pod.Namespace}
+	case want.NamespaceSelector != nil:
+		if m := selectorMismatch(want.NamespaceSelector, field+".namespaceSelector", e.namespaces[pod.Namespace]); m != nil {
+			m.Kind = MismatchNamespaceLabel
+			return m
+		}
+	}
+	if want.PodSelector != nil {
+		if m := selectorMismatch(want.PodSelector, field+".podSelector", pod.Labels); m != nil {
+			m.Kind = MismatchPodLabel
+			return m
+		}
+	}
+	return nil
+}
+
+func blockMismatch(want *networkingv1.IPBlock, field string, addr netip.Addr) *Mismatch {
+	got := ""
+	if addr.IsValid() {
+		got = addr.String()
+	}
+	if !parseCIDR(want.CIDR).Contains(addr) {
+		return &Mismatch{Kind: MismatchAddress, Field: field + ".cidr", Want: want.CIDR, Got: got}
+	}
+	for i, x := range want.Except {
+		if parseCIDR(x).Contains(addr) {
+			return &Mismatch{Kind: MismatchExcept, Field: fmt.Sprintf("%s.except[%d]", field, i), Want: "not " + x, Got: got}
+		}
+	}
+	return nil
+}
+
+// portMismatch says why the flow's port is not the one that the rule asks for; nil
+// where it is.
+func (e *Evaluator) portMismatch(want *networkingv1.NetworkPolicyPort, field string, f Flow) *Mismatch {
+	r := parsePort(want)
+	protocol := orTCP(f.Protocol)
+	if r.contains(e, f.To.pod, f.Port, protocol) {
+		return nil
+	}
+	got := fmt.Sprintf("%d/%s", f.Port, protocol)
+	switch {
+	case r.protocol != protocol:
+		if want.Protocol != nil { // Else it is not written there.
+			field += ".protocol"
+		}
+		return &Mismatch{Kind: MismatchProtocol, Field: field, Want: r.String(), Got: got}
+	case r.name != "":
+		return &Mismatch{Kind: MismatchPortName, Field: field + ".port", Want: r.String(), Got: e.namedPort(f.To, r)}
+	}
+	return &Mismatch{Kind: MismatchPort, Field: field + ".port", Want: r.String(), Got: got}
+}
+
+// namedPort is the port that a name means at the destination; "" for none.
+func (e *Evaluator) namedPort(to Endpoint, r portRange) string {
+	if to.pod == 0 || e.pods[to.pod-1].HostNetwork {
+		return ""
+	}
+	if n := e.pods[to.pod-1].port(intstr.FromString(r.name), r.protocol); n != 0 {
+		return fmt.Sprintf("%d/%s", n, r.protocol)
+	}
+	return ""
+}
+
+// String is the range as it is spoken of: "8080/TCP", "8000-8100/TCP", "http/TCP",
+// "any port/UDP".
+func (r portRange) String() string {
+	port := r.name
+	switch {
+	case port != "":
+	case r.low == 1 && r.high == 65535:
+		port = "any port"
+	case r.low == r.high:
+		port = fmt.Sprint(r.low)
+	default:
+		port = fmt.Sprintf("%d-%d", r.low, r.high)
+	}
+	return port + "/" + string(r.protocol)
+}
