@@ -196,8 +196,8 @@ func (p *parser) document(d document) {
 		unreadable(err)
 		return
 	}
-	parts, err := texts(js, isList)
-	if err != nil || len(parts) != len(objects) {
+	parts, err := texts(js, isList, len(objects))
+	if err != nil {
 		unreadable(err)
 		return
 	}
@@ -212,10 +212,7 @@ func (p *parser) document(d document) {
 		}
 		if isList {
 			policy.Line = o.walker.at(o.node).Line
-			if policy.Source, err = source(&policy.NetworkPolicy); err != nil {
-				unreadable(err)
-				continue
-			}
+			policy.Source = YAML(policy.NetworkPolicy)
 		}
 		if problems := Validate(policy); len(problems) > 0 {
 			p.problems = append(p.problems, problems...)
