@@ -36,7 +36,7 @@ func TestEverySnippetIsAPolicyForTheLessonsSandbox(t *testing.T) {
 			t.Errorf("%s: no snippets", l.Slug)
 		}
 		for _, s := range l.Snippets {
-			policies, err := policy.Parse([]byte(s.YAML), l.Topology.NamespaceNames())
+			policies, err := policy.Parse([]byte(s.YAML), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
 			if err != nil {
 				t.Errorf("%s: snippet at line %d: %v", l.Slug, s.Line, err)
 			}

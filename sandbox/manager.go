@@ -475,7 +475,7 @@ func (m *Manager) Apply(ctx context.Context, owner string, id ID, src []byte) (P
 	if err != nil {
 		return PolicyChange{}, err
 	}
-	policies, err := policy.Parse(src, in.topology.NamespaceNames())
+	policies, err := policy.Parse(src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
 	if err != nil {
 		return PolicyChange{}, err
 	}

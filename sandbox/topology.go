@@ -374,11 +374,15 @@ func (f Flow) ServiceHost() string {
 
 // Addresses are the addresses that a provider found for a running topology.
 type Addresses struct {
-	// Pods by "namespace/name"; External by name.
+	// Pods and Services by "namespace/name"; External by name. A Service's address
+	// is its ClusterIP.
 	Pods     map[string]netip.Addr `json:"pods"`
+	Services map[string]netip.Addr `json:"services,omitempty"`
 	External map[string]netip.Addr `json:"external"`
-	// DNS is the ClusterIP of the cluster's DNS service.
-	DNS netip.Addr `json:"dns"`
+	// DNS is the ClusterIP of the cluster's DNS service, DNSPods are the addresses
+	// of the pods behind it.
+	DNS     netip.Addr   `json:"dns"`
+	DNSPods []netip.Addr `json:"dnsPods,omitempty"`
 	// Node is the node's own address, which is also that of host-network pods.
 	Node netip.Addr `json:"node"`
 }

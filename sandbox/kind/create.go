@@ -14,6 +14,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
 // How long each part of a creation may take. They are what a slow, busy
@@ -239,7 +240,7 @@ func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, exte
 	}
 	c.setHosts(node, dns, external)
 	steps.done() // The pods are up.
-	if err := c.awaitOpen(ctx, c.topology.Flows(), openLimit); err != nil {
+	if err := sandbox.AwaitVerdict(ctx, c, c.topology.Flows(), probe.Open, openLimit); err != nil {
 		return err
 	}
 	steps.done() // Every flow was seen open.

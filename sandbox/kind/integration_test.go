@@ -285,7 +285,7 @@ func expect(t *testing.T, c sandbox.Cluster, rows ...want) {
 
 func parse(t testing.TB, yaml string) []policy.Policy {
 	t.Helper()
-	policies, err := policy.Parse([]byte(yaml), topology.NamespaceNames())
+	policies, err := policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: topology.NamespaceNames()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -554,7 +554,7 @@ func TestKind_of_two_policies_of_which_one_is_refused_none_is_applied(t *testing
 }
 
 func TestKind_a_policy_for_another_namespace_is_refused(t *testing.T) {
-	policies, err := policy.Parse([]byte(strings.Replace(denyAll, "production", "kube-system", 1)), []string{"kube-system"})
+	policies, err := policy.Parse([]byte(strings.Replace(denyAll, "production", "kube-system", 1)), policy.ParseOptions{Namespaces: []string{"kube-system"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -388,32 +388,9 @@ func TestRequestFor_asks_each_flow_the_way_it_goes(t *testing.T) {
 	}
 }
 
-func TestCanaryFlows_deny_one_namespace_and_leave_the_others(t *testing.T) {
-	denied, allowed, err := canaryFlows(small(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if denied.ID != "shop/web>shop/api:8080/TCP" {
-		t.Errorf("denied %s", denied.ID)
-	}
-	want := []string{"shop/web>other/shell:80/TCP", "shop/api>other/shell:80/TCP"}
-	var got []string
-	for _, f := range allowed {
-		got = append(got, f.ID)
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("allowed %v, want %v: nothing of the node's, nothing outside", got, want)
-	}
-	alone := small(t)
-	alone.Namespaces = alone.Namespaces[1:]
-	if _, _, err := canaryFlows(alone); err == nil {
-		t.Error("enforcement cannot be proven with one pod")
-	}
-}
-
 func TestApplied_keeps_the_YAML_and_Written_takes_it_out_again(t *testing.T) {
 	const text = "# why\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\n  annotations: {team: a}\nspec:\n  podSelector: {}\n"
-	parsed, err := policy.Parse([]byte(text), []string{"shop"})
+	parsed, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: []string{"shop"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,14 +421,14 @@ func TestWritten_makes_YAML_where_none_was_kept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := policy.Parse([]byte(got.Source), []string{"shop"}); err != nil || again[0].Name != "long" {
+	if again, err := policy.Parse([]byte(got.Source), policy.ParseOptions{Namespaces: []string{"shop"}}); err != nil || again[0].Name != "long" {
 		t.Errorf("%q cannot be read again: %v", got.Source, err)
 	}
 }
 
 func TestProblemsOf_places_what_the_API_server_says(t *testing.T) {
 	const text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\nspec:\n  podSelector: {}\n  ingress:\n  - ports:\n    - port: 70000\n"
-	parsed, err := policy.Parse([]byte(text), []string{"shop"})
+	parsed, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: []string{"shop"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -515,41 +492,6 @@ func TestCanary_finds_a_network_that_denies_everything(t *testing.T) {
 	var failed *sandbox.Failure
 	if err := c.canary(t.Context(), 200*time.Millisecond); !errors.As(err, &failed) {
 		t.Errorf("got %v, want a Failure", err)
-	}
-}
-
-func TestAwaitOpen_measures_again_until_every_flow_was_open(t *testing.T) {
-	seen := map[string]int{}
-	c, _ := fakeCluster(t, nil)
-	c.Close()
-	c, _ = fakeCluster(t, func(r probe.Request) probe.Verdict {
-		if r.Kind != probe.AskDNSUDP {
-			return probe.Open
-		}
-		if seen[r.Address]++; seen[r.Address] < 3 {
-			return probe.Refused
-		}
-		return probe.Open
-	})
-	flows := slices.DeleteFunc(c.topology.Flows(), func(f sandbox.Flow) bool { return f.From != "shop/web" })
-	if err := c.awaitOpen(t.Context(), flows, 10*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	if seen["10.96.0.10:53"] != 3 {
-		t.Errorf("the DNS service was asked %d times, want 3: until it answered", seen["10.96.0.10:53"])
-	}
-}
-
-func TestAwaitOpen_names_a_flow_that_stays_closed(t *testing.T) {
-	c, _ := fakeCluster(t, func(r probe.Request) probe.Verdict {
-		if r.Kind == probe.DialUDP {
-			return probe.Refused
-		}
-		return probe.Open
-	})
-	err := c.awaitOpen(t.Context(), c.topology.Flows(), 200*time.Millisecond)
-	if err == nil || !strings.Contains(err.Error(), ">shop/api:9090/UDP: refused") {
-		t.Errorf("got %v, want the flow to be named", err)
 	}
 }
 

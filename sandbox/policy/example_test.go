@@ -15,7 +15,7 @@ metadata:
 spec:
   podselector: {}
 `
-	_, err := policy.Parse([]byte(src), []string{"production", "development"})
+	_, err := policy.Parse([]byte(src), policy.ParseOptions{Namespaces: []string{"production", "development"}})
 	fmt.Println(err)
 	// Output:
 	// line 7, column 3: spec.podselector: spec has no field "podselector"; did you mean "podSelector"?

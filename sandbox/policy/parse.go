@@ -3,12 +3,12 @@ package policy
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/json"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -23,13 +23,17 @@ const (
 // Parse reads NetworkPolicies from YAML, any number of documents with a line
 // --- between them, as strictly as kubectl does and with better words: fields
 // that do not exist, fields written twice and values of the wrong type are
-// problems. A policy must have a name, and a namespace that is one of the
-// namespaces. Whether the values make sense is for the API server to say.
+// problems, and so is everything that [Validate] finds. A policy must have a
+// name and be for a namespace that the options allow.
+//
+// A document may also be a List of policies, as kubectl get -o yaml prints one.
+// What the cluster itself has written into its items (managedFields, status and
+// the like) is left out. A List without items is an input without policies.
 //
 // The error is a *[Error] with every problem of every document, in the
 // order of the input.
-func Parse(src []byte, namespaces []string) ([]Policy, error) {
-	p := &parser{namespaces: namespaces, seen: map[string]int{}}
+func Parse(src []byte, opts ParseOptions) ([]Policy, error) {
+	p := &parser{opts: opts, seen: map[string]int{}}
 	p.parse(src)
 	if len(p.problems) > 0 {
 		slices.SortStableFunc(p.problems, func(a, b Problem) int {
@@ -61,10 +65,10 @@ func (p Policy) Position(fieldPath string) Position {
 
 // parser collects what one input holds.
 type parser struct {
-	namespaces []string
-	policies   []Policy
-	problems   []Problem
-	seen       map[string]int // The line of each policy, by namespace/name.
+	opts     ParseOptions
+	policies []Policy
+	problems []Problem
+	seen     map[string]int // The line of each policy, by namespace/name.
 }
 
 func (p *parser) problem(pos Position, field, format string, args ...any) {
@@ -73,8 +77,12 @@ func (p *parser) problem(pos Position, field, format string, args ...any) {
 
 func (p *parser) parse(src []byte) {
 	start := Position{Line: 1, Column: 1}
-	if len(src) > MaxBytes {
-		p.problem(start, "", "this is %d KiB of YAML; the lab takes at most %d KiB at once", (len(src)+1023)>>10, MaxBytes>>10)
+	most := p.opts.MaxBytes
+	if most == 0 {
+		most = MaxBytes
+	}
+	if len(src) > most {
+		p.problem(start, "", "this is %d KiB of YAML; the lab takes at most %d KiB at once", (len(src)+1023)>>10, most>>10)
 		return
 	}
 	documents := p.split(strings.TrimPrefix(string(src), "\ufeff"))
@@ -138,7 +146,7 @@ func content(line string) string {
 	return line
 }
 
-// document reads one document.
+// document reads one document: a policy, or a List of them.
 func (p *parser) document(d document) {
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(d.text), &root); err != nil {
@@ -148,47 +156,135 @@ func (p *parser) document(d document) {
 		return
 	}
 	before := len(p.problems)
-	w := &walker{parser: p, offset: d.line - 1, positions: map[string]Position{}}
+	w := &walker{parser: p, offset: d.line - 1}
 	if !w.isPlain(&root) {
 		return
 	}
-	node := root.Content[0]
+	objects, isList := w.objects(root.Content[0])
+	for _, o := range objects {
+		o.walker = walker{parser: p, offset: w.offset, positions: map[string]Position{}}
+		known := len(p.problems)
+		o.understood = o.walker.policy(o)
+		o.problems = slices.Clone(p.problems[known:])
+	}
+	if len(p.problems) > before {
+		for _, o := range objects {
+			p.validateTheRest(o)
+		}
+		return
+	}
+
+	// From here on, what is read is what kubectl reads.
+	unreadable := func(err error) {
+		// The walk has found everything that is known to go wrong here.
+		p.problem(w.at(root.Content[0]), "", "this cannot be read: %v", err)
+	}
+	js, err := sigsyaml.YAMLToJSONStrict([]byte(d.text))
+	if err != nil {
+		unreadable(err)
+		return
+	}
+	parts, err := texts(js, isList)
+	if err != nil || len(parts) != len(objects) {
+		unreadable(err)
+		return
+	}
+	for i, o := range objects {
+		policy := Policy{Source: d.text, Line: d.line, positions: o.walker.positions}
+		if err := o.decode(parts[i], &policy); err != nil {
+			unreadable(err)
+			continue
+		}
+		if policy.Namespace == "" {
+			policy.Namespace = p.opts.DefaultNamespace
+		}
+		if isList {
+			policy.Line = o.walker.at(o.node).Line
+			if policy.Source, err = source(&policy.NetworkPolicy); err != nil {
+				unreadable(err)
+				continue
+			}
+		}
+		if problems := Validate(policy); len(problems) > 0 {
+			p.problems = append(p.problems, problems...)
+			continue
+		}
+		p.policies = append(p.policies, policy)
+	}
+}
+
+// policy checks an object's fields, its types, its name and its namespace, and
+// reports whether it is a policy at all.
+func (w *walker) policy(o *object) bool {
+	p, node := w.parser, o.node
 	w.positions[""] = w.at(node)
 	if node.Kind != yaml.MappingNode {
 		p.problem(w.at(node), "", "this is no policy: a policy is made of fields, the first of which is apiVersion: %s", apiVersion)
-		return
+		return false
 	}
-	if !w.isNetworkPolicy(node) {
-		return
+	if !w.isNetworkPolicy(node, o.implied) {
+		return false
 	}
-	w.object(node)
-	key := w.identity(node)
-	if key != "" {
+	w.value(node, reflect.TypeFor[networkingv1.NetworkPolicy](), "", w.at(node))
+	if key := w.identity(node); key != "" {
 		if line, ok := p.seen[key]; ok {
 			p.problem(w.positions["metadata.name"], "metadata.name", "the policy %s is here twice; the first is on line %d", key, line)
 		} else {
 			p.seen[key] = w.at(node).Line
 		}
 	}
-	if len(p.problems) > before {
-		return
-	}
-
-	policy := Policy{Source: d.text, Line: d.line, positions: w.positions}
-	if err := decode(d.text, &policy.NetworkPolicy); err != nil {
-		// The walk has found everything that is known to go wrong here.
-		p.problem(w.at(node), "", "this policy cannot be read: %v", err)
-		return
-	}
-	p.policies = append(p.policies, policy)
+	return true
 }
 
-// decode reads a document as kubectl does.
-func decode(text string, into *networkingv1.NetworkPolicy) error {
-	js, err := sigsyaml.YAMLToJSONStrict([]byte(text))
-	if err != nil {
-		return err
+// validateTheRest validates what can be read of an object with problems, or
+// beside one, so that all that is wrong with it is said at once.
+func (p *parser) validateTheRest(o *object) {
+	if !o.understood || o.walker.full() {
+		return
 	}
+	for _, n := range o.walker.wrongs {
+		*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+	}
+	policy := Policy{positions: o.walker.positions}
+	text, err := yaml.Marshal(o.node)
+	if err != nil {
+		return
+	}
+	js, err := sigsyaml.YAMLToJSON(text)
+	if err != nil {
+		return
+	}
+	if json.UnmarshalCaseSensitivePreserveInts(js, &policy.NetworkPolicy) != nil {
+		return
+	}
+	if policy.Namespace == "" {
+		policy.Namespace = p.opts.DefaultNamespace
+	}
+	for _, problem := range Validate(policy) {
+		if !slices.ContainsFunc(o.problems, func(known Problem) bool { return mayCause(known.Field, problem.Field) }) {
+			p.problems = append(p.problems, problem)
+		}
+	}
+}
+
+// mayCause reports whether a problem with one field may be what makes another
+// field a problem: both are in the same entry of a list, or one is around the
+// other. An entry podselecter is not also an entry without a selector.
+func mayCause(known, field string) bool {
+	entry := field
+	if i := strings.LastIndex(field, "]"); i >= 0 {
+		entry = field[:i+1]
+	}
+	return inside(known, entry) || inside(field, known)
+}
+
+// inside reports whether a field is the other one or within it.
+func inside(path, around string) bool {
+	rest, ok := strings.CutPrefix(path, around)
+	return ok && (around == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+func decodeStrict(js []byte, into any) error {
 	strict, err := json.UnmarshalStrict(js, into)
 	if err != nil {
 		return err
@@ -200,16 +296,18 @@ func decode(text string, into *networkingv1.NetworkPolicy) error {
 }
 
 // isNetworkPolicy checks what the document says it is. Where it is another
-// kind of object, nothing else is worth saying about it.
-func (w *walker) isNetworkPolicy(root *yaml.Node) bool {
+// kind of object, nothing else is worth saying about it. Where it is implied, it
+// need not say it.
+func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 	version, gotVersion := scalar(root, "apiVersion")
 	k, gotKind := scalar(root, "kind")
 	pos := w.at(root)
 	switch {
+	case gotKind == nil && implied:
 	case gotKind == nil:
 		w.parser.problem(pos, "kind", "the field is missing: write kind: %s", kind)
-	case k == "List" || k == kind+"List":
-		w.parser.problem(w.at(gotKind), "kind", "this is a %s; write its policies one after the other, with a line --- between them", k)
+	case listVersions[k] != "":
+		w.parser.problem(w.at(gotKind), "kind", "this is a %s within a list; write its policies into the list around it", k)
 		return false
 	case k != kind && strings.EqualFold(k, kind), distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 && k != kind:
 		w.parser.problem(w.at(gotKind), "kind", "there is no kind %q; did you mean %q?", k, kind)
@@ -220,6 +318,7 @@ func (w *walker) isNetworkPolicy(root *yaml.Node) bool {
 		return false
 	}
 	switch {
+	case gotVersion == nil && implied:
 	case gotVersion == nil:
 		w.parser.problem(pos, "apiVersion", "the field is missing: write apiVersion: %s", apiVersion)
 	case strings.Contains(version, "projectcalico.org/"):
@@ -235,13 +334,18 @@ func (w *walker) isNetworkPolicy(root *yaml.Node) bool {
 // "namespace/name", or "" where they are wrong.
 func (w *walker) identity(root *yaml.Node) string {
 	p := w.parser
-	list := strings.Join(p.namespaces, ", ")
-	if n := len(p.namespaces); n > 1 {
-		list = strings.Join(p.namespaces[:n-1], ", ") + " or " + p.namespaces[n-1]
+	allowed := p.opts.Namespaces
+	list := strings.Join(allowed, ", ")
+	if n := len(allowed); n > 1 {
+		list = strings.Join(allowed[:n-1], ", ") + " or " + allowed[n-1]
 	}
 	meta := lookup(root, "metadata")
 	if meta == nil {
-		p.problem(w.at(root), "metadata", "the field is missing: write metadata: and under it the policy's name and its namespace (%s)", list)
+		of := ""
+		if list != "" {
+			of = " (" + list + ")"
+		}
+		p.problem(w.at(root), "metadata", "the field is missing: write metadata: and under it the policy's name and its namespace%s", of)
 		return ""
 	}
 	if meta.Kind != yaml.MappingNode && !isNull(meta) {
@@ -255,23 +359,30 @@ func (w *walker) identity(root *yaml.Node) string {
 	case name == "":
 		p.problem(w.positions["metadata"], "metadata.name", "the policy has no name: write one under metadata, such as name: default-deny")
 		good = false
-	case len(validation.IsDNS1123Subdomain(name)) > 0:
-		p.problem(w.at(nameNode), "metadata.name", "%q cannot be a name: use lower-case letters, digits, - and . only, with a letter or digit at both ends, at most 253 characters", short(name))
-		good = false
 	}
 	namespace, nsNode := scalar(meta, "namespace")
+	if namespace == "" {
+		namespace = p.opts.DefaultNamespace
+	}
 	switch {
 	case nsNode == nil && lookup(meta, "namespace") != nil:
+		good = false
+	case namespace == "" && allowed == nil:
+		p.problem(w.positions["metadata"], "metadata.namespace", "say which namespace the policy is for, such as namespace: default")
 		good = false
 	case namespace == "":
 		p.problem(w.positions["metadata"], "metadata.namespace", "say which namespace the policy is for: %s", list)
 		good = false
-	case !slices.Contains(p.namespaces, namespace):
+	case allowed != nil && !slices.Contains(allowed, namespace):
 		hint := ""
-		if near := nearest(namespace, p.namespaces); near != "" {
+		if near := nearest(namespace, allowed); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		p.problem(w.at(nsNode), "metadata.namespace", "%s is not one of this lab's namespaces: %s%s", short(namespace), list, hint)
+		pos := w.positions["metadata"]
+		if nsNode != nil {
+			pos = w.at(nsNode)
+		}
+		p.problem(pos, "metadata.namespace", "%s is not one of this lab's namespaces: %s%s", short(namespace), list, hint)
 		good = false
 	}
 	if !good {

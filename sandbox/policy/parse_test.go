@@ -9,7 +9,10 @@ import (
 	"testing"
 )
 
-var namespaces = []string{"production", "development", "monitoring"}
+var (
+	namespaces = []string{"production", "development", "monitoring"}
+	inLab      = ParseOptions{Namespaces: namespaces}
+)
 
 const head = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -58,8 +61,13 @@ line 3, column 12: the lab takes no YAML aliases (*b); write the value out here`
 
 		// What it is.
 		{"Deployment", "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 1\n", `line 2, column 7: kind: this is a Deployment; the lab takes only NetworkPolicies`},
-		{"List", "apiVersion: v1\nkind: List\nitems: []\n", `line 2, column 7: kind: this is a List; write its policies one after the other, with a line --- between them`},
-		{"NetworkPolicyList", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nitems: []\n", `line 2, column 7: kind: this is a NetworkPolicyList; write its policies one after the other, with a line --- between them`},
+		{"List", "apiVersion: v1\nkind: List\nitem: []\n", `line 2, column 7: items: the field is missing: write items: and under it the policies, each of which begins with "- "
+line 3, column 1: item: a List has no field "item"; the fields here are apiVersion, kind, metadata and items`},
+		{"NetworkPolicyList", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nitems: {}\n", `line 3, column 8: items: want a list, each entry of which begins with "- ", not fields`},
+		{"list of another version", "apiVersion: networking.k8s.io/v1\nkind: List\nitems: []\n", `line 1, column 13: apiVersion: a List has apiVersion: v1, not "networking.k8s.io/v1"`},
+		{"list in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n", `line 5, column 9: kind: this is a List within a list; write its policies into the list around it`},
+		{"Pod in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- web\n", `line 5, column 9: kind: this is a Pod; the lab takes only NetworkPolicies
+line 6, column 3: this is no policy: a policy is made of fields, the first of which is apiVersion: networking.k8s.io/v1`},
 		{"Calico", "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata:\n  name: x\n", `line 1, column 13: apiVersion: this is Calico's own kind of NetworkPolicy; the lab takes Kubernetes' own: apiVersion: networking.k8s.io/v1`},
 		{"old version", strings.Replace(head, "networking.k8s.io/v1", "extensions/v1beta1", 1), `line 1, column 13: apiVersion: a NetworkPolicy has apiVersion: networking.k8s.io/v1, not "extensions/v1beta1"`},
 		{"mistyped version", strings.Replace(head, "networking.k8s.io/v1", "networking.k8s.io/v1beta1", 1), `line 1, column 13: apiVersion: a NetworkPolicy has apiVersion: networking.k8s.io/v1, not "networking.k8s.io/v1beta1"`},
@@ -121,7 +129,7 @@ line 18, column 14: metadata.namespace: default is not one of this lab's namespa
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			policies, err := Parse([]byte(tt.src), namespaces)
+			policies, err := Parse([]byte(tt.src), inLab)
 			if policies != nil {
 				t.Errorf("policies came with the error")
 			}
@@ -157,7 +165,7 @@ func TestPoliciesKeepTheirSourceAndPlace(t *testing.T) {
 		"blank lines":         "\n\n" + first + "\n\n---\n\n" + second + "\n\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Parse([]byte(input), namespaces)
+			got, err := Parse([]byte(input), inLab)
 			if err != nil || len(got) != 2 {
 				t.Fatalf("got %d policies and the error %v", len(got), err)
 			}
@@ -183,7 +191,7 @@ func TestPoliciesKeepTheirSourceAndPlace(t *testing.T) {
 func TestWhatKubectlTakesIsTaken(t *testing.T) {
 	for name, src := range map[string]string{
 		"JSON":                      `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "x", "namespace": "production"}, "spec": {"podSelector": {}}}`,
-		"as the API server prints":  strings.Replace(head, "metadata:\n", "metadata:\n  uid: 5b1c\n  resourceVersion: \"12\"\n  generation: 1\n  creationTimestamp: \"2026-01-02T15:04:05Z\"\n  managedFields:\n  - fieldsV1: {f:spec: {}}\n    manager: kubectl\n", 1) + "spec:\n  podSelector: {}\n",
+		"as the API server prints":  strings.Replace(head, "metadata:\n", "metadata:\n  uid: 5b1c\n  resourceVersion: \"12\"\n  generation: 1\n  creationTimestamp: \"2026-01-02T15:04:05Z\"\n  managedFields:\n  - fieldsV1: {f:spec: {}}\n    manager: kubectl\n    operation: Update\n", 1) + "spec:\n  podSelector: {}\n",
 		"creationTimestamp: null":   strings.Replace(head, "metadata:\n", "metadata:\n  creationTimestamp: null\n", 1),
 		"empty fields":              head + "spec:\n  podSelector:\n  ingress:\n  egress: ~\n",
 		"an anchor without aliases": head + "spec: &here\n  podSelector: {}\n",
@@ -192,7 +200,7 @@ func TestWhatKubectlTakesIsTaken(t *testing.T) {
 		"a name with dots":          strings.Replace(head, "allow-web", "allow.web.v2", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := Parse([]byte(src), namespaces); err != nil || len(got) != 1 {
+			if got, err := Parse([]byte(src), inLab); err != nil || len(got) != 1 {
 				t.Fatalf("got %d policies and the error %v", len(got), err)
 			}
 		})
@@ -212,7 +220,7 @@ func TestPositionFindsTheFieldOrTheNearestAround(t *testing.T) {
     ports:
     - port: 80
     - protocol: SCTP
-`), namespaces)
+`), inLab)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +255,7 @@ func TestAnInputThatIsWrongThroughoutHasAnEndOfProblems(t *testing.T) {
 			fmt.Fprintf(&b, "      l%d: %d\n", i, i)
 		}
 		return b.String()
-	}()), namespaces)
+	}()), inLab)
 	var all *Error
 	if !errors.As(err, &all) {
 		t.Fatalf("got %v", err)
@@ -275,7 +283,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		policies, err := Parse(src, namespaces)
+		policies, err := Parse(src, inLab)
 		if err != nil {
 			var all *Error
 			if !errors.As(err, &all) || len(all.Problems) == 0 || policies != nil {
@@ -292,7 +300,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("neither a policy nor an error")
 		}
 		for _, p := range policies {
-			again, err := Parse([]byte(p.Source), namespaces)
+			again, err := Parse([]byte(p.Source), inLab)
 			if err != nil || len(again) != 1 || !reflect.DeepEqual(again[0].NetworkPolicy, p.NetworkPolicy) {
 				t.Fatalf("read again from its source: %v\n%q", err, p.Source)
 			}

@@ -9,15 +9,29 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// MaxBytes is the most YAML that Parse reads at once.
+// MaxBytes is the most YAML that the lab reads at once.
 const MaxBytes = 256 << 10
+
+// ParseOptions says what Parse may take. The zero value takes a policy for any
+// namespace, as long as it names one, and at most MaxBytes.
+type ParseOptions struct {
+	// Namespaces are the namespaces that a policy may be for; nil is any.
+	Namespaces []string
+	// DefaultNamespace is the namespace of a policy that names none. Where it is
+	// empty, too, such a policy is a problem.
+	DefaultNamespace string
+	// MaxBytes is the longest input to read, in bytes; 0 is the constant of that
+	// name.
+	MaxBytes int
+}
 
 // Policy is one NetworkPolicy with where it came from.
 type Policy struct {
 	networkingv1.NetworkPolicy
-	// Source is the document's own YAML, comments included.
+	// Source is the policy as YAML: the document's own, comments included, or,
+	// where the policy is an item of a List, one made of the item.
 	Source string
-	// Line is the first line of the document in the input, from 1.
+	// Line is the first line of the document or item in the input, from 1.
 	Line int
 	// positions finds the place of a field path in the input.
 	positions map[string]Position

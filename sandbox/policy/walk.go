@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -19,6 +18,7 @@ type walker struct {
 	parser    *parser
 	offset    int // What to add to a line of the document.
 	positions map[string]Position
+	wrongs    []*yaml.Node // What is of the wrong type.
 }
 
 func (w *walker) at(n *yaml.Node) Position {
@@ -36,6 +36,9 @@ func (w *walker) isPlain(n *yaml.Node) bool {
 	case n.Kind == yaml.AliasNode:
 		w.parser.problem(w.at(n), "", "the lab takes no YAML aliases (*%s); write the value out here", short(n.Value))
 		return false
+	case n.Tag == "!!merge":
+		w.parser.problem(w.at(n), "", "the lab takes no YAML merge keys (<<); write the fields out here")
+		return false
 	case n.Style&yaml.TaggedStyle != 0:
 		w.parser.problem(w.at(n), "", "the lab takes no YAML tags (%s); write the value without", short(n.Tag))
 		return false
@@ -49,10 +52,6 @@ func (w *walker) isPlain(n *yaml.Node) bool {
 		}
 	}
 	return plain
-}
-
-func (w *walker) object(root *yaml.Node) {
-	w.value(root, reflect.TypeFor[networkingv1.NetworkPolicy](), "", w.at(root))
 }
 
 var (
@@ -111,6 +110,7 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 	case reflect.String:
 		if got := jsonKind(n); got != "text" {
 			if n.Kind == yaml.ScalarNode {
+				w.wrongs = append(w.wrongs, n)
 				w.parser.problem(pos, path, "want text, not %s; write it in quotes: %q", got, short(n.Value))
 				return
 			}
@@ -131,6 +131,7 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 
 // wrong says that a value is of the wrong type.
 func (w *walker) wrong(n *yaml.Node, path string, pos Position, want string) {
+	w.wrongs = append(w.wrongs, n)
 	got := jsonKind(n)
 	if n.Kind == yaml.ScalarNode {
 		got += fmt.Sprintf(" (%s)", short(n.Value))
@@ -140,6 +141,7 @@ func (w *walker) wrong(n *yaml.Node, path string, pos Position, want string) {
 
 // wantFields says that fields belong where something else is.
 func (w *walker) wantFields(n *yaml.Node, t reflect.Type, path string, pos Position) {
+	w.wrongs = append(w.wrongs, n)
 	hint := ""
 	if n.Kind == yaml.SequenceNode {
 		hint = `; leave out the "- "`
@@ -154,6 +156,7 @@ func (w *walker) wantFields(n *yaml.Node, t reflect.Type, path string, pos Posit
 // fits says where a number is too large for its field.
 func (w *walker) fits(n *yaml.Node, path string, pos Position, bits int) {
 	if _, err := strconv.ParseInt(string(toJSON(n)), 10, bits); err != nil {
+		w.wrongs = append(w.wrongs, n)
 		w.parser.problem(pos, path, "the number %s is too large", short(n.Value))
 	}
 }

@@ -1,0 +1,279 @@
+package simulated
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// cluster is one simulated sandbox. It is a [sandbox.Cluster].
+type cluster struct {
+	path     string
+	topology *sandbox.Topology
+
+	mu       sync.RWMutex
+	ended    bool
+	policies []policy.Policy // Sorted by namespace and name; never changed, only replaced.
+	network  *sandbox.Predictor
+}
+
+var _ sandbox.Cluster = (*cluster)(nil)
+
+func newCluster(path string, t *sandbox.Topology) *cluster {
+	return &cluster{path: path, topology: t}
+}
+
+// Addresses are the addresses in a simulated sandbox of the topology: the same
+// each time, in the ranges that a kind cluster has by default.
+func Addresses(t *sandbox.Topology) sandbox.Addresses {
+	from := func(first string) func() netip.Addr {
+		next := netip.MustParseAddr(first)
+		return func() netip.Addr {
+			addr := next
+			next = next.Next()
+			return addr
+		}
+	}
+	pod, service, host := from("10.244.0.10"), from("10.96.1.1"), from("172.18.0.3")
+	a := sandbox.Addresses{
+		Pods: map[string]netip.Addr{}, Services: map[string]netip.Addr{}, External: map[string]netip.Addr{},
+		DNS: netip.MustParseAddr("10.96.0.10"), DNSPods: []netip.Addr{netip.MustParseAddr("10.244.0.2")},
+		Node: netip.MustParseAddr("172.18.0.2"),
+	}
+	for _, ns := range t.Namespaces {
+		for _, p := range ns.Pods {
+			addr := a.Node
+			if !p.HostNetwork {
+				addr = pod()
+			}
+			a.Pods[ns.Name+"/"+p.Name] = addr
+		}
+		for _, s := range ns.Services {
+			a.Services[ns.Name+"/"+s.Name] = service()
+		}
+	}
+	for _, x := range t.External {
+		a.External[x.Name] = host()
+	}
+	return a
+}
+
+// Apply validates the policies and puts them in force, all or none.
+func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("simulated: apply policies: %w", err)
+	}
+	var problems []policy.Problem
+	names := c.topology.NamespaceNames()
+	for _, p := range policies {
+		if !slices.Contains(names, p.Namespace) {
+			problems = append(problems, policy.Problem{
+				Position: p.Position("metadata.namespace"), Field: "metadata.namespace",
+				Message: fmt.Sprintf("%q is not one of the lab's namespaces: use %s", p.Namespace, strings.Join(names, ", ")),
+			})
+		}
+		problems = append(problems, policy.Validate(p)...)
+	}
+	if len(problems) > 0 {
+		return &policy.Error{Problems: problems}
+	}
+	added := make([]policy.Policy, len(policies))
+	for i, p := range policies {
+		var err error
+		if added[i], err = stored(p); err != nil {
+			return err
+		}
+	}
+	return c.change(func(old []policy.Policy) []policy.Policy {
+		kept := slices.DeleteFunc(old, func(o policy.Policy) bool {
+			return slices.ContainsFunc(added, func(n policy.Policy) bool { return refOf(n) == refOf(o) })
+		})
+		return append(kept, added...)
+	})
+}
+
+// stored is the policy as the cluster keeps it: what its writer wrote, and YAML
+// in any case, for that is what is written down.
+func stored(p policy.Policy) (policy.Policy, error) {
+	if p.Source != "" {
+		return p, nil
+	}
+	p.TypeMeta = metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"}
+	text, err := yaml.Marshal(p.NetworkPolicy)
+	if err != nil {
+		return p, fmt.Errorf("simulated: policy %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	p.Source = string(text)
+	return p, nil
+}
+
+// Delete removes the named policies; one that is not there is no error.
+func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("simulated: delete policies: %w", err)
+	}
+	return c.change(func(old []policy.Policy) []policy.Policy {
+		return slices.DeleteFunc(old, func(p policy.Policy) bool { return slices.Contains(refs, refOf(p)) })
+	})
+}
+
+func refOf(p policy.Policy) sandbox.PolicyRef {
+	return sandbox.PolicyRef{Namespace: p.Namespace, Name: p.Name}
+}
+
+// change replaces the policies by what next makes of a copy of them, in the file
+// first. A nil next leaves them as they are.
+func (c *cluster) change(next func([]policy.Policy) []policy.Policy) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return fmt.Errorf("simulated: change policies: %w", sandbox.ErrGone)
+	}
+	policies := slices.Clone(c.policies)
+	if next != nil {
+		policies = next(policies)
+	}
+	f := file{Topology: topologyHash(c.topology), Policies: []string{}}
+	for _, p := range policies {
+		f.Policies = append(f.Policies, p.Source)
+	}
+	network, err := sandbox.NewPredictor(c.topology, Addresses(c.topology), policies)
+	if err != nil {
+		return err
+	}
+	if err := write(c.path, f); err != nil {
+		return err
+	}
+	c.set(policies, network)
+	return nil
+}
+
+// lay puts the policies in force as they are.
+func (c *cluster) lay(policies []policy.Policy) error {
+	network, err := sandbox.NewPredictor(c.topology, Addresses(c.topology), policies)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set(policies, network)
+	return nil
+}
+
+func (c *cluster) set(policies []policy.Policy, network *sandbox.Predictor) {
+	slices.SortFunc(policies, func(a, b policy.Policy) int {
+		if n := strings.Compare(a.Namespace, b.Namespace); n != 0 {
+			return n
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	c.policies, c.network = policies, network
+}
+
+// write replaces the file, the whole of it or nothing.
+func write(path string, f file) error {
+	src, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("simulated: %s: %w", path, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("simulated: %w", err)
+	}
+	_, err = tmp.Write(append(src, '\n'))
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("simulated: %w", err), os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// Policies lists the policies in force, sorted by namespace and name, each with
+// its YAML as written.
+func (c *cluster) Policies(context.Context) ([]policy.Policy, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.ended {
+		return nil, fmt.Errorf("simulated: list policies: %w", sandbox.ErrGone)
+	}
+	return slices.Clone(c.policies), nil
+}
+
+// Probe works every flow out at once; the timeout and the latencies of answers
+// have no meaning here.
+func (c *cluster) Probe(ctx context.Context, flows []sandbox.Flow, _ time.Duration, report func(sandbox.Observation)) {
+	c.mu.RLock()
+	network, ended := c.network, c.ended
+	c.mu.RUnlock()
+	for _, f := range flows {
+		if ctx.Err() != nil {
+			return
+		}
+		report(observe(network, ended, f))
+	}
+}
+
+func observe(network *sandbox.Predictor, ended bool, f sandbox.Flow) sandbox.Observation {
+	o := sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown}
+	if ended {
+		o.Detail = "the simulated sandbox has been removed"
+		return o
+	}
+	verdict, err := network.Verdict(f)
+	if err != nil {
+		o.Detail = err.Error()
+		return o
+	}
+	o.Verdict = verdict
+	switch {
+	case verdict == probe.Open && f.Via != sandbox.ViaDNS:
+		o.Server = f.To
+	case verdict == probe.DNSFailed:
+		o.Detail = "no answer from the DNS service"
+	}
+	return o
+}
+
+// Health fails with [sandbox.ErrGone] where the sandbox or its file has been
+// removed.
+func (c *cluster) Health(context.Context) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.ended {
+		return fmt.Errorf("simulated: %w", sandbox.ErrGone)
+	}
+	if _, err := os.Stat(c.path); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("simulated: %w: %w", sandbox.ErrGone, err)
+	} else if err != nil {
+		return fmt.Errorf("simulated: %w", err)
+	}
+	return nil
+}
+
+// Close has nothing to let go of: the sandbox is its policies.
+func (c *cluster) Close() error { return nil }
+
+// end makes the cluster one that is gone.
+func (c *cluster) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended, c.policies, c.network = true, nil, nil
+}
