@@ -195,7 +195,7 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 	}
 	var policies []policy.Policy
 	for _, text := range f.Policies {
-		read, err := policy.Parse([]byte(text), spec.Topology.NamespaceNames())
+		read, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: spec.Topology.NamespaceNames()})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.path(spec.ID), err)
 		}
