@@ -128,9 +128,8 @@ func BenchmarkLarge(b *testing.B) {
 		t.pods = append(t.pods, policy.Ref{Namespace: p.Namespace, Name: p.Name})
 		for to := range n.Pods {
 			if from != to {
-				names := append(ends[to].portNames(8080, corev1.ProtocolTCP), "")
 				t.flows = append(t.flows, question{from, to, matcher.Traffic{
-					Source: ends[from].theirs, Destination: ends[to].theirs, ResolvedPort: 8080, ResolvedPortName: names[0], Protocol: corev1.ProtocolTCP,
+					Source: ends[from].theirs, Destination: ends[to].theirs, ResolvedPort: 8080, ResolvedPortName: ends[to].portNames(8080, corev1.ProtocolTCP)[0], Protocol: corev1.ProtocolTCP,
 				}})
 			}
 		}
