@@ -285,11 +285,12 @@ func (d *drawer) partOf(cidr string) string {
 	return parts[d.IntN(len(parts))]
 }
 
-// draw draws the policy with the number. About half are drawn to be taken; of
-// the others, some have one thing wrong and some have many.
+// draw draws the policy with the number. A third are drawn to be taken, and some
+// of the others are, too; of those that are not, some have one thing wrong and
+// some have many.
 func draw(seed, number uint64) *networkingv1.NetworkPolicy {
 	d := &drawer{Rand: rand.New(rand.NewPCG(seed, number))}
-	if number%2 == 1 {
+	if number%3 != 0 {
 		d.wrong = []float64{0.02, 0.05, 0.1, 0.3}[d.IntN(4)]
 	}
 	np := d.policy()

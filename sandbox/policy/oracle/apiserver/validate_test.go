@@ -159,7 +159,7 @@ func rulesToHit() []string {
 		".matchLabels: Invalid value: prefix part must be non-empty",
 		".matchLabels: Invalid value: prefix part a lowercase RFC 1123",
 		".matchLabels: Invalid value: prefix part must be no more than 253",
-		".matchLabels: Invalid value: a qualified name must consist of",
+		".matchLabels: Invalid value: a valid label key must consist of",
 		".matchLabels: Invalid value: a valid label must be",
 		".matchLabels: Invalid value: must be no more than 63",
 		".matchExpressions[].key: Invalid value: name part must be non-empty",
