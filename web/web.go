@@ -18,12 +18,14 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// Deps are what the pages are made of. All fields are needed.
+// Deps are what the pages are made of. All fields but Progress are needed.
 type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
 	Static    *static.Files
+	// Progress keeps what learners have done; nil where nothing is kept.
+	Progress Progress
 	Log       *slog.Logger
 	// Hosts are the names that the lab goes by, without ports; requests for any
 	// other are refused. None means that every name will do.
