@@ -26,7 +26,7 @@ type Deps struct {
 	Static    *static.Files
 	// Progress keeps what learners have done; nil where nothing is kept.
 	Progress Progress
-	Log       *slog.Logger
+	Log      *slog.Logger
 	// Hosts are the names that the lab goes by, without ports; requests for any
 	// other are refused. None means that every name will do.
 	Hosts []string
