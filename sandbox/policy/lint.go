@@ -70,6 +70,13 @@ const (
 	// CheckNamespaceLabelUnknown: a namespaceSelector asks for a label that no
 	// namespace has.
 	CheckNamespaceLabelUnknown Check = "namespace-label-unknown"
+	// CheckEmptyAdmitsAll: a rule's from, to or ports is written and is empty. That
+	// is as if it were not written, and admits all; none is easily meant by it.
+	CheckEmptyAdmitsAll Check = "empty-admits-all"
+	// CheckEmptyNamespaceSelector: a peer's namespaceSelector is written and has no
+	// value, beside a podSelector. That is as if it were not written, and looks only in
+	// the policy's own namespace, where namespaceSelector: {} means every namespace.
+	CheckEmptyNamespaceSelector Check = "empty-namespace-selector"
 )
 
 // Finding is one thing in a policy that probably is not what was meant.
@@ -203,6 +210,7 @@ func (l *linter) lint(p *Policy) {
 // rule looks at one rule for a direction in which the policy isolates.
 func (l *linter) rule(kind networkingv1.PolicyType, r sourceRule) {
 	compiled := l.Evaluator.rule(l.policy.Namespace, r.peers, r.ports, l.members)
+	l.empty(kind, r)
 	joined := l.andOr(r)
 	for i := range r.peers {
 		if !joined[i] {
@@ -248,6 +256,30 @@ func (l *linter) policyTypes() {
 				"Write policyTypes: [Egress]; or, to close ingress as well, say so with policyTypes: [Ingress, Egress].")
 		}
 	}
+}
+
+// empty looks for lists of the rule that are there and have no entry.
+func (l *linter) empty(kind networkingv1.PolicyType, r sourceRule) {
+	end, who := "sources", "every source"
+	if kind == networkingv1.PolicyTypeEgress {
+		end, who = "destinations", "every destination"
+	}
+	if len(r.peers) == 0 && (r.peers != nil || l.written(r.peerField)) {
+		l.found(CheckEmptyAdmitsAll, r.peerField,
+			fmt.Sprintf("%s is empty, which is the same as not there: the rule admits %s.", l.subject(r.peerField), who),
+			fmt.Sprintf("To admit none, take the rule away: what no rule admits is denied. To admit all %s, leave the field out.", end))
+	}
+	if field := r.field + ".ports"; len(r.ports) == 0 && (r.ports != nil || l.written(field)) {
+		l.found(CheckEmptyAdmitsAll, field,
+			fmt.Sprintf("%s is empty, which is the same as not there: the rule admits every port.", l.subject(field)),
+			"To admit none, take the rule away: what no rule admits is denied. To admit all ports, leave the field out.")
+	}
+}
+
+// written reports whether the field is in the policy's text.
+func (l *linter) written(field string) bool {
+	_, ok := l.policy.positions[field]
+	return ok
 }
 
 // andOr looks for two neighbouring peers that were probably meant as one, and
@@ -311,6 +343,12 @@ func (l *linter) podsOf(r *rule) []int32 {
 func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 	if peer.IPBlock != nil {
 		l.block(peer.IPBlock, field+".ipBlock")
+		return
+	}
+	if at := field + ".namespaceSelector"; peer.NamespaceSelector == nil && l.written(at) {
+		l.found(CheckEmptyNamespaceSelector, at,
+			fmt.Sprintf("%s has no value, which is the same as not there: the podSelector beside it looks only in the policy's own namespace, %s.", l.subject(at), l.policy.Namespace),
+			"For every namespace, write namespaceSelector: {}; for the policy's own, take the line away.")
 		return
 	}
 	if l.leavesOut(peer) {
@@ -378,7 +416,7 @@ func (l *linter) unknownLabels(s *metav1.LabelSelector, field string) bool {
 	for i := range s.MatchExpressions {
 		r := &s.MatchExpressions[i]
 		at, have := fmt.Sprintf("%s.matchExpressions[%d]", field, i), values(r.Key)
-		switch r.Operator {
+		switch r.Operator { // The others are also met by what is not there.
 		case metav1.LabelSelectorOpExists:
 			if len(have) == 0 {
 				unknown(at, "the label "+r.Key, l.namespaceHint(r.Key, ""))
@@ -387,15 +425,6 @@ func (l *linter) unknownLabels(s *metav1.LabelSelector, field string) bool {
 			for j, value := range r.Values {
 				if !slices.Contains(have, value) {
 					unknown(fmt.Sprintf("%s.values[%d]", at, j), r.Key+"="+value, l.namespaceHint(r.Key, value))
-				}
-			}
-		case metav1.LabelSelectorOpNotIn:
-			// To leave out what is not there is no mistake, unless it is a slip of the pen.
-			for j, value := range r.Values {
-				if near := nearest(value, have); near != "" && !slices.Contains(have, value) && !slices.Contains(r.Values, near) {
-					l.found(CheckNamespaceLabelUnknown, fmt.Sprintf("%s.values[%d]", at, j),
-						fmt.Sprintf("%s leaves out namespaces labelled %s=%s, and no namespace has that label, so it leaves out nothing.", l.subject(at), r.Key, value),
-						fmt.Sprintf("Did you mean %s? Write it in the place of %s.", near, value))
 				}
 			}
 		}
@@ -522,6 +551,9 @@ func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own
 		return
 	}
 	why := "no pod in " + inNamespaces(in) + " is labelled " + selectorText(s)
+	if len(s.MatchExpressions) > 0 {
+		why = "no pod in " + inNamespaces(in) + " meets " + selectorText(s)
+	}
 	if len(labels) == 0 {
 		why = "there are no pods in " + inNamespaces(in)
 	}
@@ -616,7 +648,7 @@ func (l *linter) block(b *networkingv1.IPBlock, field string) {
 		covered = append(covered, plural("the node ", "the nodes ", len(names))+enumerate(names))
 	}
 	fix := "Where pods are meant, select them by their labels with podSelector and namespaceSelector: a pod's address changes when the pod is made anew."
-	except := append(l.ranges(podAddrs, block), l.ranges(nodeAddrs, block)...)
+	podRanges, nodeRanges := l.ranges(podAddrs, block), l.ranges(nodeAddrs, block)
 	switch {
 	case single:
 		p := l.pods[pods[0]]
@@ -625,9 +657,9 @@ func (l *linter) block(b *networkingv1.IPBlock, field string) {
 			peer.NamespaceSelector = named(p.Namespace)
 		}
 		fix = "A pod's address changes when the pod is made anew: select it by its labels.\n" + text([]networkingv1.NetworkPolicyPeer{peer})
-	case len(except) > 0:
+	case (podRanges != nil || podAddrs == nil) && (nodeRanges != nil || nodeAddrs == nil):
 		fix = "If only hosts outside are meant, leave the cluster's addresses out: these are the smallest ranges that hold them, the cluster's own may be wider.\n" +
-			text([]networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: b.CIDR, Except: append(slices.Clone(b.Except), except...)}}})
+			text([]networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: b.CIDR, Except: slices.Concat(b.Except, podRanges, nodeRanges)}}})
 	}
 	l.found(CheckIPBlockCoversCluster, field,
 		fmt.Sprintf("%s, %s, covers addresses inside the cluster: %s %s admitted, too.", l.subject(field), b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix)
@@ -675,8 +707,8 @@ func (l *linter) onlyServices(b *networkingv1.IPBlock, block block, field string
 }
 
 // ranges are what to write under except to take the addresses out of the block:
-// the smallest range that holds them all, or else each by itself; none where that
-// would leave nothing or take a known host with it.
+// the smallest range that holds them all, or each by itself where that range would
+// take a known host with it; nil where that would leave nothing of the block.
 func (l *linter) ranges(addrs []netip.Addr, b block) []string {
 	if len(addrs) == 0 {
 		return nil
@@ -687,13 +719,12 @@ func (l *linter) ranges(addrs []netip.Addr, b block) []string {
 			hull, _ = hull.Addr().Prefix(hull.Bits() - 1) // Contains all at the latest with 0 bits.
 		}
 	}
-	takesHost := slices.ContainsFunc(l.network.Hosts, func(h Host) bool {
+	switch takesHost := slices.ContainsFunc(l.network.Hosts, func(h Host) bool {
 		return slices.ContainsFunc(h.IPs, func(a netip.Addr) bool { return hull.Contains(a.Unmap()) })
-	})
-	if hull.Bits() > b.cidr.Bits() && !takesHost {
-		return []string{hull.Masked().String()}
-	}
-	if len(addrs) > mostNames {
+	}); {
+	case hull.Bits() > b.cidr.Bits() && !takesHost:
+		return []string{hull.String()}
+	case !takesHost || len(addrs) > mostNames || b.cidr.IsSingleIP():
 		return nil
 	}
 	var out []string
@@ -808,7 +839,7 @@ func (l *linter) portHint(want portRange, servers []int32) string {
 			if orTCP(p.Protocol) == want.protocol && p.Name != "" {
 				names = append(names, p.Name)
 			}
-			same := p.Name == want.name && want.name != "" || want.name == "" && p.Port == want.low
+			same := p.Name == want.name && want.name != "" || want.name == "" && want.low <= p.Port && p.Port <= want.high
 			if same && (other == "" || orTCP(p.Protocol) < other) {
 				other = orTCP(p.Protocol)
 			}
@@ -817,7 +848,7 @@ func (l *linter) portHint(want portRange, servers []int32) string {
 	slices.Sort(names)
 	switch near := nearest(want.name, names); {
 	case other != "":
-		return fmt.Sprintf("The port is there with the other protocol: write protocol: %s.", other)
+		return fmt.Sprintf("It is declared with another protocol: write protocol: %s.", other)
 	case want.name != "" && near != "":
 		return fmt.Sprintf("Did you mean port: %s?", near)
 	case len(have) == 0:
