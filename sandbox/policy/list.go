@@ -59,7 +59,7 @@ func (w *walker) objects(top *yaml.Node) (all []*object, isList bool) {
 		w.parser.problem(w.at(kindNode), "items", "the field is missing: write items: and under it the policies, each of which begins with \"- \"")
 	case isNull(items):
 	case items.Kind != yaml.SequenceNode:
-		w.wrong(items, "items", w.at(items), `a list, each entry of which begins with "- "`)
+		w.wrong(items, "items", w.at(items), wantList, "")
 	default:
 		for _, n := range items.Content {
 			dropField(n, "status")

@@ -82,7 +82,7 @@ func (p *parser) parse(src []byte) {
 		most = MaxBytes
 	}
 	if len(src) > most {
-		p.problem(start, "", "this is %d KiB of YAML; the lab takes at most %d KiB at once", (len(src)+1023)>>10, most>>10)
+		p.problem(start, "", "this is %s of YAML; the lab takes at most %s at once", size(len(src)), size(most))
 		return
 	}
 	documents := p.split(strings.TrimPrefix(string(src), "\ufeff"))
@@ -92,6 +92,15 @@ func (p *parser) parse(src []byte) {
 	for _, d := range documents {
 		p.document(d)
 	}
+}
+
+// size is a number of bytes as people say it, rounded up.
+func size(bytes int) string {
+	const kiB, miB = 1 << 10, 1 << 20
+	if bytes >= miB {
+		return fmt.Sprintf("%d MiB", (bytes+miB-1)/miB)
+	}
+	return fmt.Sprintf("%d KiB", (bytes+kiB-1)/kiB)
 }
 
 // document is one YAML document of the input.
