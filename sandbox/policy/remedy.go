@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Remedy is what would allow a flow: at most one policy for each end that blocks
+// it, to be applied beside those that are there. Together they allow the flow and
+// as little else as labels can tell apart: pods that carry the same labels in the
+// same namespace get the same, and hosts of one address. It is empty where the
+// flow is allowed already, and where no policy can allow it (a Service that leads
+// to no pod; an end that is no pod and has no address).
+func (e *Evaluator) Remedy(f Flow) []networkingv1.NetworkPolicy {
+	if backends, ok := e.backends(f); ok {
+		var out []networkingv1.NetworkPolicy
+		for _, b := range backends {
+			for _, p := range e.remedy(Flow{From: f.From, To: b.pod, Port: b.port, Protocol: f.Protocol}) {
+				// Backends with the same labels have the same remedy.
+				if !slices.ContainsFunc(out, func(o networkingv1.NetworkPolicy) bool { return o.Namespace == p.Namespace && o.Name == p.Name }) {
+					out = append(out, p)
+				}
+			}
+		}
+		return out
+	}
+	return e.remedy(f)
+}
+
+func (e *Evaluator) remedy(f Flow) []networkingv1.NetworkPolicy {
+	d := e.explain(f)
+	var out []networkingv1.NetworkPolicy
+	protocol := orTCP(f.Protocol)
+	port := intstr.FromInt32(f.Port)
+	ports := []networkingv1.NetworkPolicyPort{{Protocol: &protocol, Port: &port}}
+	name := objectName("allow-" + shortName(d.From) + "-to-" + shortName(d.To))
+	if !d.Ingress.Allowed {
+		if peer, ok := e.peer(f.From, f.To); ok {
+			p := e.allow(f.To, name, networkingv1.PolicyTypeIngress)
+			p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{peer}, Ports: ports}}
+			out = append(out, p)
+		}
+	}
+	if !d.Egress.Allowed {
+		if peer, ok := e.peer(f.To, f.From); ok {
+			p := e.allow(f.From, name+"-egress", networkingv1.PolicyTypeEgress)
+			p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{peer}, Ports: ports}}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// allow is the frame of a policy that selects one pod.
+func (e *Evaluator) allow(self Endpoint, name string, direction networkingv1.PolicyType) networkingv1.NetworkPolicy {
+	pod := e.pods[self.pod-1]
+	free := name
+	for n := 2; slices.ContainsFunc(e.policies, func(p Policy) bool { return p.Namespace == pod.Namespace && p.Name == free }); n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: apiVersion, Kind: kind},
+		ObjectMeta: metav1.ObjectMeta{Name: free, Namespace: pod.Namespace},
+		Spec:       networkingv1.NetworkPolicySpec{PodSelector: e.only(pod), PolicyTypes: []networkingv1.PolicyType{direction}},
+	}
+}
+
+// objectName makes a name of what may be an address, or too long.
+func objectName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == ':' {
+			return '-'
+		}
+		return r
+	}, s)
+	if most := validation.DNS1123SubdomainMaxLength - len("-egress-999"); len(s) > most {
+		s = strings.TrimRight(s[:most], "-.")
+	}
+	return s
+}
+
+// peer is the narrowest peer that is the endpoint, in a rule for other.
+func (e *Evaluator) peer(end, other Endpoint) (networkingv1.NetworkPolicyPeer, bool) {
+	if end.pod == 0 || e.pods[end.pod-1].HostNetwork {
+		addr := e.addrFor(end, other)
+		if !addr.IsValid() {
+			return networkingv1.NetworkPolicyPeer{}, false
+		}
+		return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: netip.PrefixFrom(addr, addr.BitLen()).String()}}, true
+	}
+	pod := e.pods[end.pod-1]
+	selector := e.only(pod)
+	peer := networkingv1.NetworkPolicyPeer{PodSelector: &selector}
+	if e.pods[other.pod-1].Namespace != pod.Namespace {
+		peer.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{nameLabel: pod.Namespace}}
+	}
+	return peer, true
+}
+
+// only is the shortest selector found that selects the pod and, in its namespace,
+// nothing that carries other labels. It takes at each step what excludes most.
+func (e *Evaluator) only(pod compiledPod) metav1.LabelSelector {
+	var others []map[string]string
+	for i := range e.pods {
+		if o := e.pods[i]; o.Namespace == pod.Namespace && !o.HostNetwork && !maps.Equal(o.Labels, pod.Labels) {
+			others = append(others, o.Labels)
+		}
+	}
+	var candidates []metav1.LabelSelectorRequirement
+	keys := map[string]bool{}
+	for key, value := range pod.Labels {
+		keys[key] = true
+		candidates = append(candidates, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{value}})
+	}
+	for _, o := range others {
+		for key := range o {
+			if !keys[key] {
+				keys[key] = true
+				candidates = append(candidates, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpDoesNotExist})
+			}
+		}
+	}
+	slices.SortFunc(candidates, func(a, b metav1.LabelSelectorRequirement) int {
+		if d := awkwardness(&a) - awkwardness(&b); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	var out metav1.LabelSelector
+	take := func(r metav1.LabelSelectorRequirement) {
+		if r.Operator == metav1.LabelSelectorOpIn {
+			if out.MatchLabels == nil {
+				out.MatchLabels = map[string]string{}
+			}
+			out.MatchLabels[r.Key] = r.Values[0]
+		} else {
+			out.MatchExpressions = append(out.MatchExpressions, r)
+		}
+		others = slices.DeleteFunc(others, func(o map[string]string) bool { return !satisfies(&r, o) })
+	}
+	for len(others) > 0 {
+		best, most := 0, -1
+		for i := range candidates {
+			n := 0
+			for _, o := range others {
+				if !satisfies(&candidates[i], o) {
+					n++
+				}
+			}
+			if n > most {
+				best, most = i, n
+			}
+		}
+		take(candidates[best])
+	}
+	// Alone in its namespace, the pod should still be named, for others may come.
+	if selectsAll(&out) && len(candidates) > 0 {
+		take(candidates[0])
+	}
+	return out
+}
+
+// awkwardness orders what a person would rather not select by behind what they
+// would.
+func awkwardness(r *metav1.LabelSelectorRequirement) int {
+	switch {
+	case r.Operator == metav1.LabelSelectorOpDoesNotExist:
+		return 3
+	case r.Key == "app" || r.Key == "app.kubernetes.io/name" || r.Key == "k8s-app":
+		return 0
+	case strings.HasSuffix(r.Key, "-hash") || strings.HasPrefix(r.Key, "statefulset.kubernetes.io/") || strings.HasPrefix(r.Key, "apps.kubernetes.io/"):
+		return 2 // These change with every roll-out.
+	}
+	return 1
+}

@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	networkingv1 "k8s.io/api/networking/v1"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// fieldOrder is the order in which people write a policy's fields; others come
+// behind them by name.
+var fieldOrder = []string{
+	"apiVersion", "kind", "metadata", "name", "namespace", "spec",
+	"namespaceSelector", "podSelector", "policyTypes", "ingress", "egress",
+	"from", "to", "ports", "ipBlock", "cidr", "except", "protocol", "port", "endPort", "key", "operator", "values",
+}
+
+// YAML writes a policy as a person would: the fields in the usual order, and
+// without what only the API server fills in.
+func YAML(p networkingv1.NetworkPolicy) string {
+	p.APIVersion, p.Kind = apiVersion, kind
+	p.ManagedFields, p.UID, p.ResourceVersion, p.Generation = nil, "", "", 0
+	plain, err := sigsyaml.Marshal(p)
+	var root yaml.Node
+	if err == nil {
+		err = yaml.Unmarshal(plain, &root)
+	}
+	if err != nil {
+		panic(err) // A NetworkPolicy has nothing that YAML cannot say.
+	}
+	order(&root)
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	enc.CompactSeqIndent()
+	if err := enc.Encode(&root); err != nil {
+		panic(err)
+	}
+	return out.String()
+}
+
+func order(n *yaml.Node) {
+	for _, c := range n.Content {
+		order(c)
+	}
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	type field struct{ key, value *yaml.Node }
+	var fields []field
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "creationTimestamp" {
+			continue
+		}
+		fields = append(fields, field{n.Content[i], n.Content[i+1]})
+	}
+	rank := func(f field) int {
+		if i := slices.Index(fieldOrder, f.key.Value); i >= 0 {
+			return i
+		}
+		return len(fieldOrder)
+	}
+	slices.SortStableFunc(fields, func(a, b field) int {
+		if d := rank(a) - rank(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a.key.Value, b.key.Value)
+	})
+	n.Content = n.Content[:0]
+	for _, f := range fields {
+		n.Content = append(n.Content, f.key, f.value)
+	}
+}
