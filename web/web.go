@@ -14,6 +14,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
+	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
@@ -75,6 +76,7 @@ func (s *server) handle(h handler) http.HandlerFunc {
 func (s *server) page(r *http.Request, title string) views.Page {
 	return views.Page{
 		Title:     title,
+		Simulated: s.Sandboxes.Provider() == sandbox.Simulated,
 		Nonce:     nonceOf(r.Context()),
 		StylesURL: s.Static.URL("css/lab.css"),
 		ScriptURL: s.Static.URL("dist/lab.js"),

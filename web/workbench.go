@@ -46,8 +46,13 @@ type labInput struct {
 
 // renderLab writes the page that shows the lesson's lab at the place.
 func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, place string, lesson *lessons.Lesson, input labInput) error {
+	title := lesson.Title
+	if place == placeWorkbench {
+		title = "Workbench"
+	}
+	page := s.page(r, title)
 	lab := views.Lab{
-		Slug: lesson.Slug, Place: place, Provider: s.Sandboxes.Provider(),
+		Slug: lesson.Slug, Place: place, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
 		YAML:    input.yaml, Problems: input.problems,
 	}
@@ -61,7 +66,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	lab.Matrix = views.NewMatrix(lesson.Topology, lab.Sandbox.Observations)
 	if place == placeWorkbench {
-		return render(w, r, status, views.Workbench(s.page(r, "Workbench"), lab))
+		return render(w, r, status, views.Workbench(page, lab))
 	}
-	return render(w, r, status, views.Lesson(s.page(r, lesson.Title), lesson, lab, s.quizEntries(lesson.Slug)))
+	return render(w, r, status, views.Lesson(page, lesson, lab, s.quizEntries(lesson.Slug)))
 }

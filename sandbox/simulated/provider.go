@@ -61,8 +61,8 @@ func New(dir string) (*Provider, error) {
 	return &Provider{dir: dir, clusters: map[sandbox.ID]*cluster{}}, nil
 }
 
-// Name is "simulated".
-func (p *Provider) Name() string { return "simulated" }
+// Name is [sandbox.Simulated].
+func (p *Provider) Name() string { return sandbox.Simulated }
 
 // Check finds nothing missing: the simulator needs nothing but its folder.
 func (p *Provider) Check(context.Context) error {
