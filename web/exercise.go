@@ -45,7 +45,7 @@ func (s *server) exerciseOf(r *http.Request) (*exerciseRequest, error) {
 }
 
 func (s *server) exerciseView(ctx context.Context, owner string, lesson *lessons.Lesson, exercise *lessons.Exercise) (views.Exercise, error) {
-	view := views.Exercise{Exercise: exercise, Lesson: lesson.Slug}
+	view := views.Exercise{Exercise: exercise, Lesson: lesson.Slug, Simulated: s.simulated()}
 	if s.Progress == nil {
 		return view, nil
 	}

@@ -21,7 +21,7 @@ import (
 // a learner; somebody else's sandbox is sandbox.ErrNotFound like one that does
 // not exist. Snapshots come with the number of the last event in them.
 type Sandboxes interface {
-	// Provider is the name of what makes the sandboxes, "kind" or "simulated".
+	// Provider is the name of what makes the sandboxes, "kind" or sandbox.Simulated.
 	Provider() string
 	// Available says why no sandbox can be made now, in a sentence for the
 	// page; nil where one can.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
+	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
@@ -77,12 +78,16 @@ func (s *server) handle(h handler) http.HandlerFunc {
 func (s *server) page(r *http.Request, title string) views.Page {
 	return views.Page{
 		Title:     title,
+		Simulated: s.simulated(),
 		Nonce:     nonceOf(r.Context()),
 		StylesURL: s.Static.URL("css/lab.css"),
 		ScriptURL: s.Static.URL("dist/lab.js"),
 		IconURL:   s.Static.URL("icons/favicon.svg"),
 	}
 }
+
+// simulated says that the sandboxes are.
+func (s *server) simulated() bool { return s.Sandboxes.Provider() == sandbox.Simulated }
 
 // render writes a page, the whole of it or nothing.
 func render(w http.ResponseWriter, r *http.Request, status int, page templ.Component) error {

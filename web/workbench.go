@@ -48,8 +48,13 @@ type labInput struct {
 
 // renderLab writes the page that shows the lesson's lab at the place.
 func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, place string, lesson *lessons.Lesson, input labInput) error {
+	title := lesson.Title
+	if place == placeWorkbench {
+		title = "Workbench"
+	}
+	page := s.page(r, title)
 	lab := views.Lab{
-		Slug: lesson.Slug, Place: place, Provider: s.Sandboxes.Provider(),
+		Slug: lesson.Slug, Place: place, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
 		YAML:    input.yaml, Problems: input.problems,
 	}
@@ -63,7 +68,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	lab.Matrix = views.NewMatrix(lesson.Topology, lab.Sandbox.Observations)
 	if place == placeWorkbench {
-		return render(w, r, status, views.Workbench(s.page(r, "Workbench"), lab))
+		return render(w, r, status, views.Workbench(page, lab))
 	}
 	exercises := map[string]views.Exercise{}
 	for _, e := range lesson.Exercises {
@@ -76,5 +81,5 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	if input.exercise != nil {
 		exercises[input.exercise.ID] = *input.exercise
 	}
-	return render(w, r, status, views.Lesson(s.page(r, lesson.Title), lesson, lab, exercises, s.quizEntries(lesson.Slug)))
+	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, s.quizEntries(lesson.Slug)))
 }

@@ -877,7 +877,11 @@ const dnsRule = `egress:
 func (l *linter) reachesDNS(pod int32, protocol corev1.Protocol) bool {
 	return slices.ContainsFunc(l.dns, func(d Endpoint) bool {
 		return slices.ContainsFunc(l.endpoints(pod), func(self Endpoint) bool {
-			return l.own(self, d) || l.admits(&l.pods[pod].egress, d, self, d.pod, dnsPort, protocol)
+			if l.own(self, d) {
+				return true
+			}
+			_, to := l.oneFamily(self, d)
+			return l.admits(&l.pods[pod].egress, to, d.pod, dnsPort, protocol)
 		})
 	})
 }
@@ -926,8 +930,8 @@ func (l *linter) dnsTCPMissing(r sourceRule, compiled *rule) {
 	var without []int32
 	for _, pod := range l.selected {
 		asks := slices.ContainsFunc(l.dns, func(d Endpoint) bool {
-			self := l.endpoint(pod)
-			return !l.own(self, d) && (compiled.anyPeer || compiled.hasPeer(l.Evaluator, d, self)) &&
+			self, to := l.oneFamily(l.endpoint(pod), d)
+			return !l.own(self, d) && (compiled.anyPeer || compiled.hasPeer(to)) &&
 				!compiled.anyPort && compiled.hasPort(l.Evaluator, d.pod, dnsPort, corev1.ProtocolUDP)
 		})
 		if asks && !l.reachesDNS(pod, corev1.ProtocolTCP) {
@@ -1057,7 +1061,10 @@ func (l *linter) portsOn(r *rule, server int32) []portRange {
 // ports.
 func (l *linter) admitsAny(p *program, peer, other, server int32, ports []portRange) bool {
 	for _, r := range p.rules {
-		if !r.anyPeer && !slices.ContainsFunc(l.endpoints(other), func(o Endpoint) bool { return r.hasPeer(l.Evaluator, l.endpoint(peer), o) }) {
+		if !r.anyPeer && !slices.ContainsFunc(l.endpoints(other), func(o Endpoint) bool {
+			from, _ := l.oneFamily(l.endpoint(peer), o)
+			return r.hasPeer(from)
+		}) {
 			continue
 		}
 		for _, have := range l.portsOn(r, server) {

@@ -63,7 +63,7 @@ func policyYAML(namespace, name, spec string) string {
 
 func mustParse(t *testing.T, src string) []Policy {
 	t.Helper()
-	policies, err := Parse([]byte(src), []string{"production", "development", "monitoring", "kube-system", "empty"})
+	policies, err := Parse([]byte(src), ParseOptions{})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, src)
 	}

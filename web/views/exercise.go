@@ -13,8 +13,8 @@ type Exercise struct {
 	*lessons.Exercise
 	// Lesson is the lesson's slug.
 	Lesson string
-	// Ready says that the learner's sandbox of this lesson can be measured.
-	Ready bool
+	// Simulated says that nothing is measured here, only simulated.
+	Simulated bool
 	// Passed and Skipped are what became of it so far.
 	Passed, Skipped bool
 	// Hints is how many of the hints are shown; one more shows the solution.
@@ -60,6 +60,14 @@ func (e Exercise) Verdict() string {
 	}
 }
 
+// observed is how what was seen is called.
+func (e Exercise) observed() string {
+	if e.Simulated {
+		return "Simulated"
+	}
+	return "Measured"
+}
+
 // hintLabel is the text of the hint button.
 func (e Exercise) hintLabel() string {
 	if e.Hints < len(e.Exercise.Hints) {
@@ -103,7 +111,7 @@ func (e Exercise) comparisons() []comparison {
 	var out []comparison
 	for _, f := range e.Predict {
 		c := comparison{Flow: f, Predicted: markOr(e.Predicted, f.ID), Expected: markOr(e.Expected, f.ID), Measured: markOr(measured, f.ID)}
-		c.Known = c.Measured.Verdict != NotMeasured && c.Predicted.Verdict != NotMeasured
+		c.Known = c.Measured.Verdict != NotKnown && c.Predicted.Verdict != NotKnown
 		c.Right = (c.Measured.Verdict == probe.Open) == (c.Predicted.Verdict == probe.Open)
 		out = append(out, c)
 	}
@@ -114,7 +122,7 @@ func markOr(verdicts map[string]probe.Verdict, flow string) VerdictMark {
 	if v, ok := verdicts[flow]; ok {
 		return MarkOf(v)
 	}
-	return MarkOf(NotMeasured)
+	return MarkOf(NotKnown)
 }
 
 // flowWords names a flow as a person would.

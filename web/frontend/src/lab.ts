@@ -26,6 +26,7 @@ function run(section: HTMLElement): void {
     policies: find("policies"),
     deleteAll: find<HTMLFormElement>("delete-all"),
     settled: find("settled"),
+    simulated: section.dataset["simulated"] !== undefined,
   };
   const problems = find("problems");
   const applyButton = find<HTMLButtonElement>("apply");
