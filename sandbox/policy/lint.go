@@ -876,11 +876,8 @@ const dnsRule = `egress:
 // reachesDNS reports whether the policies let the pod's egress reach a DNS pod.
 func (l *linter) reachesDNS(pod int32, protocol corev1.Protocol) bool {
 	return slices.ContainsFunc(l.dns, func(d Endpoint) bool {
-		return slices.ContainsFunc(l.endpoints(pod), func(self Endpoint) bool {
-			if l.own(self, d) {
-				return true
-			}
-			_, to := l.oneFamily(self, d)
+		return d.pod == pod+1 || slices.ContainsFunc(l.endpoints(d.pod-1), func(to Endpoint) bool {
+			_, to = l.oneFamily(l.endpoint(pod), to)
 			return l.admits(&l.pods[pod].egress, to, d.pod, dnsPort, protocol)
 		})
 	})
