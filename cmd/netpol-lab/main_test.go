@@ -13,7 +13,7 @@ import (
 func command(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), args, streams{&out, &out})
+	err := run(t.Context(), args, streams{strings.NewReader(""), &out, &out})
 	return out.String(), err
 }
 
@@ -109,7 +109,7 @@ func TestServe_ends_cleanly_when_told_to(t *testing.T) {
 	out := &signalWriter{until: "The lab is at", reached: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, streams{out, os.Stderr})
+		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, streams{strings.NewReader(""), out, os.Stderr})
 	}()
 	select {
 	case <-out.reached:
@@ -143,7 +143,7 @@ func (w *signalWriter) Write(p []byte) (int, error) {
 func needDocker(t *testing.T) {
 	t.Helper()
 	var check = doctorCmd{kindFlags{NodeImage: "netpol-lab/node:latest"}}
-	if err := check.Run(t.Context(), streams{&bytes.Buffer{}, &bytes.Buffer{}}); err != nil {
+	if err := check.Run(t.Context(), streams{&bytes.Buffer{}, &bytes.Buffer{}, &bytes.Buffer{}}); err != nil {
 		if os.Getenv("NETPOL_LAB_REQUIRE") == "all" {
 			t.Fatal(err)
 		}
