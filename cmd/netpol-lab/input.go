@@ -18,7 +18,6 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
-	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
 )
 
 // maxInput is the longest file that is read, in bytes.
@@ -129,7 +128,7 @@ func (s *scenario) readTopology(std streams, name string, withPolicies bool) err
 		if err != nil {
 			return topologyProblems(shown, src, err)
 		}
-		s.network = t.Network(simulated.Addresses(t))
+		s.network = t.Network(t.PlannedAddresses())
 		return nil
 	}
 	network, warnings, err := policy.ReadNetwork(src)

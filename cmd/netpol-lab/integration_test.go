@@ -296,14 +296,14 @@ func TestKind_the_lesson_on_a_real_cluster(t *testing.T) {
 func TestKind_killed_while_creating_is_cleaned_up(t *testing.T) {
 	s := startServer(t)
 	id := s.create()
-	s.wait(id, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, id) != "" })
+	s.wait(id, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, id) != "" && len(foldersOf(t, id)) == 1 })
 	listen := strings.TrimPrefix(s.base, "http://")
 	if err := s.end(syscall.SIGKILL); err == nil {
 		t.Error("SIGKILL ended the server cleanly")
 	}
 	s.start(listen)
 	s.wait(id, time.Minute, "said, and nothing left", func(snap sandbox.Snapshot) bool {
-		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "server was stopped") && containerOf(t, id) == ""
+		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "server was stopped") && containerOf(t, id) == "" && len(foldersOf(t, id)) == 0
 	})
 }
 
@@ -317,6 +317,16 @@ func TestKind_browser_walk(t *testing.T) {
 	if err := walk.Run(); err != nil {
 		t.Error(err)
 	}
+}
+
+// foldersOf are the temporary folders of the sandbox.
+func foldersOf(t testing.TB, id sandbox.ID) []string {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "netpol-lab-kind-*"+string(id)+"*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
 }
 
 // containerOf is the name of the sandbox's node container, "" where none is.

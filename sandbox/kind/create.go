@@ -106,8 +106,8 @@ func (p *Provider) create(ctx context.Context, spec sandbox.Spec, steps *steps) 
 func runKind(name, image string, f flavour, log *kindLog) error {
 	// kind writes the new cluster's kubeconfig somewhere in any case: not into
 	// the user's.
-	dir, err := os.MkdirTemp("", "netpol-lab-kind-")
-	if err != nil {
+	dir := scratch(name)
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
@@ -117,6 +117,12 @@ func runKind(name, image string, f flavour, log *kindLog) error {
 		kindcluster.CreateWithNodeImage(image),
 		kindcluster.CreateWithKubeconfigPath(filepath.Join(dir, "kubeconfig")),
 	))
+}
+
+// scratch is the folder in which kind works for a cluster. It has the cluster's
+// name, so that Delete finds it also where the process that made it was killed.
+func scratch(cluster string) string {
+	return filepath.Join(os.TempDir(), "netpol-lab-kind-"+cluster)
 }
 
 // endKind makes a kind that is still at work fail, and waits for its end.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"regexp"
 	"sort"
@@ -187,6 +188,9 @@ func (p *Provider) List(ctx context.Context) ([]sandbox.ID, error) {
 // there is no error.
 func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
 	if err := p.remove(ctx, p.clusterName(id)); err != nil {
+		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
+	}
+	if err := os.RemoveAll(scratch(p.clusterName(id))); err != nil {
 		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
 	}
 	if err := p.removeInternetIfUnused(ctx); err != nil {

@@ -82,7 +82,7 @@ func (p *parser) parse(src []byte) {
 		most = MaxBytes
 	}
 	if len(src) > most {
-		p.problem(start, "", "this is %d KiB of YAML; the lab takes at most %d KiB at once", (len(src)+1023)>>10, most>>10)
+		p.problem(start, "", "this is %s of YAML; the lab takes at most %s at once", size(len(src)), size(most))
 		return
 	}
 	documents := p.split(strings.TrimPrefix(string(src), "\ufeff"))
@@ -90,8 +90,20 @@ func (p *parser) parse(src []byte) {
 		p.problem(start, "", "there is no policy here: a policy begins with apiVersion: %s", apiVersion)
 	}
 	for _, d := range documents {
+		if len(p.problems) > maxProblems {
+			return
+		}
 		p.document(d)
 	}
+}
+
+// size is a number of bytes as people say it, rounded up.
+func size(bytes int) string {
+	const kiB, miB = 1 << 10, 1 << 20
+	if bytes >= miB {
+		return fmt.Sprintf("%d MiB", (bytes+miB-1)/miB)
+	}
+	return fmt.Sprintf("%d KiB", (bytes+kiB-1)/kiB)
 }
 
 // document is one YAML document of the input.
@@ -184,8 +196,8 @@ func (p *parser) document(d document) {
 		unreadable(err)
 		return
 	}
-	parts, err := texts(js, isList)
-	if err != nil || len(parts) != len(objects) {
+	parts, err := texts(js, isList, len(objects))
+	if err != nil {
 		unreadable(err)
 		return
 	}
@@ -200,10 +212,7 @@ func (p *parser) document(d document) {
 		}
 		if isList {
 			policy.Line = o.walker.at(o.node).Line
-			if policy.Source, err = source(&policy.NetworkPolicy); err != nil {
-				unreadable(err)
-				continue
-			}
+			policy.Source = YAML(policy.NetworkPolicy)
 		}
 		if problems := Validate(policy); len(problems) > 0 {
 			p.problems = append(p.problems, problems...)
@@ -431,12 +440,20 @@ func isNull(n *yaml.Node) bool {
 
 // toJSON is what a scalar is to kubectl, whose YAML knows yes and on, too.
 func toJSON(n *yaml.Node) []byte {
+	text := []byte(`""`)
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-		return []byte(`""`)
+		return text
+	}
+	// Most values are words, which need no parser.
+	if v := n.Value; v != "" && ('a' <= v[0]|0x20 && v[0]|0x20 <= 'z') && !slices.Contains(wordsWithMeaning, strings.ToLower(v)) {
+		return text
 	}
 	js, err := sigsyaml.YAMLToJSON([]byte(n.Value))
 	if err != nil {
-		return []byte(`""`)
+		return text
 	}
 	return bytes.TrimSpace(js)
 }
+
+// wordsWithMeaning are the words that are not text in YAML 1.1.
+var wordsWithMeaning = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}

@@ -41,12 +41,38 @@ func explainSyntax(text string, err error) (Position, string) {
 		return pos, "there is a character here that is no text; type the line anew"
 	case strings.Contains(message, "exceeded max depth"):
 		return pos, "this is nested too deeply"
+	case strings.HasPrefix(strings.TrimSpace(here), "```"):
+		return pos, "a line of ``` is no part of the YAML; leave it out"
+	case strings.HasPrefix(here, "%"):
+		return pos, "a line that begins with % is not for people to write; leave it out"
+	case strings.Contains(here, "{{"):
+		return pos.upTo(here, strings.Index(here, "{{")), "this is a template ({{ }}), which must be filled in first"
+	case strings.ContainsAny(here, "“”„‘’"):
+		return pos.upTo(here, strings.IndexAny(here, "“”„‘’")), `the quotes here are not the plain ones (") that YAML knows; type them anew`
+	case strings.Contains(message, "escape character"):
+		return pos.upTo(here, strings.Index(here, `"`)), `in double quotes, a \ makes something else of what comes behind it; use single quotes`
 	case strings.Contains(message, "quoted scalar"), strings.Contains(message, "end of stream") && strings.ContainsAny(here, `"'`):
 		return pos.upTo(here, strings.IndexAny(here, `"'`)), "a quote that is opened here is not closed"
 	case strings.Count(here, "[") > strings.Count(here, "]"), strings.Count(here, "{") > strings.Count(here, "}"):
 		return pos.upTo(here, strings.LastIndexAny(here, "[{")), "a bracket that is opened here is not closed"
 	case strings.Contains(message, "cannot start any token"):
-		return pos.upTo(here, strings.IndexAny(here, "@`%")), "a value cannot begin with this character; write the value in quotes"
+		at := max(0, strings.IndexAny(here, "@`%"))
+		return pos.upTo(here, at), fmt.Sprintf("a value cannot begin with %c; write it in quotes: %q", here[at], short(content(here[at:])))
+	}
+	if m := starValue.FindStringSubmatchIndex(here); m != nil {
+		return pos.upTo(here, m[2]), fmt.Sprintf("a value cannot begin with *; write it in quotes: %q", short(content(here[m[2]:])))
+	}
+	if m := colonInValue.FindStringSubmatch(here); m != nil && strings.Contains(message, "mapping values") {
+		if homes[m[1]] != "" || m[1] == "spec" || m[1] == "metadata" {
+			return pos, fmt.Sprintf("there are two fields on this line; end it behind %s: and write %s on the next line, further in", m[1], short(content(m[2])))
+		}
+		return pos, fmt.Sprintf("there are two colons here; if the second belongs to the value, write %s: %q", m[1], short(content(m[2])))
+	}
+	if m := behindBrackets.FindStringSubmatchIndex(here); m != nil {
+		return pos.upTo(here, m[2]), fmt.Sprintf("there is something behind the bracket that closes (%s); leave it out", short(here[m[2]:m[3]]))
+	}
+	if m := noSpaceDash.FindStringSubmatch(here); m != nil {
+		return pos, fmt.Sprintf("a space is missing behind the dash: write - %s", short(m[1]))
 	}
 	// A field without its colon is often noticed only on the next line.
 	for _, i := range []int{before, bad} {
@@ -84,7 +110,12 @@ var (
 	// A field and perhaps a value, without the colon that belongs between, and
 	// without the space behind it.
 	fieldLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*( [^:]+)?$`)
-	noSpace   = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9]*):([^\s:]+)$`)
+	// Values that YAML reads otherwise than they look.
+	starValue      = regexp.MustCompile(`[:-]\s+(\*)`)
+	colonInValue   = regexp.MustCompile(`^[\s-]*([A-Za-z][\w./-]*):\s+([^\s"'\[{].*:(?:\s.*)?)$`)
+	behindBrackets = regexp.MustCompile(`:\s+(?:\{[^{}]*\}|\[[^\[\]]*\])\s*([^\s#].*)$`)
+	noSpaceDash    = regexp.MustCompile(`^\s*-([A-Za-z]\S*)$`)
+	noSpace        = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9]*):([^\s:]+)$`)
 )
 
 // upTo moves the position on to the line's byte with the index i, if there is one.

@@ -94,9 +94,8 @@ func (v *validator) problemAt(place, path, format string, args ...any) {
 }
 
 const (
-	nameRule       = "use lower-case letters, digits, - and . only, with a letter or digit at both ends, at most 253 characters"
-	labelKeyRule   = "use letters, digits, -, _ and . only, with a letter or digit at both ends, at most 63 characters; a domain name and a / may come before them"
-	labelValueRule = "use letters, digits, -, _ and . only, with a letter or digit at both ends, at most 63 characters"
+	nameRule  = "use lower-case letters, digits, - and . only, with a letter or digit at both ends, at most 253 characters"
+	labelRule = "use letters, digits, -, _ and . only, with a letter or digit at both ends"
 )
 
 func (v *validator) metadata(meta *metav1.ObjectMeta) {
@@ -118,11 +117,11 @@ func (v *validator) metadata(meta *metav1.ObjectMeta) {
 	case len(validation.IsDNS1123Label(meta.Namespace)) > 0:
 		v.problem("metadata.namespace", "%q cannot be the name of a namespace: use lower-case letters, digits and - only, with a letter or digit at both ends, at most 63 characters", short(meta.Namespace))
 	}
-	v.labels("metadata.labels", meta.Labels)
+	v.labels("metadata.labels", meta.Labels, badLabelValue)
 	for _, k := range slices.Sorted(maps.Keys(meta.Annotations)) {
 		// An annotation's key may have capitals before its /, a label's may not.
 		if len(validation.IsQualifiedName(strings.ToLower(k))) > 0 {
-			v.problemAt("metadata.annotations["+k+"]", "metadata.annotations", "%q cannot be an annotation's key: %s", short(k), labelKeyRule)
+			v.problemAt("metadata.annotations["+k+"]", "metadata.annotations", "%s", badKey("an annotation's key", strings.ToLower(k), k))
 		}
 	}
 	if apivalidation.ValidateAnnotationsSize(meta.Annotations) != nil {
@@ -130,32 +129,73 @@ func (v *validator) metadata(meta *metav1.ObjectMeta) {
 	}
 	for _, e := range apivalidation.ValidateObjectMeta(meta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {
 		if !slices.Contains(own, e.Field) {
-			v.problem(e.Field, "%s; leave this field to the cluster", e.ErrorBody())
+			v.problem(e.Field, "a cluster writes this field, and never with this value; leave the field out")
 		}
 	}
 }
 
-func (v *validator) labels(path string, labels map[string]string) {
+func (v *validator) labels(path string, labels map[string]string, badValue func(string) string) {
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		place := path + "[" + k + "]"
 		if len(validation.IsQualifiedName(k)) > 0 {
 			v.problemAt(place, path, "%s", badLabelKey(k))
 		}
 		if len(validation.IsValidLabelValue(labels[k])) > 0 {
-			v.problemAt(place, path, "%s", badLabelValue(labels[k]))
+			v.problemAt(place, path, "%s", badValue(labels[k]))
 		}
 	}
 }
 
-func badLabelKey(k string) string {
-	if k == "" {
-		return "a label's key is empty; write one, such as app"
+// badKey says what is wrong with the key of a label or an annotation, which is
+// a name, or a domain and a name with a / between them.
+func badKey(what, key, asWritten string) string {
+	domain, name, hasDomain := strings.Cut(key, "/")
+	if !hasDomain {
+		domain, name = "", key
 	}
-	return fmt.Sprintf("%q cannot be a label's key: %s", short(k), labelKeyRule)
+	switch {
+	case key == "":
+		return what + " is empty; write one, such as app"
+	case strings.Contains(name, "/"):
+		return fmt.Sprintf("%q cannot be %s: there may be one / in it, between a domain and a name, as in example.com/app", short(asWritten), what)
+	case hasDomain && len(validation.IsDNS1123Subdomain(domain)) > 0:
+		return fmt.Sprintf("%q cannot be %s: what stands before the / must be a domain in lower-case letters, as in example.com/app", short(asWritten), what)
+	case name == "":
+		return fmt.Sprintf("%q cannot be %s: a name is missing behind the /, as in example.com/app", short(asWritten), what)
+	case len(name) > validation.LabelValueMaxLength:
+		return fmt.Sprintf("%q cannot be %s: it has %d characters (behind a /, if there is one), and may have %d", short(asWritten), what, len(name), validation.LabelValueMaxLength)
+	}
+	return fmt.Sprintf("%q cannot be %s: %s%s", short(asWritten), what, labelRule, quotesHint(asWritten))
 }
 
+func badLabelKey(key string) string { return badKey("a label's key", key, key) }
+
+// badLabelValue says what is wrong with a label's value.
 func badLabelValue(value string) string {
-	return fmt.Sprintf("%q cannot be a label's value: %s", short(value), labelValueRule)
+	if len(value) > validation.LabelValueMaxLength {
+		return fmt.Sprintf("%q cannot be a label's value: it has %d characters, and may have %d", short(value), len(value), validation.LabelValueMaxLength)
+	}
+	return fmt.Sprintf("%q cannot be a label's value: %s%s", short(value), labelRule, quotesHint(value))
+}
+
+// badSelectorValue says what is wrong with a label's value in a selector.
+func badSelectorValue(value string) string {
+	message := badLabelValue(value)
+	switch {
+	case strings.Contains(value, "*"):
+		message += "; a selector knows no wildcards, only whole values"
+	case strings.Contains(value, ","):
+		message += "; to allow several values, write an entry of matchExpressions with the operator In"
+	}
+	return message
+}
+
+// quotesHint is for text from a word processor or a web page.
+func quotesHint(text string) string {
+	if strings.ContainsAny(text, "“”„‘’") {
+		return "; the quotes here are not the plain ones (\") that YAML knows"
+	}
+	return ""
 }
 
 // operators are what people write for a label selector's operator.
@@ -166,7 +206,7 @@ var operators = map[string]metav1.LabelSelectorOperator{
 }
 
 func (v *validator) selector(path string, s *metav1.LabelSelector) {
-	v.labels(path+".matchLabels", s.MatchLabels)
+	v.labels(path+".matchLabels", s.MatchLabels, badSelectorValue)
 	for i, e := range s.MatchExpressions {
 		at := fmt.Sprintf("%s.matchExpressions[%d]", path, i)
 		switch e.Operator {
@@ -203,7 +243,7 @@ func (v *validator) selector(path string, s *metav1.LabelSelector) {
 		}
 		for j, value := range e.Values {
 			if len(validation.IsValidLabelValue(value)) > 0 {
-				v.problem(fmt.Sprintf("%s.values[%d]", at, j), "%s", badLabelValue(value))
+				v.problem(fmt.Sprintf("%s.values[%d]", at, j), "%s", badSelectorValue(value))
 			}
 		}
 	}
@@ -228,7 +268,7 @@ func (v *validator) port(path string, port *networkingv1.NetworkPolicyPort) {
 		if near := nearest(string(protocol), []string{"TCP", "UDP", "SCTP"}); near != "" {
 			v.problem(path+".protocol", "there is no protocol %q; did you mean %q?", short(string(protocol)), near)
 		} else {
-			v.problem(path+".protocol", "a policy knows no protocol %q; write TCP, UDP or SCTP", short(string(protocol)))
+			v.problem(path+".protocol", "a policy knows no protocol %q; write TCP, UDP or SCTP%s", short(string(protocol)), protocolHint(string(protocol)))
 		}
 	}
 	first := port.Port
@@ -244,6 +284,8 @@ func (v *validator) port(path string, port *networkingv1.NetworkPolicyPort) {
 	switch {
 	case first == nil:
 		v.problem(path+".endPort", "endPort is the last port of a range; write the first one, too, such as port: %d", clampPort(last))
+	case first.Type == intstr.String && isPortNumber(first.StrVal):
+		v.problem(path+".endPort", "a range begins with a number, and in quotes, %q is a name; write port: %s", first.StrVal, first.StrVal)
 	case first.Type == intstr.String:
 		v.problem(path+".endPort", "endPort is the last port of a range, and a range begins with a number; the port here is a name (%s)", short(first.StrVal))
 	case len(validation.IsValidPortNum(last)) > 0:
@@ -251,6 +293,21 @@ func (v *validator) port(path string, port *networkingv1.NetworkPolicyPort) {
 	case last < first.IntValue():
 		v.problem(path+".endPort", "the range ends with %d, before its first port, %d; write the smaller number as port, the larger as endPort", last, first.IntValue())
 	}
+}
+
+// protocolHint is for what people write as a protocol.
+func protocolHint(protocol string) string {
+	switch strings.ToUpper(protocol) {
+	case "HTTP", "HTTPS", "HTTP2", "TLS", "GRPC", "SSH":
+		return fmt.Sprintf("; %s goes over TCP", protocol)
+	case "DNS":
+		return "; DNS goes over UDP and over TCP, which takes an entry each"
+	case "ICMP", "ICMPV6", "PING":
+		return "; of ping a policy can say nothing"
+	case "ANY", "ALL", "*", "BOTH", "TCP/UDP", "TCP,UDP", "TCPUDP":
+		return "; for more than one, write an entry each"
+	}
+	return ""
 }
 
 // clampPort is the port number nearest to n.
@@ -268,8 +325,14 @@ func badPort(port intstr.IntOrString) string {
 	if len(validation.IsValidPortName(name)) == 0 {
 		return ""
 	}
-	if n, err := strconv.Atoi(name); err == nil && n > 0 && n <= 65535 {
-		return fmt.Sprintf("in quotes, %q is the name of a port; write the number without: port: %d", name, n)
+	if isPortNumber(name) {
+		return fmt.Sprintf("in quotes, %q is the name of a port; write the number without: port: %s", name, name)
+	}
+	if name == "" {
+		return "the port is empty: write its number or its name, or leave the field out for every port"
+	}
+	if strings.ContainsAny(name, ", ") {
+		return fmt.Sprintf("%q is no port; write an entry (\"- \") for each port", short(name))
 	}
 	first, last, isRange := strings.Cut(name, "-")
 	a, errA := strconv.Atoi(strings.TrimSpace(first))
@@ -278,6 +341,12 @@ func badPort(port intstr.IntOrString) string {
 		return fmt.Sprintf("%q is no port; write a range as port: %d and, under it, endPort: %d", short(name), a, b)
 	}
 	return fmt.Sprintf("%q cannot be a port's name: use lower-case letters, digits and - only, at most 15 characters with at least one letter, and neither -- nor a - at an end", short(name))
+}
+
+// isPortNumber reports whether a port's name is a port's number.
+func isPortNumber(name string) bool {
+	n, err := strconv.Atoi(name)
+	return err == nil && len(validation.IsValidPortNum(n)) == 0
 }
 
 func (v *validator) peer(path string, peer *networkingv1.NetworkPolicyPeer) {
@@ -295,7 +364,7 @@ func (v *validator) peer(path string, peer *networkingv1.NetworkPolicyPeer) {
 	case selectors && peer.IPBlock != nil:
 		v.problem(path, `ipBlock cannot stand beside a selector; give it an entry ("- ") of its own`)
 	case !selectors && peer.IPBlock == nil:
-		v.problem(path, "this entry says nobody: write a podSelector, a namespaceSelector or an ipBlock under it; podSelector: {} is every pod of the policy's own namespace")
+		v.problem(path, "this entry selects nothing: write a podSelector, a namespaceSelector or an ipBlock; for every pod of the policy's own namespace, podSelector: {} with the braces")
 	}
 }
 
@@ -332,7 +401,7 @@ func badPart(all, part *net.IPNet) string {
 	case all.Contains(part.IP) && partBits > allBits:
 		return ""
 	case all.String() == part.String():
-		return fmt.Sprintf("%s is all of cidr, so that nothing would be left; an exception must be smaller than cidr", part)
+		return fmt.Sprintf("%s is the whole cidr, so that nothing would be left; an exception must be smaller", part)
 	case part.Contains(all.IP):
 		return fmt.Sprintf("%s is larger than cidr (%s); an exception must be a smaller range within it", part, all)
 	}
@@ -346,12 +415,14 @@ func badCIDR(cidr string) string {
 		address, bits, hasBits := strings.Cut(cidr, "/")
 		ip := netutils.ParseIPSloppy(address)
 		switch {
+		case strings.ContainsAny(cidr, ", "):
+			return fmt.Sprintf("%q is not one range of addresses; give each range an entry of its own", short(cidr))
 		case ip == nil:
 			return fmt.Sprintf("%q is no range of addresses; write an address, a / and how many of its bits count, such as 10.0.0.0/8 or 2001:db8::/32", short(cidr))
 		case !hasBits:
 			return fmt.Sprintf("%s is one address, not a range; write %s/%d for that address alone", short(cidr), ip, bitsOf(address))
 		}
-		return fmt.Sprintf("behind the / of %s comes how many bits of the address count, 0 to %d, not %q", short(cidr), bitsOf(address), short(bits))
+		return fmt.Sprintf("behind the / of %s must be how many bits of the address count, 0 to %d, not %q", short(cidr), bitsOf(address), short(bits))
 	}
 	prefix, err := netip.ParsePrefix(cidr)
 	switch {
@@ -360,7 +431,7 @@ func badCIDR(cidr string) string {
 	case prefix.Addr().Is4In6():
 		return fmt.Sprintf("%s is an IPv4 range in IPv6's spelling; write it as IPv4, such as 10.0.0.0/8", short(cidr))
 	case prefix != prefix.Masked():
-		return fmt.Sprintf("only the first %d bits of %s count, and the others are not all zero; write %s for the range, or %s/%d for the one address", prefix.Bits(), ip, network, ip, prefix.Addr().BitLen())
+		return fmt.Sprintf("%s is an address within a range; write %s for the whole range, or %s/%d for the one address", short(cidr), network, ip, prefix.Addr().BitLen())
 	}
 	return ""
 }

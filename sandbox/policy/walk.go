@@ -3,12 +3,16 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -75,7 +79,7 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 	switch {
 	case t == intOrString:
 		if got := jsonKind(n); got != "a whole number" && got != "text" {
-			w.wrong(n, path, pos, "a port's number, or its name")
+			w.wrong(n, path, pos, "a port's number, or its name", hintFor(n, t))
 		} else if got == "a whole number" {
 			w.fits(n, path, pos, 32)
 		}
@@ -86,13 +90,13 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 	switch t.Kind() {
 	case reflect.Struct:
 		if n.Kind != yaml.MappingNode {
-			w.wantFields(n, t, path, pos)
+			w.wrong(n, path, pos, fmt.Sprintf("fields here (%s)", strings.Join(someNames(t), ", ")), hintFor(n, t))
 			return
 		}
 		w.fields(n, t, path)
 	case reflect.Map:
 		if n.Kind != yaml.MappingNode {
-			w.wrong(n, path, pos, "pairs such as app: web")
+			w.wrong(n, path, pos, "pairs such as app: web", hintFor(n, t))
 			return
 		}
 		name := func(key string) string { return path + "[" + key + "]" }
@@ -101,7 +105,7 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 		})
 	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			w.wrong(n, path, pos, `a list, each entry of which begins with "- "`)
+			w.wrong(n, path, pos, wantList, hintFor(n, t))
 			return
 		}
 		for i, c := range n.Content {
@@ -114,51 +118,118 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 				w.parser.problem(pos, path, "want text, not %s; write it in quotes: %q", got, short(n.Value))
 				return
 			}
-			w.wrong(n, path, pos, "text")
+			w.wrong(n, path, pos, "text", hintFor(n, t))
 		}
 	case reflect.Bool:
 		if jsonKind(n) != "true or false" {
-			w.wrong(n, path, pos, "true or false")
+			w.wrong(n, path, pos, "true or false", hintFor(n, t))
 		}
 	case reflect.Int32, reflect.Int64:
 		if jsonKind(n) != "a whole number" {
-			w.wrong(n, path, pos, "a whole number")
+			w.wrong(n, path, pos, "a whole number", hintFor(n, t))
 			return
 		}
 		w.fits(n, path, pos, t.Bits())
 	}
 }
 
+const wantList = `a list, each entry of which begins with "- "`
+
 // wrong says that a value is of the wrong type.
-func (w *walker) wrong(n *yaml.Node, path string, pos Position, want string) {
+func (w *walker) wrong(n *yaml.Node, path string, pos Position, want, hint string) {
 	w.wrongs = append(w.wrongs, n)
 	got := jsonKind(n)
 	if n.Kind == yaml.ScalarNode {
 		got += fmt.Sprintf(" (%s)", short(n.Value))
 	}
-	w.parser.problem(pos, path, "want %s, not %s", want, got)
+	w.parser.problem(pos, path, "want %s, not %s%s", want, got, hint)
 }
 
-// wantFields says that fields belong where something else is.
-func (w *walker) wantFields(n *yaml.Node, t reflect.Type, path string, pos Position) {
-	w.wrongs = append(w.wrongs, n)
-	hint := ""
-	if n.Kind == yaml.SequenceNode {
-		hint = `; leave out the "- "`
+// hintFor says what to write in place of a value of the wrong type; "" where
+// there is nothing to guess.
+func hintFor(n *yaml.Node, want reflect.Type) string {
+	if isTemplate(n) {
+		return "; this is a template ({{ }}), which must be filled in first"
 	}
-	got := jsonKind(n)
+	text := ""
 	if n.Kind == yaml.ScalarNode {
-		got += fmt.Sprintf(" (%s)", short(n.Value))
+		text = n.Value
 	}
-	w.parser.problem(pos, path, "want fields here (%s), not %s%s", strings.Join(someNames(t), ", "), got, hint)
+	switch want.Kind() {
+	case reflect.Slice:
+		switch elem := want.Elem(); {
+		case n.Kind == yaml.MappingNode:
+			return `; put "- " before its first field`
+		case jsonKind(n) == "text" && elem.Kind() == reflect.String:
+			return fmt.Sprintf("; write [%s]", short(text))
+		case text != "" && mainField(elem) != "":
+			return fmt.Sprintf("; write under it - %s: %s", mainField(elem), short(text))
+		}
+		return ""
+	case reflect.Int32, reflect.Int64:
+		if _, err := strconv.Atoi(text); err == nil {
+			return "; write it without quotes"
+		}
+	}
+	if n.Kind == yaml.SequenceNode && n.Style&yaml.FlowStyle != 0 {
+		return "; leave out the [ ]"
+	}
+	if n.Kind == yaml.SequenceNode {
+		return `; leave out the "- "`
+	}
+	key, value, isPair := strings.Cut(text, "=")
+	key, value = short(strings.TrimSpace(key)), short(strings.TrimSpace(value))
+	switch {
+	case want.Kind() == reflect.Map && isPair:
+		return fmt.Sprintf("; write %s: %s", key, value)
+	case want.Kind() != reflect.Struct || text == "":
+		return ""
+	}
+	if m := fieldAndValue.FindStringSubmatch(text); m != nil && fieldsOf(want)[m[1]] != nil {
+		return fmt.Sprintf("; write %s: %s", m[1], short(m[2]))
+	}
+	switch main := mainField(want); {
+	case main != "":
+		return fmt.Sprintf("; write %s: %s", main, short(text))
+	case fieldsOf(want)["matchLabels"] != nil && isPair:
+		return fmt.Sprintf("; write matchLabels: and under it %s: %s", key, value)
+	}
+	return ""
+}
+
+// mainField is the field that a lone value stands for, where people write that in
+// place of a struct's fields; "" where there is none.
+func mainField(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[networkingv1.NetworkPolicyPort]():
+		return "port"
+	case reflect.TypeFor[networkingv1.IPBlock]():
+		return "cidr"
+	}
+	return ""
+}
+
+// fieldAndValue is a field that is parted from its value by something other
+// than a colon.
+var fieldAndValue = regexp.MustCompile(`^([A-Za-z]+)(?:\s*=\s*|\s+)(.+)$`)
+
+// isTemplate reports whether a value is a {{ template's expression }}, which is
+// YAML for a mapping with a mapping as its key.
+func isTemplate(n *yaml.Node) bool {
+	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 && len(n.Content) > 0 && n.Content[0].Kind == yaml.MappingNode
 }
 
 // fits says where a number is too large for its field.
 func (w *walker) fits(n *yaml.Node, path string, pos Position, bits int) {
-	if _, err := strconv.ParseInt(string(toJSON(n)), 10, bits); err != nil {
-		w.wrongs = append(w.wrongs, n)
-		w.parser.problem(pos, path, "the number %s is too large", short(n.Value))
+	if _, err := strconv.ParseInt(string(toJSON(n)), 10, bits); err == nil {
+		return
 	}
+	w.wrongs = append(w.wrongs, n)
+	if bits == 32 { // Only ports are so small.
+		w.parser.problem(pos, path, "%s is no port number; use 1 to 65535", short(n.Value))
+		return
+	}
+	w.parser.problem(pos, path, "the number %s is too large", short(n.Value))
 }
 
 // fields compares a mapping with a struct's fields.
@@ -174,7 +245,7 @@ func (w *walker) fields(n *yaml.Node, t reflect.Type, path string) {
 		ft, ok := known[k.Value]
 		if !ok {
 			w.positions[sub] = w.at(k)
-			w.unknown(k, t, path, sub)
+			w.unknown(k, v, t, path, sub)
 			return
 		}
 		w.value(v, ft, sub, w.at(k))
@@ -182,25 +253,46 @@ func (w *walker) fields(n *yaml.Node, t reflect.Type, path string) {
 }
 
 // unknown says that a field does not exist, and which may have been meant.
-func (w *walker) unknown(k *yaml.Node, t reflect.Type, path, sub string) {
-	var names []string
-	for name := range fieldsOf(t) {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+func (w *walker) unknown(k, v *yaml.Node, t reflect.Type, path, sub string) {
+	known := fieldsOf(t)
+	has := func(field string) bool { _, ok := known[field]; return ok }
+	names := slices.Sorted(maps.Keys(known))
 	where := path
 	if where == "" {
 		where = "a policy"
 	}
 	var hint string
-	if near := nearest(k.Value, names); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	} else if home := homes[k.Value]; home != "" {
+	switch home := homes[k.Value]; {
+	case has(synonyms[k.Value]):
+		hint = fmt.Sprintf("did you mean %q?", synonyms[k.Value])
+	case k.Value == "status":
+		hint = "the cluster writes it; leave it out"
+	case k.Value == "to" && has("from"):
+		hint = "a rule of spec.ingress says where traffic comes from: write from, or move the rule to spec.egress"
+	case k.Value == "from" && has("to"):
+		hint = "a rule of spec.egress says where traffic goes to: write to, or move the rule to spec.ingress"
+	case nearest(k.Value, names) != "":
+		hint = fmt.Sprintf("did you mean %q?", nearest(k.Value, names))
+	case home != "":
 		hint = fmt.Sprintf("it belongs in %s; look at its indentation", home)
-	} else {
+	case has("matchLabels") && v.Kind == yaml.ScalarNode:
+		hint = fmt.Sprintf("if it is a label, write matchLabels: and under it %s: %s", short(k.Value), short(v.Value))
+	default:
 		hint = fmt.Sprintf("the fields here are %s", strings.Join(someNames(t), ", "))
 	}
 	w.parser.problem(w.at(k), short(sub), "%s has no field %q; %s", where, short(k.Value), hint)
+}
+
+// synonyms are the names of fields elsewhere for what a policy calls otherwise.
+var synonyms = map[string]string{
+	"selector":      "podSelector",
+	"labels":        "matchLabels",
+	"expressions":   "matchExpressions",
+	"types":         "policyTypes",
+	"inbound":       "ingress",
+	"outbound":      "egress",
+	"targetPort":    "port",
+	"containerPort": "port",
 }
 
 // homes says where the fields of a policy's spec belong that people put
@@ -275,10 +367,25 @@ func jsonKind(n *yaml.Node) string {
 // fieldsOf lists a struct's fields by their names in YAML.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	out := map[string]reflect.Type{}
-	for _, f := range reflect.VisibleFields(t) {
+	for _, f := range yamlFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name != "" && name != "-" {
-			out[name] = f.Type
+		out[name] = f.Type
+	}
+	return out
+}
+
+// yamlFields are the fields of a struct, and of those that it has inline, in
+// their own order.
+func yamlFields(t reflect.Type) []reflect.StructField {
+	var out []reflect.StructField
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch name, _, _ := strings.Cut(f.Tag.Get("json"), ","); {
+		case name == "-":
+		case name == "" && f.Anonymous:
+			out = append(out, yamlFields(f.Type)...)
+		case name != "":
+			out = append(out, f)
 		}
 	}
 	return out
@@ -287,15 +394,13 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 // someNames lists a struct's fields in their own order; of metadata, only those
 // that people write.
 func someNames(t reflect.Type) []string {
-	var out []string
-	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name != "" && name != "-" {
-			out = append(out, name)
-		}
-	}
-	if slices.Contains(out, "managedFields") {
+	if t == reflect.TypeFor[metav1.ObjectMeta]() {
 		return []string{"name", "namespace", "labels", "annotations"}
+	}
+	var out []string
+	for _, f := range yamlFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		out = append(out, name)
 	}
 	return out
 }
