@@ -37,13 +37,6 @@ func TestRun_an_unknown_flag_is_a_usage_error(t *testing.T) {
 	}
 }
 
-func TestServe_simulated_says_what_to_use_instead(t *testing.T) {
-	_, err := command(t, "serve", "--sandbox", "simulated", "--data", t.TempDir())
-	if err == nil || !strings.Contains(err.Error(), "use kind") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestServe_kind_without_docker_says_what_is_missing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := command(t, "serve", "--sandbox", "kind", "--data", t.TempDir())
