@@ -229,7 +229,7 @@ func TestTraps(t *testing.T) {
 			var policies []Policy
 			if tt.policies != "" {
 				var err error
-				if policies, err = Parse([]byte(tt.policies), []string{"prod", "dev", "ops"}); err != nil {
+				if policies, err = Parse([]byte(tt.policies), ParseOptions{Namespaces: []string{"prod", "dev", "ops"}}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -257,7 +257,7 @@ func TestPolicyOrderMeansNothing(t *testing.T) {
 		if strings.Count(tt.policies, "kind:") < 2 {
 			continue
 		}
-		policies, err := Parse([]byte(tt.policies), []string{"prod", "dev", "ops"})
+		policies, err := Parse([]byte(tt.policies), ParseOptions{Namespaces: []string{"prod", "dev", "ops"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +286,7 @@ func TestYAMLThatIsNotWhatItLooksLikeIsRefused(t *testing.T) {
 		"aliases":                              {np("p", "podSelector: &all {}\ningress: [{from: [{podSelector: *all}]}]"), `the lab takes no YAML aliases`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := Parse([]byte(tt.src), []string{"prod"}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := Parse([]byte(tt.src), ParseOptions{Namespaces: []string{"prod"}}); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got the error %v, want %q", err, tt.want)
 			}
 		})
