@@ -134,8 +134,8 @@ func (d *drawer) metadata(meta *metav1.ObjectMeta) {
 	}
 	if d.one(6) {
 		meta.Finalizers = pick(d, pool[[]string]{
-			good: [][]string{{"example.com/a"}, {"orphan"}, {"foregroundDeletion"}, {"a", "b"}},
-			bad:  [][]string{{"orphan", "foregroundDeletion"}, {""}, {"a b"}, {"a", "/b"}},
+			good: [][]string{{"example.com/a"}, {"orphan"}, {"foregroundDeletion"}, {"kubernetes", "a/b"}},
+			bad:  [][]string{{"orphan", "foregroundDeletion"}, {""}, {"a b"}, {"a/b", "c"}, {"a", "/b"}},
 		})
 	}
 	for range d.IntN(8) / 6 * d.IntN(4) {

@@ -192,6 +192,7 @@ func rulesToHit() []string {
 		"metadata.generation: Invalid value: ",
 		"metadata.finalizers: Invalid value: name part",
 		"metadata.finalizers: Invalid value: finalizer",
+		"metadata.finalizers[]: Invalid value: name is neither a standard",
 		"metadata.ownerReferences: Invalid value: Only one reference",
 		"metadata.ownerReferences[]: Invalid value: ",
 		"metadata.ownerReferences[].apiVersion: ",
