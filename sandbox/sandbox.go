@@ -105,9 +105,13 @@ const (
 	StepFailed  StepStatus = "failed"
 )
 
+// Simulated is the name of the provider whose sandboxes are no clusters, and in
+// which nothing is measured. Whoever shows what is seen there must say so.
+const Simulated = "simulated"
+
 // Provider makes sandboxes.
 type Provider interface {
-	// Name is the provider's short name, "kind" or "simulated".
+	// Name is the provider's short name, "kind" or [Simulated].
 	Name() string
 	// Check reports whether sandboxes can be made here at all. Its error says
 	// what is missing and how to get it, for whoever runs the server.

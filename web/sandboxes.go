@@ -21,7 +21,7 @@ import (
 // a learner; somebody else's sandbox is sandbox.ErrNotFound like one that does
 // not exist. Snapshots come with the number of the last event in them.
 type Sandboxes interface {
-	// Provider is the name of what makes the sandboxes, "kind" or "simulated".
+	// Provider is the name of what makes the sandboxes, "kind" or sandbox.Simulated.
 	Provider() string
 	// Available says why no sandbox can be made now, in a sentence for the
 	// page; nil where one can.
@@ -34,6 +34,8 @@ type Sandboxes interface {
 	// Apply applies all policies in the YAML or none. A *policy.Error says what
 	// is wrong with it.
 	Apply(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
+	// Replace makes the policies of the YAML, which may be none, the only ones.
+	Replace(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
 	// DeletePolicies deletes the named policies, or all where refs is nil.
 	DeletePolicies(ctx context.Context, owner string, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.

@@ -319,7 +319,7 @@ func TestTheLabKeepsItsContract(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	empty := v.page("GET", "/lessons/network-policies", nil).body
 	contains(t, empty,
-		`data-provider="fake" data-sandbox="" data-state="none" data-seq="0" data-change="0"`,
+		`data-lab="network-policies" data-sandbox="" data-state="none" data-seq="0" data-change="0"`,
 		`<p id="status" role="status" aria-live="polite">`, `<ol id="steps"`, `<p id="settled"`, `<p id="connection" role="status">`,
 		`<form id="start" method="post" action="/sandboxes">`, `name="lab" value="network-policies"`,
 		`id="reset" method="post" action="/sandboxes/none/reset" hidden`, `id="stop" method="post" action="/sandboxes/none/stop" hidden`,
@@ -353,6 +353,44 @@ func TestTheLabKeepsItsContract(t *testing.T) {
 	)
 	if n := strings.Count(ready, `data-flow="`); n != len(lessonTopology(t).Flows()) {
 		t.Errorf("%d flows on the page, want %d", n, len(lessonTopology(t).Flows()))
+	}
+}
+
+// simulating is a lab whose sandboxes are simulated.
+type simulating struct{ Sandboxes }
+
+func (simulating) Provider() string { return sandbox.Simulated }
+
+func TestEveryPageSaysWhetherTheLabSimulates(t *testing.T) {
+	lessonText := regexp.MustCompile(`(?s)<article.*</article>|<ul class="entries">.*?</ul>`)
+	for _, simulated := range []bool{true, false} {
+		s := setup{}
+		if simulated {
+			s.sandboxes = func(s Sandboxes) Sandboxes { return simulating{s} }
+		}
+		v := newLab(t, s).learner(t)
+		look := func(when, method, path string, form url.Values) {
+			body := v.page(method, path, form).body
+			if said := strings.Contains(body, `<aside id="simulated"`) && strings.Contains(body, "make run SANDBOX=kind"); said != simulated {
+				t.Errorf("%s %s, %s, simulated %v: the banner is there: %v", method, path, when, simulated, said)
+			}
+			if said := strings.Contains(body, `aria-label="Lab"`) && strings.Contains(body, " data-simulated"); said != (simulated && strings.Contains(body, `id="lab"`)) {
+				t.Errorf("%s %s, %s, simulated %v: the script is told: %v", method, path, when, simulated, said)
+			}
+			if rest := lessonText.ReplaceAllString(body, ""); simulated && strings.Contains(strings.ReplaceAll(rest, "nothing is measured", ""), "easur") {
+				t.Errorf("%s %s, %s: the page speaks of measuring:\n%s", method, path, when, rest)
+			}
+		}
+		pages := []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies", "/nowhere", "/lessons/nowhere", "/sandboxes/none"}
+		for _, path := range pages {
+			look("without a sandbox", "GET", path, nil)
+		}
+		look("with answers missing", "POST", "/quizzes/network-policies", url.Values{})
+		id := v.start()
+		for _, path := range pages {
+			look("with a sandbox", "GET", path, nil)
+		}
+		look("with YAML that is wrong", "POST", "/sandboxes/"+id+"/policies", url.Values{"lab": {"network-policies"}, "yaml": {"nonsense"}})
 	}
 }
 

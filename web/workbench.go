@@ -42,12 +42,19 @@ func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 type labInput struct {
 	yaml     string
 	problems []string
+	// exercise is the one that was just dealt with; nil where none was.
+	exercise *views.Exercise
 }
 
 // renderLab writes the page that shows the lesson's lab at the place.
 func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, place string, lesson *lessons.Lesson, input labInput) error {
+	title := lesson.Title
+	if place == placeWorkbench {
+		title = "Workbench"
+	}
+	page := s.page(r, title)
 	lab := views.Lab{
-		Slug: lesson.Slug, Place: place, Provider: s.Sandboxes.Provider(),
+		Slug: lesson.Slug, Place: place, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
 		YAML:    input.yaml, Problems: input.problems,
 	}
@@ -61,7 +68,18 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	lab.Matrix = views.NewMatrix(lesson.Topology, lab.Sandbox.Observations)
 	if place == placeWorkbench {
-		return render(w, r, status, views.Workbench(s.page(r, "Workbench"), lab))
+		return render(w, r, status, views.Workbench(page, lab))
 	}
-	return render(w, r, status, views.Lesson(s.page(r, lesson.Title), lesson, lab, s.quizEntries(lesson.Slug)))
+	exercises := map[string]views.Exercise{}
+	for _, e := range lesson.Exercises {
+		view, err := s.exerciseView(r.Context(), ownerOf(r.Context()), lesson, e)
+		if err != nil {
+			return err
+		}
+		exercises[e.ID] = view
+	}
+	if input.exercise != nil {
+		exercises[input.exercise.ID] = *input.exercise
+	}
+	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, s.quizEntries(lesson.Slug)))
 }

@@ -8,10 +8,12 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
 
 // BenchmarkStart makes a sandbox of the lesson, the canary included, on the lab's
@@ -55,7 +57,7 @@ func BenchmarkStart(b *testing.B) {
 func BenchmarkSweep(b *testing.B) {
 	flows := topology.Flows()
 	for b.Loop() {
-		lab.Probe(b.Context(), flows, answer, func(sandbox.Observation) {})
+		lab.Probe(b.Context(), flows, time.Second, func(sandbox.Observation) {})
 	}
 	b.ReportMetric(float64(len(flows)), "flows")
 }
@@ -64,16 +66,10 @@ func BenchmarkSweep(b *testing.B) {
 // deny and with a burst's short timeout, while two busy loops run on every
 // processor, and counts those that are wrong. One is one too many.
 func BenchmarkVerdictsUnderLoad(b *testing.B) {
-	if err := lab.Apply(b.Context(), parse(b, denyAll)); err != nil {
-		b.Fatal(err)
-	}
-	defer restore(b)
+	labOf(lab).Apply(b, sandboxtest.DenyProduction)
+	defer labOf(lab).Restore(b)
 	flows := topology.Flows()
-	if err := lab.awaitVerdict(b.Context(), flows, patience, func(o sandbox.Observation) bool {
-		return o.Verdict == expectedByID(o.Flow)
-	}); err != nil {
-		b.Fatal(err)
-	}
+	expect(b, lab, sandboxtest.ProductionDenied...)
 	for range 2 * runtime.NumCPU() {
 		busy := exec.Command("sh", "-c", "while :; do :; done")
 		if err := busy.Start(); err != nil {
@@ -113,7 +109,7 @@ func BenchmarkVerdictsUnderLoad(b *testing.B) {
 func expectedByID(id string) probe.Verdict {
 	for _, f := range topology.Flows() {
 		if f.ID == id {
-			return expected(f, denied)
+			return sandboxtest.Expected(f, sandboxtest.ProductionDenied)
 		}
 	}
 	return probe.Unknown

@@ -11,13 +11,12 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,8 +27,8 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
-	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
 
 // The tests share one cluster, the lesson's. They run in the order of this
@@ -41,13 +40,6 @@ var (
 	topology *sandbox.Topology
 	// before is what was on the machine before the first test.
 	before machine
-)
-
-const (
-	// patience is how long a change may take to show on a busy machine.
-	patience = 30 * time.Second
-	// answer is how long one flow's answer is waited for.
-	answer = time.Second
 )
 
 func TestMain(m *testing.M) {
@@ -194,377 +186,35 @@ func volumesOf(t *testing.T, node string) []string {
 	return strings.Fields(out)
 }
 
-// want is a row of an expectation: the verdict of the flows that match. The
-// first row that matches a flow counts; a flow that none matches is to be open.
-// Names are patterns as in path.Match; an empty one matches all.
-type want struct {
-	from, to string
-	port     int
-	via      sandbox.Via
-	verdict  probe.Verdict
-}
-
-func (w want) matches(f sandbox.Flow) bool {
-	like := func(pattern, s string) bool {
-		ok, err := path.Match(pattern, s)
-		if err != nil {
-			panic(err)
-		}
-		return pattern == "" || ok
-	}
-	return like(w.from, f.From) && like(w.to, f.To) && (w.port == 0 || w.port == f.Port) && (w.via == "" || w.via == f.Via)
-}
-
-func expected(f sandbox.Flow, rows []want) probe.Verdict {
-	for _, w := range rows {
-		if w.matches(f) {
-			return w.verdict
-		}
-	}
-	return probe.Open
-}
-
-// measureAll measures every flow once.
-func measureAll(t *testing.T, c sandbox.Cluster) map[string]sandbox.Observation {
+// expect waits until every flow is as the rows say.
+func expect(t testing.TB, c sandbox.Cluster, rows ...sandboxtest.Want) {
 	t.Helper()
-	var mu sync.Mutex
-	seen := map[string]sandbox.Observation{}
-	c.Probe(t.Context(), topology.Flows(), answer, func(o sandbox.Observation) {
-		mu.Lock()
-		defer mu.Unlock()
-		if _, twice := seen[o.Flow]; twice {
-			t.Errorf("%s was reported twice", o.Flow)
-		}
-		seen[o.Flow] = o
-	})
-	if len(seen) != len(topology.Flows()) {
-		t.Errorf("%d flows were reported, want %d", len(seen), len(topology.Flows()))
-	}
-	return seen
+	labOf(c).Expect(t, rows...)
 }
 
-// expect waits until every flow is as the rows say, and then measures all of
-// them twice more: what has settled stays.
-func expect(t *testing.T, c sandbox.Cluster, rows ...want) {
-	t.Helper()
-	for _, w := range rows {
-		if !slices.ContainsFunc(topology.Flows(), w.matches) {
-			t.Fatalf("no flow matches %+v", w)
-		}
+func labOf(c sandbox.Cluster) sandboxtest.Lab {
+	return sandboxtest.Lab{Cluster: c, Topology: topology, Measured: true}
+}
+
+// TestKind_keeps_the_contract_of_a_provider makes sandboxes of its own.
+func TestKind_keeps_the_contract_of_a_provider(t *testing.T) {
+	was, err := takeStock()
+	if err != nil {
+		t.Fatal(err)
 	}
-	wrong := func() []string {
-		var out []string
-		seen := measureAll(t, c)
-		for _, f := range topology.Flows() {
-			got, want := seen[f.ID], expected(f, rows)
-			switch {
-			case got.Verdict != want:
-				out = append(out, fmt.Sprintf("%s: %s, want %s (%s)", f.ID, got.Verdict, want, got.Detail))
-			case want == probe.Open && f.Via != sandbox.ViaDNS && got.Server != f.To:
-				out = append(out, fmt.Sprintf("%s: answered by %q", f.ID, got.Server))
-			case want == probe.Open && got.LatencyMicros <= 0:
-				out = append(out, f.ID+": open without a latency")
+	sandboxtest.TestProvider(t, sandboxtest.Contract{
+		Open: func(t *testing.T) sandbox.Provider {
+			p, err := New(Options{Instance: "itest", Log: testLog()})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		return out
-	}
-	deadline := time.Now().Add(patience)
-	left := wrong()
-	for len(left) > 0 && time.Now().Before(deadline) {
-		left = wrong()
-	}
-	if len(left) > 0 {
-		t.Fatalf("%d flows are not as expected:\n%s", len(left), strings.Join(left, "\n"))
-	}
-	for range 2 {
-		if left := wrong(); len(left) > 0 {
-			t.Errorf("%d flows changed again:\n%s", len(left), strings.Join(left, "\n"))
-		}
-	}
-}
-
-func parse(t testing.TB, yaml string) []policy.Policy {
-	t.Helper()
-	policies, err := policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: topology.NamespaceNames()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return policies
-}
-
-func apply(t testing.TB, yaml string) {
-	t.Helper()
-	if err := lab.Apply(t.Context(), parse(t, yaml)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// restore deletes every policy.
-func restore(t testing.TB) {
-	t.Helper()
-	policies, err := lab.Policies(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refs []sandbox.PolicyRef
-	for _, p := range policies {
-		refs = append(refs, sandbox.PolicyRef{Namespace: p.Namespace, Name: p.Name})
-	}
-	if err := lab.Delete(t.Context(), refs); err != nil {
-		t.Fatal(err)
-	}
-}
-
-const denyAll = `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata:
-  name: default-deny-all
-  namespace: production
-spec:
-  podSelector: {}
-  policyTypes: [Ingress, Egress]
-`
-
-// denied is what denyAll does. The node's own traffic reaches the pods that run
-// on it whatever a policy says, as the kubelet's probes must.
-var denied = []want{
-	{from: "monitoring/node-agent", verdict: probe.Open},
-	{from: "production/*", via: sandbox.ViaName, verdict: probe.DNSFailed},
-	{from: "production/*", verdict: probe.Blocked},
-	{to: "production/*", verdict: probe.Blocked},
-}
-
-const webToAPI = `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: api-from-web, namespace: production}
-spec:
-  podSelector: {matchLabels: {app: api}}
-  policyTypes: [Ingress]
-  ingress:
-  - from: [{podSelector: {matchLabels: {app: web}}}]
-    ports: [{port: 8080}]
-`
-
-const webMayAPI = `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: web-to-api, namespace: production}
-spec:
-  podSelector: {matchLabels: {app: web}}
-  policyTypes: [Egress]
-  egress:
-  - to: [{podSelector: {matchLabels: {app: api}}}]
-    ports: [{port: 8080}]
-`
-
-const allowDNS = `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: allow-dns, namespace: production}
-spec:
-  podSelector: {}
-  policyTypes: [Egress]
-  egress:
-  - to:
-    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
-      podSelector: {matchLabels: {k8s-app: kube-dns}}
-    ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
-`
-
-func TestKind_without_policies_everything_is_open(t *testing.T) {
-	if got, want := len(topology.Flows()), 97; got < want {
-		t.Errorf("%d flows, want at least %d", got, want)
-	}
-	expect(t, lab)
-	policies, err := lab.Policies(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(policies) > 0 {
-		t.Errorf("policies are left of the creation: %v", policies[0].Name)
-	}
-}
-
-func TestKind_default_deny_isolates_both_directions(t *testing.T) {
-	defer restore(t)
-	apply(t, denyAll)
-	expect(t, lab, denied...)
-}
-
-func TestKind_a_flow_needs_both_ends_and_a_name_needs_DNS(t *testing.T) {
-	defer restore(t)
-	apply(t, denyAll)
-	apply(t, webToAPI)
-	expect(t, lab, denied...) // web may not send yet.
-
-	apply(t, webMayAPI)
-	open := want{from: "production/web", to: "production/api", port: 8080, via: sandbox.ViaIP, verdict: probe.Open}
-	expect(t, lab, append([]want{open}, denied...)...)
-
-	apply(t, allowDNS)
-	expect(t, lab,
-		want{from: "production/web", to: "production/api", port: 8080, verdict: probe.Open},
-		want{from: "production/*", to: "kube-system/kube-dns", verdict: probe.Open},
-		want{from: "monitoring/node-agent", verdict: probe.Open},
-		want{from: "production/*", verdict: probe.Blocked},
-		want{to: "production/*", verdict: probe.Blocked},
-	)
-
-	if err := lab.Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "allow-dns"}, {Namespace: "production", Name: "never-was"}}); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, lab, append([]want{open}, denied...)...)
-}
-
-func TestKind_a_namespace_and_pod_selector_admits_prometheus_and_not_grafana(t *testing.T) {
-	defer restore(t)
-	apply(t, `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: api-from-prometheus, namespace: production}
-spec:
-  podSelector: {matchLabels: {app: api}}
-  policyTypes: [Ingress]
-  ingress:
-  - from:
-    - namespaceSelector: {matchLabels: {environment: monitoring}}
-      podSelector: {matchLabels: {app: prometheus}}
-    ports: [{port: 9090}]
-`)
-	expect(t, lab,
-		want{from: "monitoring/prometheus", to: "production/api", port: 9090, verdict: probe.Open},
-		want{from: "monitoring/node-agent", verdict: probe.Open},
-		want{to: "production/api", verdict: probe.Blocked},
-	)
-}
-
-func TestKind_an_ipBlock_reaches_the_internet(t *testing.T) {
-	defer restore(t)
-	addr := lab.addrs.External["internet"]
-	text := `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: shell-egress, namespace: development}
-spec:
-  podSelector: {}
-  policyTypes: [Egress]
-  egress:
-  - to: [{ipBlock: %s}]
-`
-	apply(t, fmt.Sprintf(text, fmt.Sprintf("{cidr: %s/32}", addr)))
-	expect(t, lab,
-		want{from: "development/shell", to: "internet", verdict: probe.Open},
-		want{from: "development/shell", via: sandbox.ViaName, verdict: probe.DNSFailed},
-		want{from: "development/shell", verdict: probe.Blocked},
-	)
-	apply(t, fmt.Sprintf(text, fmt.Sprintf("{cidr: 0.0.0.0/0, except: [%s/32]}", addr)))
-	expect(t, lab, want{from: "development/shell", to: "internet", verdict: probe.Blocked})
-}
-
-func TestKind_UDP_is_denied_like_TCP(t *testing.T) {
-	defer restore(t)
-	apply(t, `apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: prometheus-no-statsd, namespace: monitoring}
-spec:
-  podSelector: {matchLabels: {app: prometheus}}
-  policyTypes: [Ingress]
-  ingress:
-  - ports: [{port: 8125, protocol: TCP}, {port: 9090, protocol: TCP}]
-`)
-	expect(t, lab,
-		want{from: "monitoring/node-agent", verdict: probe.Open},
-		want{to: "monitoring/prometheus", port: 8125, verdict: probe.Blocked},
-	)
-}
-
-func TestKind_a_host_network_pod_escapes(t *testing.T) {
-	defer restore(t)
-	apply(t, strings.ReplaceAll(denyAll, "production", "monitoring"))
-	expect(t, lab,
-		// The policy selects it, and is not carried out for it: neither as a
-		// source nor as a destination.
-		want{from: "monitoring/node-agent", verdict: probe.Open},
-		want{from: "production/*", to: "monitoring/node-agent", verdict: probe.Open},
-		want{from: "development/*", to: "monitoring/node-agent", verdict: probe.Open},
-		want{from: "monitoring/*", via: sandbox.ViaName, verdict: probe.DNSFailed},
-		want{from: "monitoring/*", verdict: probe.Blocked},
-		want{to: "monitoring/*", verdict: probe.Blocked},
-	)
-}
-
-func TestKind_deleting_the_policies_restores_everything(t *testing.T) {
-	apply(t, denyAll)
-	apply(t, allowDNS)
-	expect(t, lab,
-		want{from: "production/*", to: "kube-system/kube-dns", verdict: probe.Open},
-		want{from: "monitoring/node-agent", verdict: probe.Open},
-		want{from: "production/*", verdict: probe.Blocked},
-		want{to: "production/*", verdict: probe.Blocked})
-	restore(t)
-	expect(t, lab)
-}
-
-func TestKind_policies_come_back_as_they_were_written(t *testing.T) {
-	defer restore(t)
-	commented := "# Nobody talks to anybody.\n" + denyAll
-	apply(t, commented+"---\n"+allowDNS)
-	got, err := lab.Policies(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 2 || got[0].Name != "allow-dns" || got[1].Name != "default-deny-all" {
-		t.Fatalf("got %d policies, want allow-dns and default-deny-all", len(got))
-	}
-	if want := parse(t, commented)[0].Source; got[1].Source != want {
-		t.Errorf("source:\n%s\nwant:\n%s", got[1].Source, want)
-	}
-	if len(got[1].Annotations) > 0 || len(got[1].ManagedFields) > 0 || got[1].UID != "" {
-		t.Errorf("the lab's and the API server's additions show: %+v", got[1].ObjectMeta)
-	}
-
-	// Applied again without a field, the policy loses that field.
-	apply(t, strings.Replace(denyAll, "[Ingress, Egress]", "[Ingress]", 1))
-	got, err = lab.Policies(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if types := got[1].Spec.PolicyTypes; len(types) != 1 || types[0] != "Ingress" {
-		t.Errorf("policy types %v, want Ingress alone", types)
-	}
-}
-
-func TestKind_what_the_API_server_refuses_has_a_position(t *testing.T) {
-	err := lab.Apply(t.Context(), parse(t, strings.Replace(webToAPI, "port: 8080", "port: 70000", 1)))
-	var refused *policy.Error
-	if !errors.As(err, &refused) || len(refused.Problems) != 1 {
-		t.Fatalf("got %v, want one problem", err)
-	}
-	p := refused.Problems[0]
-	if p.Line != 9 || p.Column == 0 || p.Field != "spec.ingress[0].ports[0].port" || !strings.Contains(p.Message, "65535") {
-		t.Errorf("got %+v, want line 9, the field and the bounds", p)
-	}
-}
-
-func TestKind_of_two_policies_of_which_one_is_refused_none_is_applied(t *testing.T) {
-	err := lab.Apply(t.Context(), parse(t, denyAll+"---\n"+strings.Replace(webToAPI, "port: 8080", "port: 70000", 1)))
-	var refused *policy.Error
-	if !errors.As(err, &refused) {
-		t.Fatalf("got %v, want a policy.Error", err)
-	}
-	if policies, err := lab.Policies(t.Context()); err != nil || len(policies) > 0 {
-		t.Errorf("%d policies are applied, want none (%v)", len(policies), err)
-	}
-}
-
-func TestKind_a_policy_for_another_namespace_is_refused(t *testing.T) {
-	policies, err := policy.Parse([]byte(strings.Replace(denyAll, "production", "kube-system", 1)), policy.ParseOptions{Namespaces: []string{"kube-system"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refused *policy.Error
-	if err := lab.Apply(t.Context(), policies); !errors.As(err, &refused) || refused.Problems[0].Line != 5 {
-		t.Errorf("got %v, want a policy.Error in line 5", err)
-	}
-	if list, err := lab.admin.NetworkingV1().NetworkPolicies("kube-system").List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
-		t.Errorf("kube-system has %d policies (%v)", len(list.Items), err)
-	}
+			return p
+		},
+		Topology: topology,
+		Internet: func(c sandbox.Cluster) netip.Addr { return c.(*cluster).addrs.External["internet"] },
+		Measured: true,
+	})
+	leavesNothing(t, was, nil)
 }
 
 func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
@@ -651,41 +301,7 @@ func TestKind_a_token_is_renewed_before_it_expires(t *testing.T) {
 	}
 }
 
-func TestKind_another_process_adopts_the_sandbox(t *testing.T) {
-	defer restore(t)
-	apply(t, denyAll)
-	other, err := New(Options{Instance: "itest", Log: testLog()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := other.List(t.Context())
-	if err != nil || !slices.Equal(ids, []sandbox.ID{lessonID}) {
-		t.Fatalf("List: %v, %v; want %s", ids, err, lessonID)
-	}
-	c, err := other.Adopt(t.Context(), sandbox.Spec{ID: lessonID, Topology: topology})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.Health(t.Context()); err != nil {
-		t.Error(err)
-	}
-	policies, err := c.Policies(t.Context())
-	if err != nil || len(policies) != 1 || policies[0].Source != parse(t, denyAll)[0].Source {
-		t.Errorf("policies after adoption: %v, %v", policies, err)
-	}
-	expect(t, c, denied...)
-
-	otherTopology := *topology
-	otherTopology.Namespaces = topology.Namespaces[:2]
-	for what, spec := range map[string]sandbox.Spec{
-		"one that is not there":   {ID: "nobody", Topology: topology},
-		"one of another topology": {ID: lessonID, Topology: &otherTopology},
-	} {
-		if _, err := other.Adopt(t.Context(), spec); !errors.Is(err, sandbox.ErrGone) {
-			t.Errorf("adopt %s: %v, want ErrGone", what, err)
-		}
-	}
+func TestKind_the_sandboxes_of_another_instance_are_not_listed(t *testing.T) {
 	stranger, err := New(Options{Instance: "itest2", Log: testLog()})
 	if err != nil {
 		t.Fatal(err)
@@ -712,9 +328,9 @@ func TestKind_an_API_server_that_dies_comes_back(t *testing.T) {
 		return sick && err == nil
 	})
 	expect(t, lab)
-	defer restore(t)
-	apply(t, denyAll)
-	expect(t, lab, denied...)
+	defer labOf(lab).Restore(t)
+	labOf(lab).Apply(t, sandboxtest.DenyProduction)
+	expect(t, lab, sandboxtest.ProductionDenied...)
 }
 
 func eventually(t *testing.T, limit time.Duration, what string, done func() bool) {
@@ -837,7 +453,7 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 3*time.Minute, "every flow is open again", func() bool {
-		for _, o := range measureAll(t, lab) {
+		for _, o := range labOf(lab).Measure(t) {
 			if o.Verdict != probe.Open {
 				return false
 			}
@@ -857,7 +473,7 @@ func TestKind_a_node_that_was_killed_is_gone(t *testing.T) {
 	if _, err := shared.Adopt(t.Context(), sandbox.Spec{ID: lessonID, Topology: topology}); !errors.Is(err, sandbox.ErrGone) {
 		t.Errorf("Adopt: %v, want ErrGone", err)
 	}
-	for _, o := range measureAll(t, lab) {
+	for _, o := range labOf(lab).Measure(t) {
 		if o.Verdict != probe.Unknown || o.Detail == "" {
 			t.Fatalf("%s is %s (%s), want unknown with a reason", o.Flow, o.Verdict, o.Detail)
 		}

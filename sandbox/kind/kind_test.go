@@ -427,7 +427,7 @@ func TestWritten_makes_YAML_where_none_was_kept(t *testing.T) {
 }
 
 func TestProblemsOf_places_what_the_API_server_says(t *testing.T) {
-	const text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\nspec:\n  podSelector: {}\n  ingress:\n  - ports:\n    - port: 70000\n"
+	const text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: shop\nspec:\n  podSelector: {}\n  ingress:\n  - ports:\n    - port: 7000\n"
 	parsed, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: []string{"shop"}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package simulated
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type cluster struct {
 	topology *sandbox.Topology
 
 	mu       sync.RWMutex
+	kept     bool // It has its file, and changes are written there.
 	ended    bool
 	policies []policy.Policy // Sorted by namespace and name; never changed, only replaced.
 	network  *sandbox.Predictor
@@ -35,8 +37,10 @@ type cluster struct {
 
 var _ sandbox.Cluster = (*cluster)(nil)
 
-func newCluster(path string, t *sandbox.Topology) *cluster {
-	return &cluster{path: path, topology: t}
+// newCluster is a sandbox with the policies in force. It has no file yet.
+func newCluster(path string, t *sandbox.Topology, policies []policy.Policy) (*cluster, error) {
+	c := &cluster{path: path, topology: t}
+	return c, c.change(func([]policy.Policy) []policy.Policy { return policies })
 }
 
 // Addresses are the addresses in a simulated sandbox of the topology: the same
@@ -137,68 +141,63 @@ func refOf(p policy.Policy) sandbox.PolicyRef {
 	return sandbox.PolicyRef{Namespace: p.Namespace, Name: p.Name}
 }
 
-// change replaces the policies by what next makes of a copy of them, in the file
-// first. A nil next leaves them as they are.
+// change puts in force what next makes of a copy of the policies that are; what
+// cannot be written down is not changed either.
 func (c *cluster) change(next func([]policy.Policy) []policy.Policy) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return fmt.Errorf("simulated: change policies: %w", sandbox.ErrGone)
 	}
-	policies := slices.Clone(c.policies)
-	if next != nil {
-		policies = next(policies)
+	policies := next(slices.Clone(c.policies))
+	slices.SortFunc(policies, func(a, b policy.Policy) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	network, err := sandbox.NewPredictor(c.topology, Addresses(c.topology), policies)
+	if err != nil {
+		return err
 	}
+	if c.kept {
+		if err := c.write(policies); err != nil {
+			return err
+		}
+	}
+	c.policies, c.network = policies, network
+	return nil
+}
+
+// keep gives the sandbox its file: from now on it outlives the process.
+func (c *cluster) keep() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return fmt.Errorf("simulated: %w", sandbox.ErrGone)
+	}
+	if err := c.write(c.policies); err != nil {
+		return err
+	}
+	c.kept = true
+	return nil
+}
+
+// write writes the policies down, all of them or nothing.
+func (c *cluster) write(policies []policy.Policy) error {
 	f := file{Topology: topologyHash(c.topology), Policies: []string{}}
 	for _, p := range policies {
 		f.Policies = append(f.Policies, p.Source)
 	}
-	network, err := sandbox.NewPredictor(c.topology, Addresses(c.topology), policies)
-	if err != nil {
-		return err
-	}
-	if err := write(c.path, f); err != nil {
-		return err
-	}
-	c.set(policies, network)
-	return nil
-}
-
-// lay puts the policies in force as they are.
-func (c *cluster) lay(policies []policy.Policy) error {
-	network, err := sandbox.NewPredictor(c.topology, Addresses(c.topology), policies)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.set(policies, network)
-	return nil
-}
-
-func (c *cluster) set(policies []policy.Policy, network *sandbox.Predictor) {
-	slices.SortFunc(policies, func(a, b policy.Policy) int {
-		if n := strings.Compare(a.Namespace, b.Namespace); n != 0 {
-			return n
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	c.policies, c.network = policies, network
-}
-
-// write replaces the file, the whole of it or nothing.
-func write(path string, f file) error {
 	src, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
-		return fmt.Errorf("simulated: %s: %w", path, err)
+		return fmt.Errorf("simulated: %s: %w", c.path, err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	tmp, err := os.CreateTemp(filepath.Dir(c.path), filepath.Base(c.path)+".*.tmp")
 	if err != nil {
 		return fmt.Errorf("simulated: %w", err)
 	}
 	_, err = tmp.Write(append(src, '\n'))
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), c.path)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("simulated: %w", err), os.Remove(tmp.Name()))

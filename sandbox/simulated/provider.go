@@ -45,7 +45,8 @@ type Provider struct {
 	// dir has a file for each sandbox, which is what outlives the process.
 	dir string
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// clusters are the sandboxes of this process; nil is one being made.
 	clusters map[sandbox.ID]*cluster
 }
 
@@ -60,8 +61,8 @@ func New(dir string) (*Provider, error) {
 	return &Provider{dir: dir, clusters: map[sandbox.ID]*cluster{}}, nil
 }
 
-// Name is "simulated".
-func (p *Provider) Name() string { return "simulated" }
+// Name is [sandbox.Simulated].
+func (p *Provider) Name() string { return sandbox.Simulated }
 
 // Check finds nothing missing: the simulator needs nothing but its folder.
 func (p *Provider) Check(context.Context) error {
@@ -92,18 +93,27 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 		began = time.Now()
 		progress(step)
 	}
-	c, err := p.add(spec)
-	if err != nil {
+	if err := p.reserve(spec.ID); err != nil {
 		return nil, err
 	}
-	steps := []func(context.Context) error{
-		func(context.Context) error { return c.change(nil) },
-		func(ctx context.Context) error { return sandbox.ProveEnforced(ctx, c, c.topology, proofLimit) },
+	var c *cluster
+	var err error
+	steps := []func() error{
+		func() error {
+			c, err = newCluster(p.path(spec.ID), spec.Topology, nil)
+			return err
+		},
+		func() error {
+			if err := sandbox.ProveEnforced(ctx, c, c.topology, proofLimit); err != nil {
+				return err
+			}
+			return c.keep()
+		},
 	}
 	for i, step := range steps {
 		tell(i, sandbox.StepRunning)
 		if err = ctx.Err(); err == nil {
-			err = step(ctx)
+			err = step()
 		}
 		if err != nil {
 			tell(i, sandbox.StepFailed)
@@ -117,23 +127,26 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 	if err != nil {
 		return nil, p.abandon(ctx, spec.ID, err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clusters[spec.ID] = c
 	return c, nil
 }
 
-// add makes a cluster that is not laid out yet.
-func (p *Provider) add(spec sandbox.Spec) (*cluster, error) {
+// reserve makes sure that the sandbox is a new one.
+func (p *Provider) reserve(id sandbox.ID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := os.Stat(p.path(spec.ID))
+	_, taken := p.clusters[id]
+	_, err := os.Stat(p.path(id))
 	switch {
-	case p.clusters[spec.ID] != nil || err == nil:
-		return nil, fmt.Errorf("simulated: create sandbox %s: it exists", spec.ID)
+	case taken, err == nil:
+		return fmt.Errorf("simulated: create sandbox %s: it exists", id)
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("simulated: create sandbox %s: %w", spec.ID, err)
+		return fmt.Errorf("simulated: create sandbox %s: %w", id, err)
 	}
-	c := newCluster(p.path(spec.ID), spec.Topology)
-	p.clusters[spec.ID] = c
-	return c, nil
+	p.clusters[id] = nil
+	return nil
 }
 
 // abandon removes what a failed Create has made, and returns why it failed.
@@ -193,6 +206,9 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 	if f.Topology != topologyHash(spec.Topology) {
 		return nil, fmt.Errorf("it was made for another topology: %w", sandbox.ErrGone)
 	}
+	if c := p.clusters[spec.ID]; c != nil {
+		return c, nil // This process has it already.
+	}
 	var policies []policy.Policy
 	for _, text := range f.Policies {
 		read, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: spec.Topology.NamespaceNames()})
@@ -201,10 +217,11 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 		}
 		policies = append(policies, read...)
 	}
-	c := newCluster(p.path(spec.ID), spec.Topology)
-	if err := c.lay(policies); err != nil {
+	c, err := newCluster(p.path(spec.ID), spec.Topology, policies)
+	if err != nil {
 		return nil, err
 	}
+	c.kept = true
 	p.clusters[spec.ID] = c
 	return c, nil
 }

@@ -15,8 +15,9 @@ type Lab struct {
 	// Slug is the lesson's slug and the topology's name.
 	Slug string
 	// Place is the page that the forms come back to, "lesson" or "workbench".
-	Place    string
-	Provider string
+	Place string
+	// Simulated is that of the page.
+	Simulated bool
 	// Sandbox is the learner's sandbox of this lab; with State StateNone where
 	// there is none.
 	Sandbox sandbox.Snapshot
@@ -50,6 +51,9 @@ func (l Lab) stateSentence() string {
 	case sandbox.Creating:
 		return "Your sandbox is being made."
 	case sandbox.Ready:
+		if l.Simulated {
+			return "Your sandbox is ready: every cell of the matrix is worked out by simulation."
+		}
 		return "Your sandbox is ready: every cell of the matrix is measured in it."
 	case sandbox.Stopping:
 		return "Your sandbox is being stopped." + reason
@@ -60,6 +64,9 @@ func (l Lab) stateSentence() string {
 	}
 	if l.Unavailable != "" {
 		return "You have no sandbox."
+	}
+	if l.Simulated {
+		return "You have no sandbox yet. Press Start to get a simulated cluster of your own."
 	}
 	return "You have no sandbox yet. Press Start to get a cluster of your own."
 }

@@ -93,7 +93,7 @@ func NewMatrix(topology *sandbox.Topology, observed []sandbox.Observation) Matri
 	}
 	marks := map[end][]Mark{}
 	for _, f := range topology.Flows() {
-		m := Mark{Flow: f, VerdictMark: MarkOf(NotMeasured)}
+		m := Mark{Flow: f, VerdictMark: MarkOf(NotKnown)}
 		if o, ok := known[f.ID]; ok {
 			m.VerdictMark, m.Detail = MarkOf(o.Verdict), o.Detail
 		}

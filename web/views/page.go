@@ -6,6 +6,9 @@ package views
 type Page struct {
 	// Title is the page's own title, without the product's name.
 	Title string
+	// Simulated says that the lab's sandboxes are simulated: every page says so,
+	// and none speaks of measuring.
+	Simulated bool
 	// Nonce is the one of the response's Content-Security-Policy. The editor
 	// adds style elements at run time and marks them with it.
 	Nonce string

@@ -2,8 +2,8 @@ package views
 
 import "github.com/netpol-lab/netpol-lab/sandbox/probe"
 
-// NotMeasured is the mark of a flow of which nothing has been told yet.
-const NotMeasured probe.Verdict = "none"
+// NotKnown is the mark of a flow of which nothing has been told yet.
+const NotKnown probe.Verdict = "none"
 
 // VerdictMark is how a verdict is shown: never by colour alone.
 type VerdictMark struct {
@@ -21,8 +21,8 @@ var VerdictMarks = []VerdictMark{
 	{probe.Blocked, "✕", "blocked", "no answer came"},
 	{probe.Refused, "⊘", "refused", "the host answered that nobody listens"},
 	{probe.DNSFailed, "DNS", "DNS failed", "the name could not be resolved"},
-	{probe.Unknown, "?", "unknown", "it could not be measured"},
-	{NotMeasured, "·", "not measured yet", "nothing has been measured yet"},
+	{probe.Unknown, "?", "unknown", "what comes of it could not be found out"},
+	{NotKnown, "·", "not known yet", "nothing is known of it yet"},
 }
 
 // MarkOf is the mark of the verdict; a verdict that has none is unknown.

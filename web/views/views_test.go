@@ -60,7 +60,7 @@ func TestTheMatrixShowsWhatWasObserved(t *testing.T) {
 	for _, r := range m.Rows {
 		for _, c := range r.Cells {
 			for _, mark := range c.Marks {
-				want := NotMeasured
+				want := NotKnown
 				if mark.Flow.ID == flow {
 					want = probe.DNSFailed
 					if title := mark.Title(); title != "production/web to production/api 8080/TCP by name api.production.svc.cluster.local:80: DNS failed (no answer from the DNS service)" {
@@ -77,7 +77,7 @@ func TestTheMatrixShowsWhatWasObserved(t *testing.T) {
 
 func TestNoVerdictIsShownByColourAlone(t *testing.T) {
 	symbols, words := map[string]bool{}, map[string]bool{}
-	for _, v := range []probe.Verdict{probe.Open, probe.Refused, probe.Blocked, probe.DNSFailed, probe.Unknown, NotMeasured} {
+	for _, v := range []probe.Verdict{probe.Open, probe.Refused, probe.Blocked, probe.DNSFailed, probe.Unknown, NotKnown} {
 		m := MarkOf(v)
 		if m.Verdict != v || m.Symbol == "" || m.Word == "" || symbols[m.Symbol] || words[m.Word] {
 			t.Errorf("%s: mark %+v is not its own", v, m)

@@ -6,6 +6,7 @@ import { confirm } from "./confirm";
 import * as draft from "./draft";
 import { enhance } from "./editor";
 import type { SandboxEvent } from "./events";
+import "./exercise";
 import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";
 import { gone, nothing, reduce, type Model } from "./model";
@@ -25,6 +26,7 @@ function run(section: HTMLElement): void {
     policies: find("policies"),
     deleteAll: find<HTMLFormElement>("delete-all"),
     settled: find("settled"),
+    simulated: section.dataset["simulated"] !== undefined,
   };
   const problems = find("problems");
   const applyButton = find<HTMLButtonElement>("apply");

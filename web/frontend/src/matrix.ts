@@ -29,7 +29,7 @@ export class Matrix {
       this.#detail.id = "flow-detail";
       this.#detail.className = "detail";
       this.#detail.setAttribute("aria-live", "polite");
-      this.#detail.textContent = "Choose a mark to read what was measured.";
+      this.#detail.textContent = "Choose a mark to read more about it.";
       (table.closest(".scroll") ?? table).after(this.#detail);
     }
     const choose = (e: Event): void => {

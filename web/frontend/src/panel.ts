@@ -15,6 +15,8 @@ export interface Parts {
   policies: HTMLElement;
   deleteAll: HTMLFormElement;
   settled: HTMLElement;
+  /** Whether the lab simulates, and so must not speak of measuring. */
+  simulated: boolean;
 }
 
 const startable: State[] = ["none", "stopped", "failed"];
@@ -22,8 +24,8 @@ const resettable: State[] = ["ready", "failed"];
 const stoppable: State[] = ["queued", "creating", "ready"];
 
 export function render(parts: Parts, model: Model): void {
-  write(parts.status, sentences.status(model));
-  write(parts.settled, sentences.settled(model.settled));
+  write(parts.status, sentences.status(model, parts.simulated));
+  write(parts.settled, sentences.settled(model.settled, parts.simulated));
   const unavailable = document.getElementById("unavailable") !== null;
   show(parts, parts.start, startable.includes(model.state) && !unavailable);
   show(parts, parts.reset, resettable.includes(model.state));

@@ -6,24 +6,33 @@ import * as sentences from "./sentences";
 test("settled_says_what_turned_and_how_fast", () => {
   const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31 };
   assert.equal(
-    sentences.settled({ ...summary, turned: { blocked: 30, "dns-failed": 1 } }),
+    sentences.settled({ ...summary, turned: { blocked: 30, "dns-failed": 1 } }, false),
     "31 flows changed: 30 blocked, 1 DNS failed. The first changed after 130 ms. All 99 flows measured after 640 ms.",
   );
   assert.equal(
-    sentences.settled({ ...summary, flips: 1, turned: { open: 1 } }),
+    sentences.settled({ ...summary, flips: 1, turned: { open: 1 } }, false),
     "1 flow changed: 1 open. The first changed after 130 ms. All 99 flows measured after 640 ms.",
   );
 });
 
 test("settled_without_a_flip_says_so", () => {
   assert.equal(
-    sentences.settled({ change: 1, tookMillis: 1240, flows: 99, flips: 0, turned: {} }),
+    sentences.settled({ change: 1, tookMillis: 1240, flows: 99, flips: 0, turned: {} }, false),
     "No flow changed. All 99 flows measured after 1.2 s.",
   );
 });
 
+test("where_the_lab_simulates_nothing_is_said_to_be_measured", () => {
+  const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31, turned: { blocked: 30, "dns-failed": 1 } } as const;
+  assert.equal(sentences.settled(summary, true), "31 flows changed: 30 blocked, 1 DNS failed. All 99 flows worked out.");
+  assert.equal(sentences.settled({ ...summary, flips: 0, turned: {} }, true), "No flow changed. All 99 flows worked out.");
+  assert.equal(sentences.settled("measuring", true), "Working out what has changed…");
+  assert.equal(sentences.status({ ...nothing, state: "ready" }, true), "Your sandbox is ready: every cell of the matrix is worked out by simulation.");
+  assert.equal(sentences.status(nothing, true), "You have no sandbox yet. Press Start to get a simulated cluster of your own.");
+});
+
 test("settled_after_a_snapshot_still_tells_the_servers_count", () => {
-  assert.match(sentences.settled({ change: 1, tookMillis: 1, flows: 99, flips: 3, turned: {} }), /^3 flows changed\. /);
+  assert.match(sentences.settled({ change: 1, tookMillis: 1, flows: 99, flips: 3, turned: {} }, false), /^3 flows changed\. /);
 });
 
 test("flow_says_both_ends_how_it_went_and_who_answered", () => {
@@ -40,7 +49,7 @@ test("flow_says_both_ends_how_it_went_and_who_answered", () => {
     sentences.flow("development/shell>kube-system/kube-dns:53/UDP", { flow: "", verdict: "unknown", detail: "the pod's probe does not answer" }),
     "development/shell to kube-system/kube-dns 53/UDP: unknown, the pod's probe does not answer",
   );
-  assert.equal(sentences.flow("a/b>c/d:1/UDP", undefined), "a/b to c/d 1/UDP by IP: not measured yet");
+  assert.equal(sentences.flow("a/b>c/d:1/UDP", undefined), "a/b to c/d 1/UDP by IP: not known yet");
 });
 
 test("status_names_the_running_step", () => {
@@ -49,23 +58,23 @@ test("status_names_the_running_step", () => {
     { index: 2, total: 2, name: "Start Kubernetes", status: "running" },
   ] as const;
   assert.equal(
-    sentences.status({ ...nothing, state: "creating", steps }),
+    sentences.status({ ...nothing, state: "creating", steps }, false),
     "Your sandbox is being made, step 2 of 2: Start Kubernetes.",
   );
 });
 
 test("status_of_an_end_says_why_and_what_to_do_once", () => {
   assert.equal(
-    sentences.status({ ...nothing, state: "stopped", reason: "You stopped it." }),
+    sentences.status({ ...nothing, state: "stopped", reason: "You stopped it." }, false),
     "Your sandbox has stopped. You stopped it. Press Start for a new one; your YAML stays in the editor.",
   );
   const reason = "The cluster is gone. Press Reset for a fresh one.";
-  assert.equal(sentences.status({ ...nothing, state: "failed", reason }), `Your sandbox has failed. ${reason}`);
+  assert.equal(sentences.status({ ...nothing, state: "failed", reason }, false), `Your sandbox has failed. ${reason}`);
 });
 
 test("status_adds_the_notice", () => {
   const notice = { level: "info", message: "The cluster's API answers again." } as const;
-  assert.match(sentences.status({ ...nothing, state: "ready", notice }), /measured in it\. The cluster's API answers again\.$/);
+  assert.match(sentences.status({ ...nothing, state: "ready", notice }, false), /measured in it\. The cluster's API answers again\.$/);
 });
 
 test("elapsed_is_in_tenths_of_a_second_and_never_negative", () => {

@@ -11,17 +11,17 @@ const words: Record<Verdict, string> = {
   unknown: "unknown",
 };
 
-/** The sentence of the status line. */
-export function status(model: Model): string {
-  const parts = [stateSentence(model)];
+/** The sentence of the status line. Where the lab simulates, nothing is measured. */
+export function status(model: Model, simulated: boolean): string {
+  const parts = [stateSentence(model, simulated)];
   if (model.notice) parts.push(model.notice.message);
   return parts.filter(Boolean).join(" ");
 }
 
-function stateSentence(model: Model): string {
+function stateSentence(model: Model, simulated: boolean): string {
   switch (model.state) {
     case "none":
-      return "You have no sandbox yet. Press Start to get a cluster of your own.";
+      return `You have no sandbox yet. Press Start to get a ${simulated ? "simulated " : ""}cluster of your own.`;
     case "queued":
       return "Your sandbox waits for its turn.";
     case "creating": {
@@ -31,7 +31,7 @@ function stateSentence(model: Model): string {
         : "Your sandbox is being made.";
     }
     case "ready":
-      return "Your sandbox is ready: every cell of the matrix is measured in it.";
+      return `Your sandbox is ready: every cell of the matrix is ${simulated ? "worked out by simulation" : "measured in it"}.`;
     case "stopping":
       return `Your sandbox is being stopped. ${model.reason}`.trim();
     case "stopped":
@@ -46,11 +46,13 @@ function restart(sentence: string): string {
 }
 
 /** The line about the last change of policies. */
-export function settled(summary: Model["settled"]): string {
+export function settled(summary: Model["settled"], simulated: boolean): string {
   if (summary === undefined) return "";
-  if (summary === "measuring") return "Measuring what has changed…";
-  const all = `All ${summary.flows} flows measured after ${millis(summary.tookMillis)}.`;
+  if (summary === "measuring") return `${simulated ? "Working out" : "Measuring"} what has changed…`;
+  // How long a simulation took says nothing about a network.
+  const all = simulated ? `All ${summary.flows} flows worked out.` : `All ${summary.flows} flows measured after ${millis(summary.tookMillis)}.`;
   if (summary.flips === 0) return `No flow changed. ${all}`;
+  if (simulated) return `${flips(summary)}. ${all}`;
   const first = summary.firstFlipMillis === undefined ? "" : ` The first changed after ${millis(summary.firstFlipMillis)}.`;
   return `${flips(summary)}.${first} ${all}`;
 }
@@ -67,7 +69,7 @@ function flips(summary: Summary): string {
 /** The line about one flow. */
 export function flow(id: string, seen: Observation | undefined): string {
   const name = flowName(id);
-  if (!seen) return `${name}: not measured yet`;
+  if (!seen) return `${name}: not known yet`;
   const parts = [words[seen.verdict]];
   if (seen.latencyMicros) parts.push(millis(seen.latencyMicros / 1000));
   if (seen.server) parts.push(`answered by ${seen.server}`);

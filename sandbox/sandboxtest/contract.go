@@ -1,0 +1,495 @@
+package sandboxtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// Contract is what TestProvider must know of a provider.
+type Contract struct {
+	// Open makes the provider anew on what it has left on the machine, as another
+	// process does.
+	Open func(t *testing.T) sandbox.Provider
+	// Topology is the first lesson's.
+	Topology *sandbox.Topology
+	// Internet is the address of the topology's outside host in a cluster.
+	Internet func(c sandbox.Cluster) netip.Addr
+	// Measured says that the provider's clusters measure; see [Lab].
+	Measured bool
+}
+
+// The sandboxes that TestProvider makes.
+const (
+	contractID  sandbox.ID = "contract"
+	abandonedID sandbox.ID = "abandoned"
+	nobodyID    sandbox.ID = "nobody"
+)
+
+// DenyProduction is the default deny for the namespace production of the first
+// lesson's topology, in both directions.
+const DenyProduction = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-all
+  namespace: production
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+`
+
+// ProductionDenied is what DenyProduction does. The node's own traffic reaches
+// the pods that run on it whatever a policy says, as the kubelet's probes must.
+var ProductionDenied = []Want{
+	{From: "monitoring/node-agent", Verdict: probe.Open},
+	{From: "production/*", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+	{From: "production/*", Verdict: probe.Blocked},
+	{To: "production/*", Verdict: probe.Blocked},
+}
+
+const apiFromWeb = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api-from-web, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: api}}
+  policyTypes: [Ingress]
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: web}}}]
+    ports: [{port: 8080}]
+`
+
+const webToAPI = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web-to-api, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{podSelector: {matchLabels: {app: api}}}]
+    ports: [{port: 8080}]
+`
+
+const allowDNS = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: allow-dns, namespace: production}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+  - to:
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+      podSelector: {matchLabels: {k8s-app: kube-dns}}
+    ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+`
+
+// TestProvider tests what every provider must do. It makes two sandboxes, and
+// leaves nothing of them.
+func TestProvider(t *testing.T, contract Contract) {
+	p := contract.Open(t)
+	remove := func() {
+		for _, id := range []sandbox.ID{contractID, abandonedID} {
+			if err := p.Delete(context.Background(), id); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	remove() // what a run that was cut off has left
+	t.Cleanup(remove)
+	if p.Name() == "" || len(p.Steps()) == 0 {
+		t.Fatalf("the provider is called %q and has the steps %q", p.Name(), p.Steps())
+	}
+	if err := p.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("what_is_not_there_is_gone_and_deleting_it_is_no_error", func(t *testing.T) {
+		isNotThere(t, p, nobodyID, contract.Topology)
+		if err := p.Delete(t.Context(), nobodyID); err != nil {
+			t.Error(err)
+		}
+	})
+	lab := Lab{Topology: contract.Topology, Measured: contract.Measured}
+	if !t.Run("create_goes_through_its_steps_in_order", func(t *testing.T) { lab.Cluster = creates(t, p, contract.Topology) }) {
+		return
+	}
+	t.Run("a_sandbox_is_not_made_twice", func(t *testing.T) {
+		if _, err := p.Create(t.Context(), sandbox.Spec{ID: contractID, Topology: contract.Topology}, nil); err == nil {
+			t.Error("a second sandbox of the same ID was made")
+		}
+		if err := lab.Cluster.Health(t.Context()); err != nil {
+			t.Errorf("that has harmed the first: %v", err)
+		}
+	})
+	testPolicies(t, lab, contract.Internet(lab.Cluster))
+	testRefusals(t, lab)
+	t.Run("many_may_ask_and_change_at_the_same_time", func(t *testing.T) { takesManyAtOnce(t, lab) })
+	t.Run("an_abandoned_create_leaves_nothing", func(t *testing.T) { abandons(t, p, contract.Topology) })
+	t.Run("another_process_adopts_the_sandbox_with_its_policies", func(t *testing.T) {
+		p, lab.Cluster = adopts(t, contract, lab)
+	})
+	t.Run("delete_leaves_nothing_and_may_be_repeated", func(t *testing.T) { deletes(t, p, lab) })
+}
+
+// isNotThere makes sure that there is no such sandbox.
+func isNotThere(t *testing.T, p sandbox.Provider, id sandbox.ID, topology *sandbox.Topology) {
+	t.Helper()
+	if ids, err := p.List(t.Context()); err != nil || slices.Contains(ids, id) {
+		t.Errorf("List: %v, %v; want %s not to be there", ids, err, id)
+	}
+	if _, err := p.Adopt(t.Context(), sandbox.Spec{ID: id, Topology: topology}); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("Adopt: %v, want ErrGone", err)
+	}
+}
+
+func creates(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) sandbox.Cluster {
+	var told []string
+	c, err := p.Create(t.Context(), sandbox.Spec{ID: contractID, Topology: topology}, func(s sandbox.Step) {
+		told = append(told, fmt.Sprintf("%d/%d %s: %s", s.Index, s.Total, s.Name, s.Status))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i, name := range p.Steps() {
+		for _, status := range []sandbox.StepStatus{sandbox.StepRunning, sandbox.StepDone} {
+			want = append(want, fmt.Sprintf("%d/%d %s: %s", i+1, len(p.Steps()), name, status))
+		}
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+	}
+	if ids, err := p.List(t.Context()); err != nil || !slices.Contains(ids, contractID) {
+		t.Errorf("List: %v, %v; want %s in it", ids, err, contractID)
+	}
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("Health: %v", err)
+	}
+	return c
+}
+
+// testPolicies applies and deletes policies and looks at every flow each time.
+func testPolicies(t *testing.T, lab Lab, internet netip.Addr) {
+	run := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			defer lab.Restore(t)
+			test(t)
+		})
+	}
+	run("without_policies_everything_is_open", func(t *testing.T) {
+		if left := lab.Policies(t); len(left) > 0 {
+			t.Errorf("policies are left of the creation: %v", left)
+		}
+		lab.Expect(t)
+	})
+	run("default_deny_isolates_both_directions", func(t *testing.T) {
+		lab.Apply(t, DenyProduction)
+		lab.Expect(t, ProductionDenied...)
+	})
+	run("a_flow_needs_both_ends_and_a_name_needs_DNS", func(t *testing.T) {
+		lab.Apply(t, DenyProduction)
+		lab.Apply(t, apiFromWeb)
+		lab.Expect(t, ProductionDenied...) // web may not send yet.
+
+		lab.Apply(t, webToAPI)
+		open := Want{From: "production/web", To: "production/api", Port: 8080, Via: sandbox.ViaIP, Verdict: probe.Open}
+		lab.Expect(t, append([]Want{open}, ProductionDenied...)...)
+
+		lab.Apply(t, allowDNS)
+		lab.Expect(t,
+			Want{From: "production/web", To: "production/api", Port: 8080, Verdict: probe.Open},
+			Want{From: "production/*", To: "kube-system/kube-dns", Verdict: probe.Open},
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{From: "production/*", Verdict: probe.Blocked},
+			Want{To: "production/*", Verdict: probe.Blocked},
+		)
+
+		if err := lab.Cluster.Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "allow-dns"}, {Namespace: "production", Name: "never-was"}}); err != nil {
+			t.Fatal(err)
+		}
+		lab.Expect(t, append([]Want{open}, ProductionDenied...)...)
+	})
+	run("a_resolver_asks_by_UDP", func(t *testing.T) {
+		lab.Apply(t, DenyProduction+"---\n"+strings.Replace(allowDNS, "{port: 53, protocol: UDP}, ", "", 1))
+		lab.Expect(t, append([]Want{
+			{From: "production/*", To: "kube-system/kube-dns", Protocol: sandbox.TCP, Verdict: probe.Open},
+		}, ProductionDenied...)...)
+	})
+	run("a_namespace_and_pod_selector_admits_prometheus_and_not_grafana", func(t *testing.T) {
+		lab.Apply(t, `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api-from-prometheus, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: api}}
+  policyTypes: [Ingress]
+  ingress:
+  - from:
+    - namespaceSelector: {matchLabels: {environment: monitoring}}
+      podSelector: {matchLabels: {app: prometheus}}
+    ports: [{port: 9090}]
+`)
+		lab.Expect(t,
+			Want{From: "monitoring/prometheus", To: "production/api", Port: 9090, Verdict: probe.Open},
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{To: "production/api", Verdict: probe.Blocked},
+		)
+	})
+	run("an_ipBlock_reaches_the_internet", func(t *testing.T) {
+		text := `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: shell-egress, namespace: development}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+  - to: [{ipBlock: %s}]
+`
+		lab.Apply(t, fmt.Sprintf(text, fmt.Sprintf("{cidr: %s/32}", internet)))
+		lab.Expect(t,
+			Want{From: "development/shell", To: "internet", Verdict: probe.Open},
+			Want{From: "development/shell", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+			Want{From: "development/shell", Verdict: probe.Blocked},
+		)
+		lab.Apply(t, fmt.Sprintf(text, fmt.Sprintf("{cidr: 0.0.0.0/0, except: [%s/32]}", internet)))
+		lab.Expect(t, Want{From: "development/shell", To: "internet", Verdict: probe.Blocked})
+	})
+	run("UDP_is_denied_like_TCP", func(t *testing.T) {
+		lab.Apply(t, `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: prometheus-no-statsd, namespace: monitoring}
+spec:
+  podSelector: {matchLabels: {app: prometheus}}
+  policyTypes: [Ingress]
+  ingress:
+  - ports: [{port: 8125, protocol: TCP}, {port: 9090, protocol: TCP}]
+`)
+		lab.Expect(t,
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{To: "monitoring/prometheus", Port: 8125, Verdict: probe.Blocked},
+		)
+	})
+	run("a_host_network_pod_escapes", func(t *testing.T) {
+		lab.Apply(t, strings.ReplaceAll(DenyProduction, "production", "monitoring"))
+		lab.Expect(t,
+			// The policy selects it, and is not carried out for it: neither as a
+			// source nor as a destination.
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{From: "production/*", To: "monitoring/node-agent", Verdict: probe.Open},
+			Want{From: "development/*", To: "monitoring/node-agent", Verdict: probe.Open},
+			Want{From: "monitoring/*", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+			Want{From: "monitoring/*", Verdict: probe.Blocked},
+			Want{To: "monitoring/*", Verdict: probe.Blocked},
+		)
+	})
+	run("deleting_the_policies_restores_everything", func(t *testing.T) {
+		lab.Apply(t, DenyProduction+"---\n"+allowDNS)
+		lab.Expect(t,
+			Want{From: "production/*", To: "kube-system/kube-dns", Verdict: probe.Open},
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{From: "production/*", Verdict: probe.Blocked},
+			Want{To: "production/*", Verdict: probe.Blocked})
+		lab.Restore(t)
+		lab.Expect(t)
+	})
+	run("policies_come_back_as_they_were_written", func(t *testing.T) { comeBack(t, lab) })
+	t.Run("a_flow_that_cannot_be_measured_is_unknown_and_not_left_out", func(t *testing.T) {
+		flow := sandbox.Flow{ID: "to nobody", From: "production/web", To: "production/nobody", Port: 80, Protocol: sandbox.TCP, Via: sandbox.ViaIP}
+		var seen []sandbox.Observation
+		lab.Cluster.Probe(t.Context(), []sandbox.Flow{flow}, answer, func(o sandbox.Observation) { seen = append(seen, o) })
+		if len(seen) != 1 || seen[0].Verdict != probe.Unknown || seen[0].Detail == "" {
+			t.Errorf("got %+v, want unknown with a reason", seen)
+		}
+	})
+}
+
+func comeBack(t *testing.T, lab Lab) {
+	commented := "# Nobody talks to anybody.\n" + DenyProduction
+	lab.Apply(t, commented+"---\n"+allowDNS)
+	if got, want := lab.Policies(t), []string{"production/allow-dns", "production/default-deny-all"}; !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v, sorted", got, want)
+	}
+	list := func() []policy.Policy {
+		t.Helper()
+		got, err := lab.Cluster.Policies(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	got := list()
+	if want := lab.Parse(t, commented)[0].Source; got[1].Source != want {
+		t.Errorf("source:\n%s\nwant:\n%s", got[1].Source, want)
+	}
+	if len(got[1].Annotations) > 0 || len(got[1].ManagedFields) > 0 || got[1].UID != "" {
+		t.Errorf("somebody's additions show: %+v", got[1].ObjectMeta)
+	}
+
+	// Applied again without a field, the policy loses that field.
+	lab.Apply(t, strings.Replace(DenyProduction, "[Ingress, Egress]", "[Ingress]", 1))
+	if types := list()[1].Spec.PolicyTypes; len(types) != 1 || types[0] != networkingv1.PolicyTypeIngress {
+		t.Errorf("policy types %v, want Ingress alone", types)
+	}
+
+	// One that was made by a program has no YAML of its own, and is given some.
+	made := lab.Parse(t, webToAPI)[0]
+	made.Source = ""
+	if err := lab.Cluster.Apply(t.Context(), []policy.Policy{made}); err != nil {
+		t.Fatal(err)
+	}
+	again := lab.Parse(t, list()[2].Source)
+	if len(again) != 1 || again[0].Name != "web-to-api" || len(again[0].Spec.Egress) != 1 {
+		t.Errorf("the YAML of web-to-api is:\n%s", list()[2].Source)
+	}
+}
+
+// testRefusals applies policies that must be refused, and looks that nothing has
+// changed.
+func testRefusals(t *testing.T, lab Lab) {
+	refused := func(t *testing.T, policies ...policy.Policy) policy.Problem {
+		t.Helper()
+		var refused *policy.Error
+		if err := lab.Cluster.Apply(t.Context(), policies); !errors.As(err, &refused) || len(refused.Problems) != 1 {
+			t.Fatalf("got %v, want one problem", err)
+		}
+		if left := lab.Policies(t); len(left) > 0 {
+			t.Errorf("%v are applied, want none", left)
+		}
+		return refused.Problems[0]
+	}
+	// Parse would not let it through, so it is made wrong afterwards.
+	wrong := func(t *testing.T) policy.Policy {
+		p := lab.Parse(t, apiFromWeb)[0]
+		port := intstr.FromInt32(70000)
+		p.Spec.Ingress[0].Ports[0].Port = &port
+		return p
+	}
+	t.Run("what_is_refused_has_a_position", func(t *testing.T) {
+		if p := refused(t, wrong(t)); p.Line != 9 || p.Column == 0 || p.Field != "spec.ingress[0].ports[0].port" || !strings.Contains(p.Message, "65535") {
+			t.Errorf("got %+v, want line 9, the field and the bounds", p)
+		}
+	})
+	t.Run("of_two_policies_of_which_one_is_refused_none_is_applied", func(t *testing.T) {
+		refused(t, lab.Parse(t, DenyProduction)[0], wrong(t))
+		lab.Expect(t)
+	})
+	t.Run("a_policy_for_another_namespace_is_refused", func(t *testing.T) {
+		policies, err := policy.Parse([]byte(strings.Replace(DenyProduction, "production", "kube-system", 1)), policy.ParseOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := refused(t, policies...); p.Line != 5 || !strings.Contains(p.Message, "production") {
+			t.Errorf("got %+v, want line 5 and the namespaces that there are", p)
+		}
+	})
+}
+
+func takesManyAtOnce(t *testing.T, lab Lab) {
+	defer lab.Restore(t)
+	deny := lab.Parse(t, DenyProduction)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() { lab.Measure(t) })
+		group.Go(func() {
+			if err := lab.Cluster.Apply(t.Context(), deny); err != nil {
+				t.Error(err)
+			}
+			if err := lab.Cluster.Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	lab.Expect(t)
+}
+
+// abandons ends a Create before it begins and in its last step.
+func abandons(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) {
+	spec := sandbox.Spec{ID: abandonedID, Topology: topology}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := p.Create(ended, spec, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	isNotThere(t, p, spec.ID, topology)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	last := sandbox.Step{}
+	if _, err := p.Create(ctx, spec, func(s sandbox.Step) {
+		if last = s; s.Index == s.Total && s.Status == sandbox.StepRunning {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if last.Index != last.Total || last.Status != sandbox.StepFailed {
+		t.Errorf("the last step told is %+v, want the last one failed", last)
+	}
+	isNotThere(t, p, spec.ID, topology)
+}
+
+// adopts lets go of the sandbox, and takes it over with a provider made anew.
+func adopts(t *testing.T, contract Contract, lab Lab) (sandbox.Provider, sandbox.Cluster) {
+	lab.Apply(t, "# Mine.\n"+DenyProduction)
+	written := lab.Parse(t, "# Mine.\n"+DenyProduction)[0].Source
+	if err := lab.Cluster.Close(); err != nil {
+		t.Error(err)
+	}
+	p := contract.Open(t)
+	if ids, err := p.List(t.Context()); err != nil || !slices.Contains(ids, contractID) {
+		t.Errorf("List: %v, %v; want %s in it", ids, err, contractID)
+	}
+	other := *lab.Topology
+	other.Namespaces = other.Namespaces[:2]
+	if _, err := p.Adopt(t.Context(), sandbox.Spec{ID: contractID, Topology: &other}); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("adopt one of another topology: %v, want ErrGone", err)
+	}
+	isNotThere(t, p, nobodyID, lab.Topology)
+
+	c, err := p.Adopt(t.Context(), sandbox.Spec{ID: contractID, Topology: lab.Topology})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab.Cluster = c
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("Health: %v", err)
+	}
+	policies, err := c.Policies(t.Context())
+	if err != nil || len(policies) != 1 || policies[0].Source != written {
+		t.Errorf("policies after adoption: %v, %v", policies, err)
+	}
+	lab.Expect(t, ProductionDenied...)
+	lab.Restore(t)
+	lab.Expect(t)
+	return p, c
+}
+
+func deletes(t *testing.T, p sandbox.Provider, lab Lab) {
+	for range 2 { // The second time there is nothing to delete.
+		if err := p.Delete(t.Context(), contractID); err != nil {
+			t.Fatal(err)
+		}
+		isNotThere(t, p, contractID, lab.Topology)
+	}
+	if err := lab.Cluster.Health(t.Context()); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("Health: %v, want ErrGone", err)
+	}
+	for _, o := range lab.Measure(t) {
+		if o.Verdict != probe.Unknown || o.Detail == "" {
+			t.Fatalf("%s is %s (%s), want unknown with a reason", o.Flow, o.Verdict, o.Detail)
+		}
+	}
+	if err := lab.Cluster.Close(); err != nil {
+		t.Error(err)
+	}
+}

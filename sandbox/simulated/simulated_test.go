@@ -1,0 +1,259 @@
+package simulated
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+)
+
+func lessonTopology(t testing.TB) *sandbox.Topology {
+	t.Helper()
+	src, err := os.ReadFile("../../lessons/content/01-network-policies/topology.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topology, err := sandbox.ParseTopology(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topology
+}
+
+func open(t testing.TB, dir string) *Provider {
+	t.Helper()
+	p, err := New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestSimulated_keeps_the_contract_of_a_provider(t *testing.T) {
+	dir, topology := t.TempDir(), lessonTopology(t)
+	sandboxtest.TestProvider(t, sandboxtest.Contract{
+		Open:     func(t *testing.T) sandbox.Provider { return open(t, dir) },
+		Topology: topology,
+		Internet: func(sandbox.Cluster) netip.Addr { return Addresses(topology).External["internet"] },
+	})
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the folder: %v (%v)", left, err)
+	}
+}
+
+func create(t testing.TB, p *Provider, id sandbox.ID, topology *sandbox.Topology) sandbox.Cluster {
+	t.Helper()
+	c, err := p.Create(t.Context(), sandbox.Spec{ID: id, Topology: topology}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAddresses_are_the_same_each_time_and_nobody_s_twice(t *testing.T) {
+	topology := lessonTopology(t)
+	a := Addresses(topology)
+	if !reflect.DeepEqual(a, Addresses(lessonTopology(t))) {
+		t.Error("two sandboxes of one topology have different addresses")
+	}
+	owner := map[netip.Addr]string{a.DNS: "cluster DNS", a.DNSPods[0]: "the DNS pod"}
+	own := func(addr netip.Addr, name string) {
+		if other, ok := owner[addr]; ok || !addr.IsValid() {
+			t.Errorf("%s has the address %s of %q", name, addr, other)
+		}
+		owner[addr] = name
+	}
+	own(a.Node, "the node")
+	for name, addr := range a.Services {
+		own(addr, "Service "+name)
+	}
+	for name, addr := range a.External {
+		own(addr, name)
+	}
+	for name, addr := range a.Pods {
+		if name == "monitoring/node-agent" {
+			if addr != a.Node {
+				t.Errorf("%s has the address %s, want the node's", name, addr)
+			}
+			continue
+		}
+		own(addr, name)
+	}
+	if len(a.Pods) != len(topology.Sources()) || len(a.Services) != 4 {
+		t.Errorf("%d pods and %d Services have addresses", len(a.Pods), len(a.Services))
+	}
+}
+
+func TestAddresses_there_are_enough_for_more_pods_than_a_byte_counts(t *testing.T) {
+	topology := &sandbox.Topology{Namespaces: []sandbox.Namespace{{Name: "many"}}}
+	for i := range 1000 {
+		topology.Namespaces[0].Pods = append(topology.Namespaces[0].Pods, sandbox.Pod{Name: fmt.Sprint("pod-", i)})
+	}
+	seen := map[netip.Addr]bool{}
+	for _, addr := range Addresses(topology).Pods {
+		seen[addr] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("1000 pods have %d addresses", len(seen))
+	}
+}
+
+func TestAdopt_of_a_file_that_cannot_be_read_is_an_error_that_names_it_and_not_gone(t *testing.T) {
+	dir, topology := t.TempDir(), lessonTopology(t)
+	create(t, open(t, dir), "mine", topology)
+	path := filepath.Join(dir, "mine.json")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{
+		"half a file": string(good[:len(good)/2]),
+		"no policy":   strings.Replace(string(good), `"policies": []`, `"policies": ["kind: Nonsense"]`, 1),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(t, dir).Adopt(t.Context(), sandbox.Spec{ID: "mine", Topology: topology}); err == nil || errors.Is(err, sandbox.ErrGone) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want an error that names the file", what, err)
+		}
+	}
+}
+
+func TestApply_what_cannot_be_written_down_is_not_in_force(t *testing.T) {
+	dir, topology := filepath.Join(t.TempDir(), "sandboxes"), lessonTopology(t)
+	p := open(t, dir)
+	lab := sandboxtest.Lab{Cluster: create(t, p, "mine", topology), Topology: topology}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Cluster.Apply(t.Context(), lab.Parse(t, sandboxtest.DenyProduction)); err == nil {
+		t.Error("the policy was applied")
+	}
+	lab.Expect(t)
+	if err := lab.Cluster.Health(t.Context()); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("Health: %v, want ErrGone", err)
+	}
+	if err := p.Check(t.Context()); err == nil {
+		t.Error("Check misses nothing")
+	}
+}
+
+func TestCreate_a_topology_in_which_nothing_can_be_proven_is_refused(t *testing.T) {
+	alone := &sandbox.Topology{Name: "alone", Namespaces: []sandbox.Namespace{{Name: "a", Pods: []sandbox.Pod{{Name: "p"}}}}}
+	p := open(t, t.TempDir())
+	var last sandbox.Step
+	_, err := p.Create(t.Context(), sandbox.Spec{ID: "mine", Topology: alone}, func(s sandbox.Step) { last = s })
+	var failed *sandbox.Failure
+	if !errors.As(err, &failed) || last.Index != 2 || last.Status != sandbox.StepFailed {
+		t.Errorf("got %v after %+v, want a Failure of the second step", err, last)
+	}
+	if ids, err := p.List(t.Context()); err != nil || len(ids) > 0 {
+		t.Errorf("left: %v (%v)", ids, err)
+	}
+}
+
+// TestSimulated_thousands_at_once makes 2,000 sandboxes, every other one with a policy.
+func TestSimulated_thousands_at_once(t *testing.T) {
+	const n = 2000
+	dir, topology := t.TempDir(), lessonTopology(t)
+	p := open(t, dir)
+	deny := sandboxtest.Lab{Topology: topology}.Parse(t, sandboxtest.DenyProduction)
+	work, each := make(chan int), make([]sandbox.Cluster, n)
+	var group sync.WaitGroup
+	for range 64 {
+		group.Go(func() {
+			for i := range work {
+				c, err := p.Create(t.Context(), sandbox.Spec{ID: sandbox.ID(fmt.Sprint("s", i)), Topology: topology}, nil)
+				if err == nil && i%2 == 1 {
+					err = c.Apply(t.Context(), deny)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				each[i] = c
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	group.Wait()
+	if t.Failed() {
+		return
+	}
+	flows := topology.Flows()
+	for i, c := range each {
+		wrong := 0
+		c.Probe(t.Context(), flows, 0, func(o sandbox.Observation) {
+			if (o.Flow == "development/shell>production/db:5432/TCP") && (o.Verdict == probe.Blocked) != (i%2 == 1) {
+				wrong++
+			}
+		})
+		if wrong > 0 {
+			t.Fatalf("sandbox %d has another's policies", i)
+		}
+	}
+	again := open(t, dir)
+	ids, err := again.List(t.Context())
+	if err != nil || len(ids) != n {
+		t.Fatalf("%d sandboxes are left for the next process (%v), want %d", len(ids), err, n)
+	}
+	adopted, err := again.Adopt(t.Context(), sandbox.Spec{ID: "s1", Topology: topology})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sandboxtest.Lab{Cluster: adopted, Topology: topology}.Expect(t, sandboxtest.ProductionDenied...)
+}
+
+// BenchmarkCreate makes sandboxes of the lesson, the proof and the file included.
+func BenchmarkCreate(b *testing.B) {
+	topology := lessonTopology(b)
+	p := open(b, b.TempDir())
+	var clusters []sandbox.Cluster
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		clusters = append(clusters, create(b, p, sandbox.ID(fmt.Sprint("s", len(clusters))), topology))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(clusters)), "heap-B/sandbox")
+	runtime.KeepAlive(clusters)
+}
+
+// BenchmarkApply applies a default deny, and writes it down.
+func BenchmarkApply(b *testing.B) {
+	topology := lessonTopology(b)
+	c := create(b, open(b, b.TempDir()), "mine", topology)
+	deny := sandboxtest.Lab{Topology: topology}.Parse(b, sandboxtest.DenyProduction)
+	for b.Loop() {
+		if err := c.Apply(b.Context(), deny); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSweep works out every flow of the lesson under a default deny.
+func BenchmarkSweep(b *testing.B) {
+	topology := lessonTopology(b)
+	lab := sandboxtest.Lab{Cluster: create(b, open(b, b.TempDir()), "mine", topology), Topology: topology}
+	lab.Apply(b, sandboxtest.DenyProduction)
+	flows := topology.Flows()
+	for b.Loop() {
+		lab.Cluster.Probe(b.Context(), flows, 0, func(sandbox.Observation) {})
+	}
+	b.ReportMetric(float64(len(flows)), "flows")
+}
