@@ -147,7 +147,6 @@ var traps = []trap{
 	{"block_compares_the_address_of_the_connections_family", np("p", apiIngress+"- from: [{ipBlock: {cidr: \"fd00:10:244::/64\"}}]"), []string{"fd00:10:244::11 fd00:10:244::12 8080", "dev/v6 fd00:10:244::12 8080"}, []string{"10.244.0.11 10.244.0.12 8080", "dev/v4 10.244.0.12 8080"}},
 	{"selectors_match_a_pod_by_either_family", np("p", apiIngress+"- from: [{podSelector: {matchLabels: {app: web}}}]"), []string{"10.244.0.11 10.244.0.12 8080", "fd00:10:244::11 fd00:10:244::12 8080"}, []string{"fd00:10:244::21 fd00:10:244::12 8080"}},
 	{"mapped_ipv4_is_ipv4", np("p", apiIngress+"- from: [{ipBlock: {cidr: 203.0.113.0/24}}]"), []string{"::ffff:203.0.113.9 prod/api 8080"}, []string{"::ffff:198.51.100.1 prod/api 8080", "198.51.100.1 ::ffff:10.244.0.12 8080"}},
-	{"block_with_bits_behind_its_length", np("p", apiIngress+"- from: [{ipBlock: {cidr: 203.0.113.77/24}}]"), []string{"203.0.113.9 prod/api 8080"}, []string{"203.0.112.9 prod/api 8080"}},
 
 	// 5 and 6. Services.
 	{"service_leads_to_the_pods_port_by_name", np("p", apiIngress+"- ports: [{port: 8080}]"), []string{"prod/web 10.96.0.12 80", "prod/web fd00:10:96::12 80", "prod/web 10.96.0.12 8080"}, []string{"prod/web 10.96.0.12 80/UDP"}},
