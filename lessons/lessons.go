@@ -39,13 +39,44 @@ type Lesson struct {
 	Summary string
 	// Minutes is how long the lesson takes somebody who is new to it.
 	Minutes int
-	// HTML is the text. It has no style attributes, no scripts and no h1. A
-	// block of YAML is a div.snippet of the code and a button[data-insert].
-	HTML string
+	// Sections are the text, cut at its headings of the second level; the first one
+	// is what stands before them.
+	Sections []Section
+	// Exercises are those of the folder exercises, in the order of the text.
+	Exercises []*Exercise
 	// Snippets are the blocks of YAML in the text's order. Each can be applied
 	// as it is.
 	Snippets []Snippet
 	Topology *sandbox.Topology
+	// Flows are all that the topology's sandbox measures.
+	Flows []sandbox.Flow
+}
+
+// Section is a part of a lesson under a heading.
+type Section struct {
+	// ID is the heading's anchor, Title its text; both are empty for what stands
+	// before the first heading.
+	ID, Title string
+	Blocks    []Block
+}
+
+// Block is a piece of a section: exactly one of its fields is set.
+type Block struct {
+	// HTML is text. It has no style attributes, no scripts and no heading above the
+	// third level. A block of YAML is a div.snippet of the code and a
+	// button[data-insert].
+	HTML     string
+	Exercise *Exercise
+}
+
+// Exercise is the lesson's exercise of that ID; nil where there is none.
+func (l *Lesson) Exercise(id string) *Exercise {
+	for _, e := range l.Exercises {
+		if e.ID == id {
+			return e
+		}
+	}
+	return nil
 }
 
 // Snippet is a block of YAML in a lesson.
@@ -111,18 +142,41 @@ func load(fsys fs.FS, dir string) (*Lesson, error) {
 		return nil, fmt.Errorf("%s:%w", textFile, err)
 	}
 	errs := lesson.readFrontMatter(textFile, front)
-	errs = append(errs, lesson.readText(textFile, src, text)...)
-
 	raw, err := fs.ReadFile(fsys, topologyFile)
 	if err != nil {
 		return nil, errors.Join(append(errs, err)...)
 	}
 	lesson.Topology, err = sandbox.ParseTopology(raw)
-	switch {
-	case err != nil:
-		errs = append(errs, fmt.Errorf("%s: %w", topologyFile, err))
-	case lesson.Slug != "" && lesson.Topology.Name != lesson.Slug:
+	if err != nil {
+		return nil, errors.Join(append(errs, fmt.Errorf("%s: %w", topologyFile, err))...)
+	}
+	if lesson.Slug != "" && lesson.Topology.Name != lesson.Slug {
 		errs = append(errs, fmt.Errorf("%s: name: %q differs from the lesson's slug %q", topologyFile, lesson.Topology.Name, lesson.Slug))
+	}
+	lesson.Flows = lesson.Topology.Flows()
+	available := map[string]*Exercise{}
+	entries, err := fs.ReadDir(fsys, path.Join(dir, "exercises"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, "exercises", entry.Name())
+		if !entry.IsDir() || !slugName.MatchString(entry.Name()) {
+			errs = append(errs, fmt.Errorf("%s: not an exercise's folder: want lower-case words with hyphens between", at))
+			continue
+		}
+		e, err := lesson.loadExercise(fsys, at)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		available[e.ID] = e
+	}
+	errs = append(errs, lesson.readText(textFile, src, text, available)...)
+	for id := range available {
+		if lesson.Exercise(id) == nil {
+			errs = append(errs, fmt.Errorf("%s/exercises/%s: the text does not mention it: write a line :::exercise %s", dir, id, id))
+		}
 	}
 	return lesson, errors.Join(errs...)
 }

@@ -2,8 +2,10 @@ package lessons
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html"
+	"strings"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
@@ -17,16 +19,21 @@ import (
 var markdown = goldmark.New(
 	// Alignment as a style attribute would break the pages' security policy.
 	goldmark.WithExtensions(extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignNone))),
-	goldmark.WithParserOptions(parser.WithAutoHeadingID()),
+	goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithBlockParsers(util.Prioritized(directives{}, 50))),
 	goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(codeBlocks{}, 100))),
 )
 
 // readText renders the text that begins at the offset from, and collects its
-// snippets. What a lesson must not have is an error with the file's line.
-func (l *Lesson) readText(file string, src []byte, from int) (errs []error) {
+// sections and snippets. What a lesson must not have is an error with the file's
+// line.
+func (l *Lesson) readText(file string, src []byte, from int, exercises map[string]*Exercise) (errs []error) {
 	body := src[from:]
 	bad := func(offset int, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s:%d: %s", file, lineOf(src, from+offset), fmt.Sprintf(format, args...)))
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		bad(0, "the lesson has no text")
+		return errs
 	}
 	doc := markdown.Parser().Parse(text.NewReader(body))
 	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -55,15 +62,120 @@ func (l *Lesson) readText(file string, src []byte, from int) (errs []error) {
 	if err != nil {
 		return append(errs, fmt.Errorf("%s: %w", file, err))
 	}
-	var out bytes.Buffer
-	if err := markdown.Renderer().Render(&out, body, doc); err != nil {
-		return append(errs, fmt.Errorf("%s: %w", file, err))
+
+	section := &Section{}
+	flush := func() {
+		if len(section.Blocks) > 0 || section.Title != "" {
+			l.Sections = append(l.Sections, *section)
+		}
 	}
-	if l.HTML = out.String(); len(bytes.TrimSpace(body)) == 0 {
-		bad(0, "the lesson has no text")
+	for n := doc.FirstChild(); n != nil; n = n.NextSibling() {
+		switch n := n.(type) {
+		case *ast.Heading:
+			if n.Level == 2 {
+				flush()
+				section = &Section{Title: plainText(n, body)}
+				if id, ok := n.AttributeString("id"); ok {
+					section.ID = string(id.([]byte))
+				}
+				continue
+			}
+		case *directive:
+			e := exercises[n.argument]
+			switch {
+			case n.name != "exercise":
+				bad(n.offset, ":::%s is not known: want :::exercise NAME", n.name)
+			case e == nil:
+				bad(n.offset, "there is no exercise %q: it would be the folder exercises/%s", n.argument, n.argument)
+			case l.Exercise(e.ID) != nil:
+				bad(n.offset, "the exercise %s is there twice", e.ID)
+			default:
+				l.Exercises = append(l.Exercises, e)
+				section.Blocks = append(section.Blocks, Block{Exercise: e})
+			}
+			continue
+		}
+		var out bytes.Buffer
+		if err := markdown.Renderer().Render(&out, body, n); err != nil {
+			return append(errs, fmt.Errorf("%s: %w", file, err))
+		}
+		if last := len(section.Blocks) - 1; last >= 0 && section.Blocks[last].HTML != "" {
+			section.Blocks[last].HTML += out.String()
+		} else {
+			section.Blocks = append(section.Blocks, Block{HTML: out.String()})
+		}
 	}
+	flush()
 	return errs
 }
+
+// renderText renders a short text that is no lesson.
+func renderText(src string) (string, error) {
+	doc := markdown.Parser().Parse(text.NewReader([]byte(src)))
+	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		switch n.(type) {
+		case *ast.HTMLBlock, *ast.RawHTML:
+			return ast.WalkStop, errors.New("HTML is not allowed here")
+		case *ast.Heading, *directive:
+			return ast.WalkStop, errors.New("want text without headings")
+		}
+		return ast.WalkContinue, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	err = markdown.Renderer().Render(&out, []byte(src), doc)
+	return out.String(), err
+}
+
+func plainText(n ast.Node, src []byte) string {
+	var out strings.Builder
+	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if t, ok := n.(*ast.Text); ok && entering {
+			out.Write(t.Value(src))
+		}
+		return ast.WalkContinue, nil
+	}) // The function gives no error.
+	return out.String()
+}
+
+// directive is a line ":::name argument", which mounts something in a lesson.
+type directive struct {
+	ast.BaseBlock
+	name, argument string
+	offset         int
+}
+
+var kindDirective = ast.NewNodeKind("Directive")
+
+func (d *directive) Kind() ast.NodeKind { return kindDirective }
+
+func (d *directive) Dump(src []byte, level int) { ast.DumpHelper(d, src, level, nil, nil) }
+
+// directives parses them.
+type directives struct{}
+
+func (directives) Trigger() []byte { return []byte{':'} }
+
+func (directives) Open(parent ast.Node, reader text.Reader, pc parser.Context) (ast.Node, parser.State) {
+	line, segment := reader.PeekLine()
+	rest, ok := bytes.CutPrefix(line, []byte(":::"))
+	if !ok {
+		return nil, parser.NoChildren
+	}
+	name, argument, _ := strings.Cut(strings.TrimSpace(string(rest)), " ")
+	reader.Advance(segment.Len() - 1)
+	return &directive{name: name, argument: strings.TrimSpace(argument), offset: segment.Start}, parser.NoChildren
+}
+
+func (directives) Continue(ast.Node, text.Reader, parser.Context) parser.State { return parser.Close }
+
+func (directives) Close(ast.Node, text.Reader, parser.Context) {}
+
+func (directives) CanInterruptParagraph() bool { return true }
+
+func (directives) CanAcceptIndentedLine() bool { return false }
 
 // offsetOf is where the node's own text begins, 0 where it has none.
 func offsetOf(n ast.Node) int {

@@ -46,7 +46,10 @@ type Snapshot struct {
 	Steps    []Step          `json:"steps"`
 	Policies []AppliedPolicy `json:"policies"`
 	// Change is the number of the last change of policies.
-	Change       int64         `json:"change"`
+	Change int64 `json:"change"`
+	// Settled tells of the newest change that has settled, which need not be the
+	// newest change; absent where none has.
+	Settled      *Settled      `json:"settled,omitempty"`
 	Observations []Observation `json:"observations"`
 	// Notice is the newest notice, where it was a warning: it still holds.
 	Notice *Notice `json:"notice,omitempty"`

@@ -71,6 +71,8 @@ func (f *feed) emitLocked(e Event) {
 		}
 	case EventPolicies:
 		f.picture.Change, f.picture.Policies = e.Policies.Change, e.Policies.Policies
+	case EventSettled:
+		f.picture.Settled = e.Settled
 	case EventNotice:
 		f.picture.Notice = nil
 		if e.Notice.Level == NoticeWarning {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -500,6 +501,49 @@ func (m *Manager) DeletePolicies(ctx context.Context, owner string, id ID, refs 
 			}
 		}
 		return c.Delete(ctx, refs)
+	})
+}
+
+// Replace makes the policies of the YAML, which may be none, the only ones of the
+// lab, as one change. It is for what the lab itself brings: the policies that an
+// exercise begins with.
+func (m *Manager) Replace(ctx context.Context, owner string, id ID, src []byte) (PolicyChange, error) {
+	arrived := time.Now()
+	in, err := m.find(owner, id)
+	if err != nil {
+		return PolicyChange{}, err
+	}
+	var policies []policy.Policy
+	if len(bytes.TrimSpace(src)) > 0 {
+		if policies, err = policy.Parse(src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()}); err != nil {
+			return PolicyChange{}, err
+		}
+	}
+	return m.changePolicies(ctx, in, arrived, func(ctx context.Context, c Cluster) error {
+		old, err := c.Policies(ctx)
+		if err != nil {
+			return err
+		}
+		keep := map[PolicyRef]bool{}
+		for _, p := range policies {
+			keep[PolicyRef{Namespace: p.Namespace, Name: p.Name}] = true
+		}
+		var gone []PolicyRef
+		for _, p := range old {
+			if ref := (PolicyRef{Namespace: p.Namespace, Name: p.Name}); !keep[ref] {
+				gone = append(gone, ref)
+			}
+		}
+		// Applied first, so that nothing is open in between that is to stay closed.
+		if len(policies) > 0 {
+			if err := c.Apply(ctx, policies); err != nil {
+				return err
+			}
+		}
+		if len(gone) == 0 {
+			return nil
+		}
+		return c.Delete(ctx, gone)
 	})
 }
 

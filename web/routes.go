@@ -43,6 +43,11 @@ func (s *server) routes() http.Handler {
 			r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))
 			r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
 			r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
+			r.Post("/lessons/{slug}/exercises/{exercise}/begin", s.handle(s.beginExercise))
+			r.Post("/lessons/{slug}/exercises/{exercise}/check", s.handle(s.checkExercise))
+			r.Post("/lessons/{slug}/exercises/{exercise}/predict", s.handle(s.predictExercise))
+			r.Post("/lessons/{slug}/exercises/{exercise}/hint", s.handle(s.hintExercise))
+			r.Post("/lessons/{slug}/exercises/{exercise}/skip", s.handle(s.skipExercise))
 		})
 	})
 	return r

@@ -34,6 +34,8 @@ type Sandboxes interface {
 	// Apply applies all policies in the YAML or none. A *policy.Error says what
 	// is wrong with it.
 	Apply(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
+	// Replace makes the policies of the YAML, which may be none, the only ones.
+	Replace(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
 	// DeletePolicies deletes the named policies, or all where refs is nil.
 	DeletePolicies(ctx context.Context, owner string, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.

@@ -19,13 +19,15 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// Deps are what the pages are made of. All fields are needed.
+// Deps are what the pages are made of. All fields but Progress are needed.
 type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
 	Static    *static.Files
-	Log       *slog.Logger
+	// Progress keeps what learners have done; nil where nothing is kept.
+	Progress Progress
+	Log      *slog.Logger
 	// Hosts are the names that the lab goes by, without ports; requests for any
 	// other are refused. None means that every name will do.
 	Hosts []string
@@ -76,13 +78,16 @@ func (s *server) handle(h handler) http.HandlerFunc {
 func (s *server) page(r *http.Request, title string) views.Page {
 	return views.Page{
 		Title:     title,
-		Simulated: s.Sandboxes.Provider() == sandbox.Simulated,
+		Simulated: s.simulated(),
 		Nonce:     nonceOf(r.Context()),
 		StylesURL: s.Static.URL("css/lab.css"),
 		ScriptURL: s.Static.URL("dist/lab.js"),
 		IconURL:   s.Static.URL("icons/favicon.svg"),
 	}
 }
+
+// simulated says that the sandboxes are.
+func (s *server) simulated() bool { return s.Sandboxes.Provider() == sandbox.Simulated }
 
 // render writes a page, the whole of it or nothing.
 func render(w http.ResponseWriter, r *http.Request, status int, page templ.Component) error {

@@ -42,6 +42,8 @@ func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 type labInput struct {
 	yaml     string
 	problems []string
+	// exercise is the one that was just dealt with; nil where none was.
+	exercise *views.Exercise
 }
 
 // renderLab writes the page that shows the lesson's lab at the place.
@@ -68,5 +70,16 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	if place == placeWorkbench {
 		return render(w, r, status, views.Workbench(page, lab))
 	}
-	return render(w, r, status, views.Lesson(page, lesson, lab, s.quizEntries(lesson.Slug)))
+	exercises := map[string]views.Exercise{}
+	for _, e := range lesson.Exercises {
+		view, err := s.exerciseView(r.Context(), ownerOf(r.Context()), lesson, e)
+		if err != nil {
+			return err
+		}
+		exercises[e.ID] = view
+	}
+	if input.exercise != nil {
+		exercises[input.exercise.ID] = *input.exercise
+	}
+	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, s.quizEntries(lesson.Slug)))
 }

@@ -14,7 +14,7 @@ import (
 func command(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), args, streams{&out, &out})
+	err := run(t.Context(), args, streams{strings.NewReader(""), &out, &out})
 	return out.String(), err
 }
 
@@ -103,7 +103,7 @@ func TestServe_ends_cleanly_when_told_to(t *testing.T) {
 	out := &signalWriter{until: "The lab is at", reached: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, streams{out, os.Stderr})
+		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, streams{strings.NewReader(""), out, os.Stderr})
 	}()
 	select {
 	case <-out.reached:

@@ -5,7 +5,6 @@ package kind
 import (
 	"context"
 	"flag"
-	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -212,7 +211,7 @@ func (v *verifier) lay(set []policy.Policy) {
 	if err := v.cluster.Apply(ctx, []policy.Policy{marker}); err != nil {
 		v.Fatal(err)
 	}
-	if err := sandbox.AwaitVerdict(ctx, v.cluster, []sandbox.Flow{v.marker}, want, patience); err != nil {
+	if err := sandbox.AwaitVerdict(ctx, v.cluster, []sandbox.Flow{v.marker}, want, 30*time.Second); err != nil {
 		v.Fatal(err)
 	}
 }

@@ -28,16 +28,19 @@ type Evaluator struct {
 
 type compiledPod struct {
 	*Pod
-	ingress, egress program
+	ingress, egress *program
 }
 
-// program is all that the policies say of one pod in one direction.
+// program is all that the policies say of a pod in one direction; nil where none
+// isolates it. Pods that the same policies select have the same one. Of rules with
+// the same ports it has one, so that a flow takes no longer for many policies of a
+// kind.
 type program struct {
-	isolated bool
-	rules    []*rule
+	rules []*rule
 }
 
-// rule is a rule of a policy, its peers looked up in the network.
+// rule is a rule of a policy, its peers looked up in the network, or several with
+// the same ports.
 type rule struct {
 	anyPeer bool
 	pods    bitset
@@ -190,8 +193,9 @@ func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
 		for i := range p.Spec.Ingress {
 			rules[i] = e.rule(p.Namespace, p.Spec.Ingress[i].From, p.Spec.Ingress[i].Ports, members)
 		}
+		with := adder(rules)
 		for _, i := range selected {
-			e.pods[i].ingress.add(rules)
+			e.pods[i].ingress = with(e.pods[i].ingress)
 		}
 	}
 	if egress {
@@ -199,15 +203,54 @@ func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
 		for i := range p.Spec.Egress {
 			rules[i] = e.rule(p.Namespace, p.Spec.Egress[i].To, p.Spec.Egress[i].Ports, members)
 		}
+		with := adder(rules)
 		for _, i := range selected {
-			e.pods[i].egress.add(rules)
+			e.pods[i].egress = with(e.pods[i].egress)
 		}
 	}
 }
 
-func (p *program) add(rules []*rule) {
-	p.isolated = true
-	p.rules = append(p.rules, rules...)
+// adder adds one policy's rules to programs, and to the same one once.
+func adder(rules []*rule) func(*program) *program {
+	added := map[*program]*program{}
+	return func(p *program) *program {
+		if added[p] == nil {
+			added[p] = p.with(rules)
+		}
+		return added[p]
+	}
+}
+
+func (p *program) with(rules []*rule) *program {
+	out := &program{}
+	if p != nil {
+		out.rules = slices.Clone(p.rules)
+	}
+	for _, r := range rules {
+		i := slices.IndexFunc(out.rules, func(have *rule) bool { return slices.Equal(have.ports, r.ports) })
+		if i < 0 {
+			out.rules = append(out.rules, r)
+		} else {
+			out.rules[i] = out.rules[i].or(r)
+		}
+	}
+	return out
+}
+
+// or admits what either of two rules with the same ports does.
+func (r *rule) or(other *rule) *rule {
+	out := &rule{
+		anyPeer: r.anyPeer || other.anyPeer, blocks: slices.Concat(r.blocks, other.blocks),
+		anyPort: r.anyPort, ports: r.ports,
+	}
+	if out.pods = slices.Clone(r.pods); out.pods == nil {
+		out.pods = other.pods
+	} else if other.pods != nil {
+		for i, word := range other.pods {
+			out.pods[i] |= word
+		}
+	}
+	return out
 }
 
 // rule looks up a rule's peers. "If this field is empty or missing, this rule
@@ -310,18 +353,28 @@ func (e *Evaluator) serve(s *Service) {
 	}
 	for _, sp := range s.Ports {
 		protocol := orTCP(sp.Protocol)
-		var backends []backend
-		for _, i := range pods {
-			target := sp.TargetPort
-			if target == (intstr.IntOrString{}) {
-				target = intstr.FromInt32(sp.Port)
-			}
-			if port := e.pods[i].port(target, protocol); port != 0 {
-				backends = append(backends, backend{e.endpoint(i), port})
-			}
+		target := sp.TargetPort
+		if target == (intstr.IntOrString{}) {
+			target = intstr.FromInt32(sp.Port)
 		}
 		for _, a := range s.ClusterIPs {
-			e.services[servicePort{a.Unmap(), sp.Port, protocol}] = backends
+			a = a.Unmap()
+			var backends []backend
+			for _, i := range pods {
+				port := e.pods[i].port(target, protocol)
+				if port == 0 {
+					continue
+				}
+				// An address of a Service leads to addresses of its own family.
+				pod := e.endpoint(i)
+				if like, ok := e.addrLike(pod, a); ok {
+					pod.addr = like
+				} else if pod.addr.IsValid() {
+					continue
+				}
+				backends = append(backends, backend{pod, port})
+			}
+			e.services[servicePort{a, sp.Port, protocol}] = backends
 		}
 	}
 }
@@ -400,17 +453,45 @@ func (e *Evaluator) direct(from, to Endpoint, port int32, protocol corev1.Protoc
 	if e.own(from, to) {
 		return true
 	}
+	from, to = e.oneFamily(from, to)
 	if from.pod != 0 {
-		if p := &e.pods[from.pod-1].egress; p.isolated && !e.admits(p, to, from, to.pod, port, protocol) {
+		if p := e.pods[from.pod-1].egress; p != nil && !e.admits(p, to, to.pod, port, protocol) {
 			return false
 		}
 	}
 	if to.pod != 0 {
-		if p := &e.pods[to.pod-1].ingress; p.isolated && !e.admits(p, from, to, to.pod, port, protocol) && !e.fromNode(from, to) {
+		if p := e.pods[to.pod-1].ingress; p != nil && !e.admits(p, from, to.pod, port, protocol) && !e.fromNode(from, to) {
 			return false
 		}
 	}
 	return true
+}
+
+// oneFamily gives both ends addresses of one family, as those of a connection are:
+// a pod has, of its addresses, one of the family of the other end's, of the
+// destination's first.
+func (e *Evaluator) oneFamily(from, to Endpoint) (Endpoint, Endpoint) {
+	if from.addr.BitLen() == to.addr.BitLen() {
+		return from, to
+	}
+	if a, ok := e.addrLike(from, to.addr); ok {
+		from.addr = a
+	} else if a, ok := e.addrLike(to, from.addr); ok {
+		to.addr = a
+	}
+	return from, to
+}
+
+// addrLike is the pod's address of the other address's family.
+func (e *Evaluator) addrLike(p Endpoint, other netip.Addr) (netip.Addr, bool) {
+	if p.pod != 0 {
+		for _, a := range e.pods[p.pod-1].IPs {
+			if a = a.Unmap(); a.BitLen() == other.BitLen() {
+				return a, true
+			}
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // own reports that a pod speaks to itself, which no policy can forbid: the traffic
@@ -430,43 +511,25 @@ func (e *Evaluator) fromNode(from, to Endpoint) bool {
 
 // admits reports whether one of the program's rules admits the peer. server is the
 // pod, if any, that the connection leads to.
-func (e *Evaluator) admits(p *program, peer, other Endpoint, server, port int32, protocol corev1.Protocol) bool {
+func (e *Evaluator) admits(p *program, peer Endpoint, server, port int32, protocol corev1.Protocol) bool {
 	for _, r := range p.rules {
-		if (r.anyPeer || r.hasPeer(e, peer, other)) && (r.anyPort || r.hasPort(e, server, port, protocol)) {
+		if (r.anyPeer || r.hasPeer(peer)) && (r.anyPort || r.hasPort(e, server, port, protocol)) {
 			return true
 		}
 	}
 	return false
 }
 
-func (r *rule) hasPeer(e *Evaluator, peer, other Endpoint) bool {
+func (r *rule) hasPeer(peer Endpoint) bool {
 	if peer.pod != 0 && r.pods.has(peer.pod-1) {
 		return true
 	}
-	if len(r.blocks) == 0 {
-		return false
-	}
-	addr := e.addrFor(peer, other)
 	for i := range r.blocks {
-		if r.blocks[i].contains(addr) {
+		if r.blocks[i].contains(peer.addr) {
 			return true
 		}
 	}
 	return false
-}
-
-// addrFor is the address that peer has in a connection with other: of a pod with
-// addresses of both families the one that other has, too.
-func (e *Evaluator) addrFor(peer, other Endpoint) netip.Addr {
-	if peer.pod == 0 || peer.addr.BitLen() == other.addr.BitLen() {
-		return peer.addr
-	}
-	for _, a := range e.pods[peer.pod-1].IPs {
-		if a = a.Unmap(); a.BitLen() == other.addr.BitLen() {
-			return a
-		}
-	}
-	return peer.addr
 }
 
 func (b *block) contains(a netip.Addr) bool {

@@ -156,6 +156,7 @@ func (e *Evaluator) serviceName(a netip.Addr) string {
 }
 
 func (e *Evaluator) explain(f Flow) Decision {
+	f.From, f.To = e.oneFamily(f.From, f.To)
 	d := e.named(f)
 	d.Egress = e.direction(networkingv1.PolicyTypeEgress, f)
 	d.Ingress = e.direction(networkingv1.PolicyTypeIngress, f)
@@ -213,7 +214,7 @@ func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow) Direction {
 		}
 		v := PolicyVerdict{Policy: p.ref(), Position: p.Position("metadata.name")}
 		for _, r := range rulesOf(p, kind) {
-			rv := e.explainRule(p, r, peer, self, f)
+			rv := e.explainRule(p, r, peer, f)
 			v.Admits = v.Admits || rv.Admits
 			v.Rules = append(v.Rules, rv)
 		}
@@ -257,11 +258,11 @@ func rulesOf(p *Policy, kind networkingv1.PolicyType) []sourceRule {
 	return out
 }
 
-func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer, other Endpoint, f Flow) RuleVerdict {
+func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer Endpoint, f Flow) RuleVerdict {
 	v := RuleVerdict{Field: r.field, Position: p.Position(r.field), Peer: -1}
 	if len(r.peers) > 0 {
 		for i := range r.peers {
-			m := e.peerMismatch(p.Namespace, &r.peers[i], fmt.Sprintf("%s[%d]", r.peerField, i), peer, other)
+			m := e.peerMismatch(p.Namespace, &r.peers[i], fmt.Sprintf("%s[%d]", r.peerField, i), peer)
 			if m == nil {
 				v.Peer, v.Mismatches = i, nil
 				break
@@ -287,9 +288,9 @@ func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer, other Endpoint, f
 }
 
 // peerMismatch says why the peer is not what the rule asks for; nil where it is.
-func (e *Evaluator) peerMismatch(namespace string, want *networkingv1.NetworkPolicyPeer, field string, peer, other Endpoint) *Mismatch {
+func (e *Evaluator) peerMismatch(namespace string, want *networkingv1.NetworkPolicyPeer, field string, peer Endpoint) *Mismatch {
 	if want.IPBlock != nil {
-		return blockMismatch(want.IPBlock, field+".ipBlock", e.addrFor(peer, other))
+		return blockMismatch(want.IPBlock, field+".ipBlock", peer.addr)
 	}
 	if peer.pod == 0 || e.pods[peer.pod-1].HostNetwork {
 		return &Mismatch{Kind: MismatchNoPod, Field: field, Want: "pods", Got: e.Name(peer)}

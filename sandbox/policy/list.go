@@ -2,13 +2,13 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	sigsyaml "sigs.k8s.io/yaml"
 )
 
 // listVersions are the lists that may hold policies, with their apiVersion.
@@ -82,16 +82,21 @@ func dropField(mapping *yaml.Node, field string) {
 	}
 }
 
-// texts cuts a document, as JSON, into its objects.
-func texts(document []byte, isList bool) ([]json.RawMessage, error) {
+// texts cuts a document, as JSON, into its n objects.
+func texts(document []byte, isList bool, n int) ([]json.RawMessage, error) {
 	if !isList {
 		return []json.RawMessage{document}, nil
 	}
 	var list struct {
 		Items []json.RawMessage `json:"items"`
 	}
-	err := json.Unmarshal(document, &list)
-	return list.Items, err
+	if err := json.Unmarshal(document, &list); err != nil {
+		return nil, err
+	}
+	if len(list.Items) != n {
+		return nil, fmt.Errorf("there are %d items here, or %d", len(list.Items), n)
+	}
+	return list.Items, nil
 }
 
 // decode reads the object from its JSON as kubectl does.
@@ -123,10 +128,4 @@ func asWritten(np networkingv1.NetworkPolicy) networkingv1.NetworkPolicy {
 		ObjectMeta: meta,
 		Spec:       np.Spec,
 	}
-}
-
-// source is the policy as YAML.
-func source(np *networkingv1.NetworkPolicy) (string, error) {
-	text, err := sigsyaml.Marshal(np)
-	return string(text), err
 }

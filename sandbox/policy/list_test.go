@@ -37,7 +37,7 @@ items:
   kind: NetworkPolicy
   metadata:
     annotations:
-      note: kept
+      creationTimestamp: kept
     name: allow-web
     namespace: monitoring
   spec:
@@ -77,18 +77,18 @@ spec:
 		{`apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  annotations:
-    note: kept
   name: allow-web
   namespace: monitoring
+  annotations:
+    creationTimestamp: kept
 spec:
-  ingress:
-  - ports:
-    - port: 80
-      protocol: TCP
   podSelector:
     matchLabels:
       app: web
+  ingress:
+  - ports:
+    - protocol: TCP
+      port: 80
 `, 29, "spec.ingress[0].ports[0].port", Position{39, 15}},
 		{head, 48, "metadata.name", Position{51, 9}},
 	}

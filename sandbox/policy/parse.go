@@ -90,6 +90,9 @@ func (p *parser) parse(src []byte) {
 		p.problem(start, "", "there is no policy here: a policy begins with apiVersion: %s", apiVersion)
 	}
 	for _, d := range documents {
+		if len(p.problems) > maxProblems {
+			return
+		}
 		p.document(d)
 	}
 }
@@ -193,8 +196,8 @@ func (p *parser) document(d document) {
 		unreadable(err)
 		return
 	}
-	parts, err := texts(js, isList)
-	if err != nil || len(parts) != len(objects) {
+	parts, err := texts(js, isList, len(objects))
+	if err != nil {
 		unreadable(err)
 		return
 	}
@@ -209,10 +212,7 @@ func (p *parser) document(d document) {
 		}
 		if isList {
 			policy.Line = o.walker.at(o.node).Line
-			if policy.Source, err = source(&policy.NetworkPolicy); err != nil {
-				unreadable(err)
-				continue
-			}
+			policy.Source = YAML(policy.NetworkPolicy)
 		}
 		if problems := Validate(policy); len(problems) > 0 {
 			p.problems = append(p.problems, problems...)
@@ -265,6 +265,9 @@ func (p *parser) validateTheRest(o *object) {
 	}
 	if json.UnmarshalCaseSensitivePreserveInts(js, &policy.NetworkPolicy) != nil {
 		return
+	}
+	if o.isItem {
+		policy.NetworkPolicy = asWritten(policy.NetworkPolicy)
 	}
 	if policy.Namespace == "" {
 		policy.Namespace = p.opts.DefaultNamespace
@@ -440,12 +443,20 @@ func isNull(n *yaml.Node) bool {
 
 // toJSON is what a scalar is to kubectl, whose YAML knows yes and on, too.
 func toJSON(n *yaml.Node) []byte {
+	text := []byte(`""`)
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-		return []byte(`""`)
+		return text
+	}
+	// Most values are words, which need no parser.
+	if v := n.Value; v != "" && ('a' <= v[0]|0x20 && v[0]|0x20 <= 'z') && !slices.Contains(wordsWithMeaning, strings.ToLower(v)) {
+		return text
 	}
 	js, err := sigsyaml.YAMLToJSON([]byte(n.Value))
 	if err != nil {
-		return []byte(`""`)
+		return text
 	}
 	return bytes.TrimSpace(js)
 }
+
+// wordsWithMeaning are the words that are not text in YAML 1.1.
+var wordsWithMeaning = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}

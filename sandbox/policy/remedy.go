@@ -36,6 +36,7 @@ func (e *Evaluator) Remedy(f Flow) []networkingv1.NetworkPolicy {
 }
 
 func (e *Evaluator) remedy(f Flow) []networkingv1.NetworkPolicy {
+	f.From, f.To = e.oneFamily(f.From, f.To)
 	d := e.explain(f)
 	var out []networkingv1.NetworkPolicy
 	protocol := orTCP(f.Protocol)
@@ -90,11 +91,10 @@ func objectName(s string) string {
 // peer is the narrowest peer that is the endpoint, in a rule for other.
 func (e *Evaluator) peer(end, other Endpoint) (networkingv1.NetworkPolicyPeer, bool) {
 	if end.pod == 0 || e.pods[end.pod-1].HostNetwork {
-		addr := e.addrFor(end, other)
-		if !addr.IsValid() {
+		if !end.addr.IsValid() {
 			return networkingv1.NetworkPolicyPeer{}, false
 		}
-		return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: netip.PrefixFrom(addr, addr.BitLen()).String()}}, true
+		return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: netip.PrefixFrom(end.addr, end.addr.BitLen()).String()}}, true
 	}
 	pod := e.pods[end.pod-1]
 	selector := e.only(pod)

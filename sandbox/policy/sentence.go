@@ -92,7 +92,7 @@ func (s speaker) blocks(d *Direction) string {
 		}
 	}
 	if nearest == nil {
-		return fmt.Sprintf("%s %s %s for %s, and no %s rule admits anything", list(names), plural(names, "isolates", "isolate"), self, way, way)
+		return fmt.Sprintf("%s %s %s for %s, and no %s rule admits anything", list(names), plural("isolates", "isolate", len(names)), self, way, way)
 	}
 	admits := s.admitsOnly(d, nearest)
 	if len(names) == 0 {
@@ -102,7 +102,7 @@ func (s speaker) blocks(d *Direction) string {
 	if nearest.Policy.Namespace == d.Policies[0].Policy.Namespace {
 		name = nearest.Policy.Name
 	}
-	return fmt.Sprintf("%s %s %s for %s, and %s %s", list(names), plural(names, "isolates", "isolate"), self, way, name, admits)
+	return fmt.Sprintf("%s %s %s for %s, and %s %s", list(names), plural("isolates", "isolate", len(names)), self, way, name, admits)
 }
 
 // admitsOnly says what the policy admits instead of the flow.
@@ -231,11 +231,4 @@ func list(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
-
-func plural(names []string, one, many string) string {
-	if len(names) == 1 {
-		return one
-	}
-	return many
 }

@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
@@ -23,6 +24,7 @@ var fieldOrder = []string{
 func YAML(p networkingv1.NetworkPolicy) string {
 	p.APIVersion, p.Kind = apiVersion, kind
 	p.ManagedFields, p.UID, p.ResourceVersion, p.Generation = nil, "", "", 0
+	p.CreationTimestamp = metav1.Time{}
 	plain, err := sigsyaml.Marshal(p)
 	var root yaml.Node
 	if err == nil {
@@ -52,9 +54,6 @@ func order(n *yaml.Node) {
 	type field struct{ key, value *yaml.Node }
 	var fields []field
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == "creationTimestamp" {
-			continue
-		}
 		fields = append(fields, field{n.Content[i], n.Content[i+1]})
 	}
 	rank := func(f field) int {

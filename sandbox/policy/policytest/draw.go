@@ -3,10 +3,12 @@
 package policytest
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -241,7 +243,7 @@ func (d *Draw) selector(of []map[string]string) metav1.LabelSelector {
 		}
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
-		return slices.Compare([]string{a.key, a.value}, []string{b.key, b.value})
+		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.value, b.value))
 	})
 	if len(pairs) == 0 {
 		return s

@@ -6,6 +6,7 @@ import { confirm } from "./confirm";
 import * as draft from "./draft";
 import { enhance } from "./editor";
 import type { SandboxEvent } from "./events";
+import "./exercise";
 import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";
 import { gone, nothing, reduce, type Model } from "./model";

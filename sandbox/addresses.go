@@ -1,0 +1,38 @@
+package sandbox
+
+import "net/netip"
+
+// PlannedAddresses are addresses for the topology where no cluster has given any:
+// the same each time, in the ranges that a kind cluster has by default.
+func (t *Topology) PlannedAddresses() Addresses {
+	from := func(first string) func() netip.Addr {
+		next := netip.MustParseAddr(first)
+		return func() netip.Addr {
+			addr := next
+			next = next.Next()
+			return addr
+		}
+	}
+	pod, service, host := from("10.244.0.10"), from("10.96.1.1"), from("172.18.0.3")
+	a := Addresses{
+		Pods: map[string]netip.Addr{}, Services: map[string]netip.Addr{}, External: map[string]netip.Addr{},
+		DNS: netip.MustParseAddr("10.96.0.10"), DNSPods: []netip.Addr{netip.MustParseAddr("10.244.0.2")},
+		Node: netip.MustParseAddr("172.18.0.2"),
+	}
+	for _, ns := range t.Namespaces {
+		for _, p := range ns.Pods {
+			addr := a.Node
+			if !p.HostNetwork {
+				addr = pod()
+			}
+			a.Pods[ns.Name+"/"+p.Name] = addr
+		}
+		for _, s := range ns.Services {
+			a.Services[ns.Name+"/"+s.Name] = service()
+		}
+	}
+	for _, x := range t.External {
+		a.External[x.Name] = host()
+	}
+	return a
+}

@@ -1,0 +1,245 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/web/views"
+)
+
+// settlePatience is how long a check waits for the last change to settle.
+const settlePatience = 5 * time.Second
+
+// exerciseRequest is one request about one exercise.
+type exerciseRequest struct {
+	lesson   *lessons.Lesson
+	exercise *lessons.Exercise
+	owner    string
+	view     views.Exercise
+}
+
+// exerciseOf reads the exercise that the request is about, with what the learner
+// has done of it.
+func (s *server) exerciseOf(r *http.Request) (*exerciseRequest, error) {
+	lesson := s.lesson(chi.URLParam(r, "slug"))
+	if lesson == nil {
+		return nil, refuse(http.StatusNotFound, "There is no such lesson. The front page lists those that there are.")
+	}
+	exercise := lesson.Exercise(chi.URLParam(r, "exercise"))
+	if exercise == nil {
+		return nil, refuse(http.StatusNotFound, "The lesson has no such exercise. It may have been renamed: open the lesson again.")
+	}
+	owner := ownerOf(r.Context())
+	view, err := s.exerciseView(r.Context(), owner, lesson, exercise)
+	return &exerciseRequest{lesson, exercise, owner, view}, err
+}
+
+func (s *server) exerciseView(ctx context.Context, owner string, lesson *lessons.Lesson, exercise *lessons.Exercise) (views.Exercise, error) {
+	view := views.Exercise{Exercise: exercise, Lesson: lesson.Slug, Simulated: s.simulated()}
+	if s.Progress == nil {
+		return view, nil
+	}
+	kept, err := s.Progress.Exercise(ctx, owner, lesson.Slug, exercise.ID)
+	if err != nil {
+		return view, err
+	}
+	view.Passed, view.Skipped, view.Hints = kept.Passed, kept.Skipped, kept.Hints
+	view.Predicted = map[string]probe.Verdict{}
+	for id, v := range kept.Predictions {
+		view.Predicted[id] = probe.Verdict(v)
+	}
+	return view, nil
+}
+
+// beginExercise lays the policies that the exercise begins with.
+func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.exerciseOf(r)
+	if err != nil {
+		return err
+	}
+	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
+	switch {
+	case !ok || snapshot.Lab != e.lesson.Slug || snapshot.State != sandbox.Ready:
+		e.view.Problem = noSandbox(snapshot, ok && snapshot.Lab == e.lesson.Slug)
+	default:
+		if _, err := s.Sandboxes.Replace(r.Context(), e.owner, snapshot.ID, []byte(e.exercise.Start)); err != nil {
+			return err
+		}
+	}
+	return s.tellExercise(w, r, e)
+}
+
+// checkExercise grades what is observed in the learner's sandbox.
+func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.exerciseOf(r)
+	if err != nil {
+		return err
+	}
+	snapshot, err := s.settled(r.Context(), e.owner, e.lesson.Slug)
+	var problem *exerciseProblem
+	switch {
+	case errors.As(err, &problem):
+		e.view.Problem = problem.message
+		return s.tellExercise(w, r, e)
+	case err != nil:
+		return err
+	}
+	observed := make(map[string]probe.Verdict, len(snapshot.Observations))
+	for _, o := range snapshot.Observations {
+		observed[o.Flow] = o.Verdict
+	}
+	outcome := e.exercise.Grade(e.lesson, observed)
+	e.view.Outcome = &outcome
+	// What is in force was taken by the API server, so the evaluator can read it; if
+	// not, the page shows no expectation rather than none of the outcome.
+	if expected, err := e.lesson.Predicted(applied(snapshot)); err == nil {
+		e.view.Expected = expected
+	} else {
+		s.Log.Error("policies in force not evaluated", "sandbox", snapshot.ID, "error", err)
+	}
+	if s.Progress != nil {
+		if err := s.Progress.RecordCheck(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, outcome.Passed, outcome.Met(), len(outcome.Checks)); err != nil {
+			return err
+		}
+	}
+	e.view.Passed = e.view.Passed || outcome.Passed
+	return s.tellExercise(w, r, e)
+}
+
+func applied(s sandbox.Snapshot) string {
+	var all []string
+	for _, p := range s.Policies {
+		all = append(all, strings.TrimSuffix(p.YAML, "\n"))
+	}
+	return strings.Join(all, "\n---\n")
+}
+
+// exerciseProblem is why an exercise cannot be graded now, for the learner.
+type exerciseProblem struct{ message string }
+
+func (p *exerciseProblem) Error() string { return p.message }
+
+func noSandbox(s sandbox.Snapshot, there bool) string {
+	switch {
+	case !there:
+		return "You have no sandbox of this lesson yet. Press Start beside the text; the exercise is graded by what is measured in it."
+	case s.State == sandbox.Queued || s.State == sandbox.Creating:
+		return "Your sandbox is still being made. Try again when it is ready."
+	}
+	return "Your sandbox is not running. Press Reset or Start for a fresh one."
+}
+
+// settled waits until the learner's sandbox has settled after its last change, and
+// returns what was then observed.
+func (s *server) settled(ctx context.Context, owner, lab string) (sandbox.Snapshot, error) {
+	snapshot, seq, ok := s.Sandboxes.ByOwner(owner)
+	if !ok || snapshot.Lab != lab || snapshot.State != sandbox.Ready {
+		return snapshot, &exerciseProblem{noSandbox(snapshot, ok && snapshot.Lab == lab)}
+	}
+	if isSettled(snapshot) {
+		return snapshot, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	sub, err := s.Sandboxes.Subscribe(owner, snapshot.ID, seq)
+	if err != nil {
+		return snapshot, err
+	}
+	defer sub.Close()
+	for !isSettled(snapshot) {
+		if _, err := sub.Next(ctx); errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) {
+			return snapshot, &exerciseProblem{"Your sandbox has not settled yet since the last change. Wait until the page says that it has, then check again."}
+		} else if err != nil {
+			return snapshot, err
+		}
+		if snapshot, _, err = s.Sandboxes.Get(owner, snapshot.ID); err != nil {
+			return snapshot, err
+		}
+	}
+	return snapshot, nil
+}
+
+// isSettled reports that every flow has been measured since the last change.
+func isSettled(s sandbox.Snapshot) bool {
+	if s.Settled != nil {
+		return s.Settled.Change == s.Change
+	}
+	return s.Change == 0 && len(s.Observations) > 0
+}
+
+// hintExercise shows one hint more, and after the last the solution.
+func (s *server) hintExercise(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.exerciseOf(r)
+	if err != nil {
+		return err
+	}
+	if s.Progress != nil && e.view.Hints <= len(e.exercise.Hints) {
+		if err := s.Progress.UseHint(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID); err != nil {
+			return err
+		}
+	}
+	e.view.Hints++
+	return s.tellExercise(w, r, e)
+}
+
+func (s *server) skipExercise(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.exerciseOf(r)
+	if err != nil {
+		return err
+	}
+	if s.Progress != nil {
+		if err := s.Progress.SkipExercise(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID); err != nil {
+			return err
+		}
+	}
+	e.view.Skipped = !e.view.Passed
+	return s.tellExercise(w, r, e)
+}
+
+// predictExercise keeps what the learner expects of the exercise's flows.
+func (s *server) predictExercise(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.exerciseOf(r)
+	if err != nil {
+		return err
+	}
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	predicted := map[string]string{}
+	e.view.Predicted = map[string]probe.Verdict{}
+	for i, f := range e.exercise.Predict {
+		switch v := probe.Verdict(r.PostForm.Get(fmt.Sprintf("flow-%d", i))); v {
+		case probe.Open, probe.Blocked:
+			predicted[f.ID], e.view.Predicted[f.ID] = string(v), v
+		case "":
+			e.view.Problem = "Mark every connection, then keep your prediction."
+		default:
+			return refuse(http.StatusUnprocessableEntity, "%q is no prediction: want open or blocked.", v)
+		}
+	}
+	if s.Progress != nil && len(predicted) > 0 {
+		if err := s.Progress.SavePredictions(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, predicted); err != nil {
+			return err
+		}
+	}
+	return s.tellExercise(w, r, e)
+}
+
+// tellExercise shows the exercise again: the box alone to the page's script, and the
+// whole page to a browser without.
+func (s *server) tellExercise(w http.ResponseWriter, r *http.Request, e *exerciseRequest) error {
+	if r.Header.Get("X-Fragment") != "" {
+		return render(w, r, http.StatusOK, views.ExerciseBox(e.view))
+	}
+	return s.renderLab(w, r, http.StatusOK, placeLesson, e.lesson, labInput{exercise: &e.view})
+}

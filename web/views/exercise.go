@@ -1,0 +1,147 @@
+package views
+
+import (
+	"fmt"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// Exercise is an exercise as one learner sees it.
+type Exercise struct {
+	*lessons.Exercise
+	// Lesson is the lesson's slug.
+	Lesson string
+	// Simulated says that nothing is measured here, only simulated.
+	Simulated bool
+	// Passed and Skipped are what became of it so far.
+	Passed, Skipped bool
+	// Hints is how many of the hints are shown; one more shows the solution.
+	Hints int
+	// Predicted are the learner's own predictions by flow ID; nil where none were made.
+	Predicted map[string]probe.Verdict
+	// Outcome is what came of the last look at it; nil where none was taken.
+	Outcome *lessons.Outcome
+	// Expected is what the evaluator expected then, by flow ID.
+	Expected map[string]probe.Verdict
+	// Problem says why something could not be done; empty where it could.
+	Problem string
+}
+
+// anchor is the exercise's ID in the page.
+func (e Exercise) anchor() string { return "exercise-" + e.ID }
+
+func (e Exercise) action(what string) string {
+	return "/lessons/" + e.Lesson + "/exercises/" + e.ID + "/" + what
+}
+
+// Badge is the exercise's state in a word or two; empty where there is nothing to
+// tell.
+func (e Exercise) Badge() string {
+	switch {
+	case e.Passed:
+		return "passed"
+	case e.Skipped:
+		return "skipped"
+	}
+	return ""
+}
+
+// Verdict is the sentence about the outcome.
+func (e Exercise) Verdict() string {
+	switch met, all := e.Outcome.Met(), len(e.Outcome.Checks); {
+	case e.Outcome.Passed:
+		return fmt.Sprintf("Passed: all %d connections are as they should be.", all)
+	case e.Outcome.Unknown > 0:
+		return fmt.Sprintf("Not yet: %d of %d connections are as they should be, and %d could not be measured.", met, all, e.Outcome.Unknown)
+	default:
+		return fmt.Sprintf("Not yet: %d of %d connections are as they should be.", met, all)
+	}
+}
+
+// observed is how what was seen is called.
+func (e Exercise) observed() string {
+	if e.Simulated {
+		return "Simulated"
+	}
+	return "Measured"
+}
+
+// hintLabel is the text of the hint button.
+func (e Exercise) hintLabel() string {
+	if e.Hints < len(e.Exercise.Hints) {
+		return fmt.Sprintf("Hint %d of %d", e.Hints+1, len(e.Exercise.Hints))
+	}
+	return "Show a solution"
+}
+
+func (e Exercise) shownHints() []string {
+	return e.Exercise.Hints[:min(e.Hints, len(e.Exercise.Hints))]
+}
+
+// solutionShown says that the learner has asked for more than the last hint.
+func (e Exercise) solutionShown() bool { return e.Hints > len(e.Exercise.Hints) }
+
+// failed are the checks that are not met.
+func failed(o *lessons.Outcome) []lessons.Checked {
+	var out []lessons.Checked
+	for _, c := range o.Checks {
+		if !c.OK {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// comparison is one predicted flow beside what was expected and measured.
+type comparison struct {
+	Flow                          sandbox.Flow
+	Predicted, Expected, Measured VerdictMark
+	Right, Known                  bool
+}
+
+// Comparisons are the learner's predictions beside the evaluator's and what was
+// measured.
+func (e Exercise) comparisons() []comparison {
+	measured := map[string]probe.Verdict{}
+	if e.Outcome != nil {
+		measured = e.Outcome.Observed
+	}
+	var out []comparison
+	for _, f := range e.Predict {
+		c := comparison{Flow: f, Predicted: markOr(e.Predicted, f.ID), Expected: markOr(e.Expected, f.ID), Measured: markOr(measured, f.ID)}
+		c.Known = c.Measured.Verdict != NotKnown && c.Predicted.Verdict != NotKnown
+		c.Right = (c.Measured.Verdict == probe.Open) == (c.Predicted.Verdict == probe.Open)
+		out = append(out, c)
+	}
+	return out
+}
+
+func markOr(verdicts map[string]probe.Verdict, flow string) VerdictMark {
+	if v, ok := verdicts[flow]; ok {
+		return MarkOf(v)
+	}
+	return MarkOf(NotKnown)
+}
+
+// flowWords names a flow as a person would.
+func flowWords(f sandbox.Flow) string {
+	port := fmt.Sprint(f.Port)
+	if f.Protocol != sandbox.TCP {
+		port += "/" + string(f.Protocol)
+	}
+	s := fmt.Sprintf("%s → %s:%s", f.From, f.To, port)
+	if f.Via == sandbox.ViaName {
+		s += " by name"
+	}
+	return s
+}
+
+// wantWords says what a check wants.
+func wantWords(v probe.Verdict) string {
+	if v == probe.Open {
+		return "must be open"
+	}
+	return "must not get through"
+}
