@@ -42,7 +42,7 @@ func (s *running) start(args []string) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, args, streams{s.said, io.Discard}) }()
+	go func() { done <- run(ctx, args, streams{stdout: s.said, stderr: io.Discard}) }()
 	select {
 	case <-s.said.reached:
 	case err := <-done:
