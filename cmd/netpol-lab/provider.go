@@ -11,7 +11,7 @@ import (
 )
 
 // simulatedSandboxes is how many simulated sandboxes may run at once where nobody
-// says: the server takes about 150 KB for each.
+// says: the server takes about 100 KB of memory for each.
 const simulatedSandboxes = 5000
 
 // making is what makes the sandboxes, with what the Manager has to know of it.
