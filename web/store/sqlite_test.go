@@ -168,13 +168,13 @@ func TestKilled_at_any_moment_loses_nothing_that_was_committed(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
-	for round := range 12 {
+	for round := range 10 {
 		cmd := child(t, "write until killed", path)
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
 		lines := bufio.NewScanner(out)
-		for range 1 + random.IntN(40) {
+		for range 1 + random.IntN(25) {
 			if !lines.Scan() {
 				t.Fatalf("round %d: the writer ended by itself: %v", round, cmd.Wait())
 			}
@@ -206,7 +206,7 @@ func TestKilled_at_any_moment_loses_nothing_that_was_committed(t *testing.T) {
 		must(t, s.Close())
 	}
 	for _, owner := range writers {
-		if committed[owner] < 12 {
+		if committed[owner] < 8 {
 			t.Errorf("%s has committed only %d changes", owner, committed[owner])
 		}
 	}
