@@ -104,6 +104,10 @@ func newVerifier(t *testing.T) *verifier {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := docker(context.Background(), "exec", c.(*cluster).node, "sh", "-c", "cat /var/log/pods/kube-system_calico*/*/*.log | grep -iE 'warn|error|fatal' | tail -40")
+			t.Logf("what Calico says:\n%s", out)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := c.Close(); err != nil {
@@ -212,7 +216,7 @@ func (v *verifier) lay(set []policy.Policy) {
 		v.Fatal(err)
 	}
 	if err := sandbox.AwaitVerdict(ctx, v.cluster, []sandbox.Flow{v.marker}, want, 30*time.Second); err != nil {
-		v.Fatal(err)
+		v.Fatalf("the cluster does not carry this set out: %v\n%s", err, text(set))
 	}
 }
 
