@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 	"github.com/netpol-lab/netpol-lab/static"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 // lab is a whole lab under test: the real handler over the real Manager, with a
@@ -87,11 +89,20 @@ func newLab(t *testing.T, s setup) *lab {
 	if s.sandboxes != nil {
 		sandboxes = s.sandboxes(manager)
 	}
+	progress, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "learners.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := progress.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	log := &logBuffer{}
 	closing, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	handler, err := newServer(Deps{
-		Sandboxes: sandboxes, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
+		Sandboxes: sandboxes, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Closing: closing,
 		Hosts: []string{"localhost", "127.0.0.1"},
 	}, s.limits, s.timings)
@@ -638,7 +649,7 @@ func TestNewRefusesWhatIsIncomplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deps := Deps{Sandboxes: panicking{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
+	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
 	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
 		t.Errorf("error = %v, want one that names the lesson", err)
 	}

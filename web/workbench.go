@@ -71,12 +71,12 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 		return render(w, r, status, views.Workbench(page, lab))
 	}
 	exercises := map[string]views.Exercise{}
+	progress, err := s.Progress.Progress(r.Context(), ownerOf(r.Context()))
+	if err != nil {
+		return err
+	}
 	for _, e := range lesson.Exercises {
-		view, err := s.exerciseView(r.Context(), ownerOf(r.Context()), lesson, e)
-		if err != nil {
-			return err
-		}
-		exercises[e.ID] = view
+		exercises[e.ID] = s.exerciseView(progress, lesson, e)
 	}
 	if input.exercise != nil {
 		exercises[input.exercise.ID] = *input.exercise

@@ -18,6 +18,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 type serveCmd struct {
@@ -70,8 +71,17 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer manager.Close()
+	progress, err := store.Open(ctx, data.path("learners.db"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := progress.Close(); err != nil {
+			log.Error("learners' file not closed", "error", err)
+		}
+	}()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
+		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
 	})
 	if err != nil {
 		return err

@@ -278,6 +278,29 @@ spec:
 			Want{To: "monitoring/prometheus", Port: 8125, Verdict: probe.Blocked},
 		)
 	})
+	run("a_port_may_be_meant_by_its_name_or_range", func(t *testing.T) {
+		lab.Apply(t, `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api-http, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: api}}
+  ingress:
+  - ports: [{port: http}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db-range, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - ports: [{port: 5000, endPort: 5431}, {port: query, protocol: UDP}]
+`)
+		lab.Expect(t,
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{To: "production/api", Port: 9090, Verdict: probe.Blocked},
+			Want{To: "production/db", Verdict: probe.Blocked},
+		)
+	})
 	run("a_host_network_pod_escapes", func(t *testing.T) {
 		lab.Apply(t, strings.ReplaceAll(DenyProduction, "production", "monitoring"))
 		lab.Expect(t,
