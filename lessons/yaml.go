@@ -52,10 +52,11 @@ func yamlErrors(file string, err error) error {
 	}
 	var errs []error
 	for _, m := range messages {
-		at := file
+		at := file + ":1" // The decoder leaves the first line out.
 		if parts := yamlLine.FindStringSubmatch(m); parts != nil {
 			at, m = file+":"+parts[1], parts[2]
 		}
+		m = strings.TrimPrefix(m, "yaml: ")
 		if parts := unknownField.FindStringSubmatch(m); parts != nil {
 			m = parts[1] + ": is not a field here"
 		} else if parts := wrongType.FindStringSubmatch(m); parts != nil {

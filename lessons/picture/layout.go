@@ -18,6 +18,7 @@ const (
 	smallHeight = 15 // a line of detail
 	nameWidth   = 8  // of a character
 	smallWidth  = 7
+	labelWidth  = 9 // of a character of a label, which is bold
 	slotHeight  = 20 // between two flows at one end
 	laneWidth   = 12 // between two flows' vertical lines
 	leastWidth  = 118
@@ -71,16 +72,16 @@ func (s *scene) layOut() {
 	s.height = y - gap + margin
 
 	labelX := margin + endWidth + 2*padding + 8
-	labelWidth := 0
+	widest := 0
 	for _, f := range s.flows {
-		labelWidth = max(labelWidth, textWidth(f.label, smallWidth)+6)
+		widest = max(widest, textWidth(f.label, labelWidth))
 	}
-	lanes := labelX + labelWidth + 10
+	lanes := labelX + widest + 10
 	s.width = margin + endWidth + 2*padding + margin
 	for _, f := range s.flows {
 		f.laneX = lanes + f.lane*laneWidth
 		f.labelX = labelX
-		f.labelBox = rect{labelX, f.toY - slotHeight/2 + 1, textWidth(f.label, smallWidth) + 6, slotHeight - 2}
+		f.labelBox = rect{labelX, f.toY - slotHeight/2 + 1, textWidth(f.label, labelWidth), slotHeight - 2}
 		s.width = max(s.width, f.laneX+margin)
 	}
 }
@@ -131,11 +132,11 @@ func (e *end) small() []string {
 func (e *end) shield() string {
 	switch {
 	case e.ingress && e.egress:
-		return "   ingress, egress"
+		return "  isolated both ways"
 	case e.ingress:
-		return "   ingress"
+		return "  isolated: ingress"
 	}
-	return "   egress"
+	return "  isolated: egress"
 }
 
 func (e *end) height() int {
