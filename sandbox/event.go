@@ -47,8 +47,8 @@ type Snapshot struct {
 	Policies []AppliedPolicy `json:"policies"`
 	// Change is the number of the last change of policies.
 	Change int64 `json:"change"`
-	// Settled tells that the newest change has settled; absent while it has not, and
-	// where there was none.
+	// Settled tells of the newest change that has settled, which need not be the
+	// newest change; absent where none has.
 	Settled      *Settled      `json:"settled,omitempty"`
 	Observations []Observation `json:"observations"`
 	// Notice is the newest notice, where it was a warning: it still holds.

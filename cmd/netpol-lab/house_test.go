@@ -12,15 +12,16 @@ const module = "github.com/netpol-lab/netpol-lab/"
 // other: cmd, web, lessons and quizzes, sandbox, and below that policy and probe.
 func TestImports_go_one_way(t *testing.T) {
 	forbidden := map[string][]string{
-		"sandbox/policy":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/nodeimage", "sandbox$"},
-		"sandbox/probe":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox/nodeimage", "sandbox$"},
-		"sandbox":           {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/nodeimage"},
-		"sandbox/kind":      {"cmd", "web", "lessons", "quizzes", "static"},
+		"sandbox/policy":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage", "sandbox$"},
+		"sandbox/probe":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage", "sandbox$"},
+		"sandbox":           {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"sandbox/kind":      {"cmd", "web", "lessons", "quizzes", "static", "sandbox/simulated"},
+		"sandbox/simulated": {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/nodeimage"},
 		"sandbox/nodeimage": {"cmd", "web", "lessons", "quizzes", "static"},
-		"lessons":           {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/nodeimage"},
-		"quizzes":           {"cmd", "web", "lessons", "sandbox/kind", "sandbox/nodeimage"},
+		"lessons":           {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"quizzes":           {"cmd", "web", "lessons", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
 		"static":            {"cmd", "web", "lessons", "quizzes", "sandbox"},
-		"web":               {"cmd", "sandbox/kind", "sandbox/nodeimage"},
+		"web":               {"cmd", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
 		"cmd/netpol-probe":  {"web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox$"},
 	}
 	for pkg, bad := range forbidden {
@@ -41,7 +42,7 @@ func TestImports_go_one_way(t *testing.T) {
 // TestImports_kind_and_client_go_have_one_importer keeps the technology behind
 // its interface, and Kubernetes out of the binary in the pods.
 func TestImports_kind_and_client_go_have_one_importer(t *testing.T) {
-	for _, pkg := range []string{"sandbox", "sandbox/policy", "web", "lessons", "quizzes", "sandbox/nodeimage"} {
+	for _, pkg := range []string{"sandbox", "sandbox/policy", "sandbox/simulated", "web", "lessons", "quizzes", "sandbox/nodeimage"} {
 		for _, dep := range deps(t, pkg) {
 			if strings.HasPrefix(dep, "k8s.io/client-go") || strings.HasPrefix(dep, "sigs.k8s.io/kind") {
 				t.Errorf("%s depends on %s", pkg, dep)

@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
-	"github.com/netpol-lab/netpol-lab/sandbox/kind"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 )
 
@@ -17,12 +15,6 @@ type kindFlags struct {
 	NodeImage      string   `default:"netpol-lab/node:latest" env:"NETPOL_LAB_NODE_IMAGE" help:"The kind node image: the lab's own (make node-image) or a stock one."`
 	CalicoManifest string   `env:"NETPOL_LAB_CALICO_MANIFEST" help:"File or URL of Calico's manifest, for a node image that does not bring Calico."`
 	LoadImages     []string `env:"NETPOL_LAB_LOAD_IMAGES" type:"existingfile" help:"Image archives to load into a node that does not bring Calico."`
-}
-
-func (f *kindFlags) provider(instance string, log *slog.Logger) (*kind.Provider, error) {
-	return kind.New(kind.Options{
-		Instance: instance, NodeImage: f.NodeImage, CalicoManifest: f.CalicoManifest, LoadImages: f.LoadImages, Log: log,
-	})
 }
 
 // sandboxMemory is what one sandbox takes, idle, with room to breathe; the
@@ -82,12 +74,12 @@ type doctorCmd struct {
 }
 
 func (c *doctorCmd) Run(ctx context.Context, std streams) error {
-	provider, err := c.provider("doctor", newLog(std.stderr))
+	m, err := c.making(&data{instance: "doctor"}, newLog(std.stderr))
 	if err != nil {
 		return err
 	}
-	if err := provider.Check(ctx); err != nil {
-		return fmt.Errorf("kind sandboxes cannot be made here: %w", err)
+	if err := m.Provider.Check(ctx); err != nil {
+		return fmt.Errorf("kind sandboxes cannot be made here, only simulated ones: %w", err)
 	}
 	_, err = fmt.Fprintf(std.stdout, "Docker answers and the node image is there: this machine can run kind sandboxes, %d at once by its memory.\n", sandboxesThatFit())
 	return err
@@ -104,30 +96,16 @@ func (c *cleanCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer data.close()
-	provider, err := c.provider(data.instance, newLog(std.stderr))
-	if err != nil {
-		return err
-	}
-	ids, err := provider.List(ctx)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := provider.Delete(ctx, id); err != nil {
+	told := func(id sandbox.ID) { fmt.Fprintln(std.stdout, "removed", id) }
+	for _, made := range []func() (making, error){
+		func() (making, error) { return simulating(data) },
+		func() (making, error) { return c.making(data, newLog(std.stderr)) },
+	} {
+		m, err := made()
+		if err != nil {
 			return err
 		}
-		fmt.Fprintln(std.stdout, "removed", id)
-	}
-	records, err := sandbox.OpenRecords(data.path("sandboxes"))
-	if err != nil {
-		return err
-	}
-	all, err := records.All()
-	if err != nil {
-		return err
-	}
-	for _, r := range all {
-		if err := records.Delete(r.ID); err != nil {
+		if err := m.remove(ctx, told); err != nil {
 			return err
 		}
 	}

@@ -16,31 +16,52 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// cli is the command line. Every flag can also be set by the environment.
+// cli is the command line. Every flag of the server can also be set by the
+// environment.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the lab."`
+	Eval    evalCmd    `cmd:"" help:"Say what NetworkPolicies allow, and why."`
+	Lint    lintCmd    `cmd:"" help:"Say what is probably not meant in NetworkPolicies."`
+	Diff    diffCmd    `cmd:"" help:"Say what changes from one set of NetworkPolicies to another."`
 	Image   imageCmd   `cmd:"" help:"Build the node image and the pod image. What is up to date costs nothing."`
 	Doctor  doctorCmd  `cmd:"" help:"Say whether this machine can run sandboxes, and what is missing."`
 	Clean   cleanCmd   `cmd:"" help:"Remove every sandbox of a data folder."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
-// streams are where commands write.
+// streams are where commands read and write.
 type streams struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}); err != nil {
-		fmt.Fprintln(os.Stderr, "netpol-lab:", err)
-		var usage *usageError
-		if errors.As(err, &usage) {
-			os.Exit(2)
-		}
-		os.Exit(1)
+	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	os.Exit(report(os.Stderr, err))
+}
+
+// report writes the error's message and returns the exit code: 1 for a failure, or
+// where the answer of a command is no; 2 where the input or the command line is
+// wrong.
+func report(stderr io.Writer, err error) int {
+	var input inputError
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNo):
+		return 1
+	case errors.As(err, &input): // Each line begins with a place, which editors look for there.
+		fmt.Fprintln(stderr, err)
+		return 2
 	}
+	fmt.Fprintln(stderr, "netpol-lab:", err)
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
 }
 
 // usageError is a mistake on the command line.
@@ -56,6 +77,7 @@ func run(ctx context.Context, args []string, std streams) error {
 		kong.Writers(std.stdout, std.stderr),
 		kong.Exit(func(int) { exited = true }),
 		kong.UsageOnError(),
+		kong.Vars{"topology_help": topologyHelp},
 	)
 	if err != nil {
 		return err

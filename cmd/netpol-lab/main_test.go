@@ -14,7 +14,7 @@ import (
 func command(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), args, streams{&out, &out})
+	err := run(t.Context(), args, streams{strings.NewReader(""), &out, &out})
 	return out.String(), err
 }
 
@@ -34,13 +34,6 @@ func TestRun_an_unknown_flag_is_a_usage_error(t *testing.T) {
 	}
 	if _, err := command(t, "serve", "--sandbox", "cloud"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "auto") {
 		t.Errorf("got %v, want a usage error that names the choices", err)
-	}
-}
-
-func TestServe_simulated_says_what_to_use_instead(t *testing.T) {
-	_, err := command(t, "serve", "--sandbox", "simulated", "--data", t.TempDir())
-	if err == nil || !strings.Contains(err.Error(), "use kind") {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -110,7 +103,7 @@ func TestServe_ends_cleanly_when_told_to(t *testing.T) {
 	out := &signalWriter{until: "The lab is at", reached: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, streams{out, os.Stderr})
+		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, streams{strings.NewReader(""), out, os.Stderr})
 	}()
 	select {
 	case <-out.reached:

@@ -21,19 +21,16 @@ import (
 )
 
 type serveCmd struct {
-	Sandbox      string   `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind, and where that is not ready the pages say what is missing), kind (refuse to start where it is not ready) or simulated."`
+	Sandbox      string   `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind where Docker and the node image are ready, else simulated), kind (refuse to start where they are not) or simulated (needs nothing; every page says so)."`
 	Listen       string   `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
 	Host         []string `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost, where it listens on the loopback interface (behind a proxy, for example). On other addresses every name will do unless names are given."`
 	Open         bool     `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
-	MaxSandboxes int      `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for."`
+	MaxSandboxes int      `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for, and 5000 simulated ones."`
 	dataFlags
 	kindFlags
 }
 
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
-	if c.Sandbox == "simulated" {
-		return errors.New("--sandbox simulated: this version has no simulator yet; use kind, which needs Docker and the node image (make node-image)")
-	}
 	log := newLog(std.stderr)
 	data, err := openData(c.Data)
 	if err != nil {
@@ -41,15 +38,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	defer data.close()
 
-	provider, err := c.provider(data.instance, log)
+	made, instead, err := c.choose(ctx, c.Sandbox, data, log)
 	if err != nil {
 		return err
-	}
-	if err := provider.Check(ctx); err != nil {
-		if c.Sandbox == "kind" {
-			return fmt.Errorf("sandboxes cannot be made here: %w", err)
-		}
-		log.Warn("sandboxes cannot be made here; the pages say so", "missing", err)
 	}
 	allLessons, err := lessons.Load(lessons.Content())
 	if err != nil {
@@ -63,20 +54,18 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	records, err := sandbox.OpenRecords(data.path("sandboxes"))
-	if err != nil {
+	opts := made.Options
+	if opts.Records, err = sandbox.OpenRecords(made.records); err != nil {
 		return err
 	}
-	labs := map[string]*sandbox.Topology{}
+	opts.Log, opts.Labs = log, map[string]*sandbox.Topology{}
 	for _, l := range allLessons {
-		labs[l.Topology.Name] = l.Topology
+		opts.Labs[l.Topology.Name] = l.Topology
 	}
-	if c.MaxSandboxes == 0 {
-		c.MaxSandboxes = sandboxesThatFit()
+	if c.MaxSandboxes != 0 {
+		opts.MaxSandboxes = c.MaxSandboxes
 	}
-	manager, err := sandbox.NewManager(sandbox.Options{
-		Provider: provider, Records: records, Labs: labs, MaxSandboxes: c.MaxSandboxes, Log: log,
-	})
+	manager, err := sandbox.NewManager(opts)
 	if err != nil {
 		return err
 	}
@@ -87,11 +76,18 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	return c.serve(ctx, handler, std.stdout, log)
+	note := ""
+	switch {
+	case instead != nil:
+		note = fmt.Sprintf("Its sandboxes are simulated, for real ones cannot be made here: %v.\n'make run SANDBOX=kind' sets up what is missing.\n", instead)
+	case manager.Provider() == sandbox.Simulated:
+		note = "Its sandboxes are simulated, as you have asked.\n"
+	}
+	return c.serve(ctx, handler, note, std.stdout, log)
 }
 
 // serve answers requests until ctx ends, then lets those in hand finish.
-func (c *serveCmd) serve(ctx context.Context, handler http.Handler, stdout io.Writer, log *slog.Logger) error {
+func (c *serveCmd) serve(ctx context.Context, handler http.Handler, note string, stdout io.Writer, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("%w (--listen chooses another address)", err)
@@ -108,7 +104,7 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, stdout io.Wr
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	url := "http://" + listener.Addr().String() + "/"
-	fmt.Fprintf(stdout, "The lab is at %s (Ctrl-C stops it)\n", url)
+	fmt.Fprintf(stdout, "The lab is at %s (Ctrl-C stops it)\n%s", url, note)
 	if c.Open {
 		openBrowser(url, log)
 	}

@@ -140,7 +140,7 @@ func newVerifier(t *testing.T) *verifier {
 
 func (v *verifier) draw(seed uint64) []policy.Policy {
 	d := policytest.New(seed, v.network)
-	d.Namespaces = []string{"x", "y", "z"}
+	d.Namespaces = []string{"left", "right", "far"}
 	return d.Policies(6)
 }
 

@@ -4,16 +4,33 @@ import (
 	"fmt"
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy/policytest"
 )
 
-// large are 1,000 pods with 500 policies, in so many namespaces: the fewer there
-// are, the more policies select a pod.
-func large(namespaces int) (policy.Network, []policy.Policy) {
-	n := policytest.Cluster(1, namespaces, 1000/namespaces)
-	draw := policytest.New(1, n)
+// large are 1,000 pods with 500 policies: as they may be, ten pods in each of 100
+// namespaces; or at worst, all pods in one namespace, and each policy selects them
+// all and admits a pod that is not there.
+func large(worst bool) (policy.Network, []policy.Policy) {
 	policies := make([]policy.Policy, 500)
+	if worst {
+		for i := range policies {
+			p := &policies[i].NetworkPolicy
+			p.Namespace, p.Name = "n0", fmt.Sprintf("p%d", i)
+			port := intstr.FromInt32(8080)
+			p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{
+				From:  []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": p.Name}}}},
+				Ports: []networkingv1.NetworkPolicyPort{{Port: &port}},
+			}}
+		}
+		return policytest.Cluster(1, 1, 1000), policies
+	}
+	n := policytest.Cluster(1, 100, 10)
+	draw := policytest.New(1, n)
 	for i := range policies {
 		policies[i].NetworkPolicy = draw.Policy(fmt.Sprintf("p%d", i))
 	}
@@ -21,9 +38,9 @@ func large(namespaces int) (policy.Network, []policy.Policy) {
 }
 
 func eachLarge(b *testing.B, run func(*testing.B, policy.Network, []policy.Policy)) {
-	for _, namespaces := range []int{100, 4} {
-		n, policies := large(namespaces)
-		b.Run(fmt.Sprintf("namespaces=%d", namespaces), func(b *testing.B) { run(b, n, policies) })
+	for _, worst := range []bool{false, true} {
+		n, policies := large(worst)
+		b.Run(map[bool]string{false: "drawn", true: "worst"}[worst], func(b *testing.B) { run(b, n, policies) })
 	}
 }
 
@@ -115,7 +132,7 @@ func TestAllowedAllocatesNothing(t *testing.T) {
 // A large network answers as a small one does: to every flow between two of its
 // pods as the network of those two alone.
 func TestALargeNetworkAnswersAsASmallOne(t *testing.T) {
-	n, policies := large(4)
+	n, policies := large(false)
 	e := compile(t, n, policies)
 	for i := range 60 {
 		from, to := n.Pods[i*37%len(n.Pods)], n.Pods[i*101%len(n.Pods)]

@@ -28,16 +28,19 @@ type Evaluator struct {
 
 type compiledPod struct {
 	*Pod
-	ingress, egress program
+	ingress, egress *program
 }
 
-// program is all that the policies say of one pod in one direction.
+// program is all that the policies say of a pod in one direction; nil where none
+// isolates it. Pods that the same policies select have the same one. Of rules with
+// the same ports it has one, so that a flow takes no longer for many policies of a
+// kind.
 type program struct {
-	isolated bool
-	rules    []*rule
+	rules []*rule
 }
 
-// rule is a rule of a policy, its peers looked up in the network.
+// rule is a rule of a policy, its peers looked up in the network, or several with
+// the same ports.
 type rule struct {
 	anyPeer bool
 	pods    bitset
@@ -190,8 +193,9 @@ func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
 		for i := range p.Spec.Ingress {
 			rules[i] = e.rule(p.Namespace, p.Spec.Ingress[i].From, p.Spec.Ingress[i].Ports, members)
 		}
+		with := adder(rules)
 		for _, i := range selected {
-			e.pods[i].ingress.add(rules)
+			e.pods[i].ingress = with(e.pods[i].ingress)
 		}
 	}
 	if egress {
@@ -199,15 +203,54 @@ func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
 		for i := range p.Spec.Egress {
 			rules[i] = e.rule(p.Namespace, p.Spec.Egress[i].To, p.Spec.Egress[i].Ports, members)
 		}
+		with := adder(rules)
 		for _, i := range selected {
-			e.pods[i].egress.add(rules)
+			e.pods[i].egress = with(e.pods[i].egress)
 		}
 	}
 }
 
-func (p *program) add(rules []*rule) {
-	p.isolated = true
-	p.rules = append(p.rules, rules...)
+// adder adds one policy's rules to programs, and to the same one once.
+func adder(rules []*rule) func(*program) *program {
+	added := map[*program]*program{}
+	return func(p *program) *program {
+		if added[p] == nil {
+			added[p] = p.with(rules)
+		}
+		return added[p]
+	}
+}
+
+func (p *program) with(rules []*rule) *program {
+	out := &program{}
+	if p != nil {
+		out.rules = slices.Clone(p.rules)
+	}
+	for _, r := range rules {
+		i := slices.IndexFunc(out.rules, func(have *rule) bool { return slices.Equal(have.ports, r.ports) })
+		if i < 0 {
+			out.rules = append(out.rules, r)
+		} else {
+			out.rules[i] = out.rules[i].or(r)
+		}
+	}
+	return out
+}
+
+// or admits what either of two rules with the same ports does.
+func (r *rule) or(other *rule) *rule {
+	out := &rule{
+		anyPeer: r.anyPeer || other.anyPeer, blocks: slices.Concat(r.blocks, other.blocks),
+		anyPort: r.anyPort, ports: r.ports,
+	}
+	if out.pods = slices.Clone(r.pods); out.pods == nil {
+		out.pods = other.pods
+	} else if other.pods != nil {
+		for i, word := range other.pods {
+			out.pods[i] |= word
+		}
+	}
+	return out
 }
 
 // rule looks up a rule's peers. "If this field is empty or missing, this rule
@@ -412,12 +455,12 @@ func (e *Evaluator) direct(from, to Endpoint, port int32, protocol corev1.Protoc
 	}
 	from, to = e.oneFamily(from, to)
 	if from.pod != 0 {
-		if p := &e.pods[from.pod-1].egress; p.isolated && !e.admits(p, to, to.pod, port, protocol) {
+		if p := e.pods[from.pod-1].egress; p != nil && !e.admits(p, to, to.pod, port, protocol) {
 			return false
 		}
 	}
 	if to.pod != 0 {
-		if p := &e.pods[to.pod-1].ingress; p.isolated && !e.admits(p, from, to.pod, port, protocol) && !e.fromNode(from, to) {
+		if p := e.pods[to.pod-1].ingress; p != nil && !e.admits(p, from, to.pod, port, protocol) && !e.fromNode(from, to) {
 			return false
 		}
 	}

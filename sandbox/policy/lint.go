@@ -875,13 +875,11 @@ const dnsRule = `egress:
 
 // reachesDNS reports whether the policies let the pod's egress reach a DNS pod.
 func (l *linter) reachesDNS(pod int32, protocol corev1.Protocol) bool {
-	return slices.ContainsFunc(l.dns, func(d Endpoint) bool {
-		return slices.ContainsFunc(l.endpoints(pod), func(self Endpoint) bool {
-			if l.own(self, d) {
-				return true
-			}
-			_, to := l.oneFamily(self, d)
-			return l.admits(&l.pods[pod].egress, to, d.pod, dnsPort, protocol)
+	egress := l.pods[pod].egress
+	return egress == nil || slices.ContainsFunc(l.dns, func(d Endpoint) bool {
+		return d.pod == pod+1 || slices.ContainsFunc(l.endpoints(d.pod-1), func(to Endpoint) bool {
+			_, to = l.oneFamily(l.endpoint(pod), to)
+			return l.admits(egress, to, d.pod, dnsPort, protocol)
 		})
 	})
 }
@@ -959,16 +957,16 @@ func (l *linter) noEffect(kind networkingv1.PolicyType, r sourceRule, compiled *
 		flows := false
 		for _, pod := range l.selected {
 			server := pod
-			program := &l.pods[other].egress
+			program := l.pods[other].egress
 			if kind == networkingv1.PolicyTypeEgress {
-				server, program = other, &l.pods[other].ingress
+				server, program = other, l.pods[other].ingress
 			}
 			ports := l.portsOn(compiled, server)
 			if pod == other || len(ports) == 0 {
 				continue
 			}
 			flows = true
-			if !program.isolated || l.admitsAny(program, pod, other, server, ports) {
+			if program == nil || l.admitsAny(program, pod, other, server, ports) {
 				return
 			}
 		}

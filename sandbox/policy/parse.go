@@ -266,6 +266,9 @@ func (p *parser) validateTheRest(o *object) {
 	if json.UnmarshalCaseSensitivePreserveInts(js, &policy.NetworkPolicy) != nil {
 		return
 	}
+	if o.isItem {
+		policy.NetworkPolicy = asWritten(policy.NetworkPolicy)
+	}
 	if policy.Namespace == "" {
 		policy.Namespace = p.opts.DefaultNamespace
 	}

@@ -98,6 +98,11 @@ const (
 	labelRule = "use letters, digits, -, _ and . only, with a letter or digit at both ends"
 )
 
+const leaveOut = "a cluster writes this field, and never with this value; leave the field out"
+
+// standardFinalizers are the finalizers whose names need no domain.
+var standardFinalizers = []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
+
 func (v *validator) metadata(meta *metav1.ObjectMeta) {
 	// What people write has words of our own; what the cluster writes, those of
 	// Kubernetes.
@@ -127,9 +132,14 @@ func (v *validator) metadata(meta *metav1.ObjectMeta) {
 	if apivalidation.ValidateAnnotationsSize(meta.Annotations) != nil {
 		v.problem("metadata.annotations", "the annotations are too long; all of them together may have %d KiB", apivalidation.TotalAnnotationSizeLimitB>>10)
 	}
+	for i, name := range meta.Finalizers {
+		if !strings.Contains(name, "/") && !slices.Contains(standardFinalizers, name) {
+			v.problem(fmt.Sprintf("metadata.finalizers[%d]", i), leaveOut)
+		}
+	}
 	for _, e := range apivalidation.ValidateObjectMeta(meta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {
 		if !slices.Contains(own, e.Field) {
-			v.problem(e.Field, "a cluster writes this field, and never with this value; leave the field out")
+			v.problem(e.Field, leaveOut)
 		}
 	}
 }

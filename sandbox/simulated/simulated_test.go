@@ -257,3 +257,53 @@ func BenchmarkSweep(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(flows)), "flows")
 }
+
+// BenchmarkManager starts sandboxes as a server does, each for a learner of its
+// own, and waits until every flow has been told; heap-B/sandbox is all that the
+// server keeps for one.
+func BenchmarkManager(b *testing.B) {
+	topology := lessonTopology(b)
+	records, err := sandbox.OpenRecords(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := sandbox.NewManager(sandbox.Options{Provider: open(b, b.TempDir()), Records: records, MaxSandboxes: 1 << 20, Pace: Pace})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	n := 0
+	for b.Loop() {
+		owner := fmt.Sprint("learner ", n)
+		s, seq, err := m.Create(owner, topology)
+		if err != nil {
+			b.Fatal(err)
+		}
+		events, err := m.Subscribe(owner, s.ID, seq)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for told := 0; told < len(topology.Flows()); {
+			batch, err := events.Next(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, e := range batch {
+				switch e.Type {
+				case sandbox.EventSnapshot:
+					told = len(e.Snapshot.Observations)
+				case sandbox.EventObservations:
+					told += len(e.Observations.Flows)
+				}
+			}
+		}
+		events.Close()
+		n++
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc+after.StackInuse-before.HeapAlloc-before.StackInuse)/float64(n), "heap-B/sandbox")
+}

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Cluster draws a network of any size, of at most 250 namespaces with at most 250
-// pods each: plainer than Network, for measuring. All namespaces have the labels
+// Cluster draws a network of any size, of at most 256 namespaces with at most
+// 65,000 pods each: plainer than Network, for measuring. All namespaces have the labels
 // team and env, and all pods app and tier; all pods serve http on 8080/TCP, or one
 // in three on 80/TCP, and dns on 53/UDP. There is one host outside.
 func Cluster(seed uint64, namespaces, podsPerNamespace int) policy.Network {
@@ -31,7 +31,7 @@ func Cluster(seed uint64, namespaces, podsPerNamespace int) policy.Network {
 			n.Pods = append(n.Pods, policy.Pod{
 				Namespace: ns.Name, Name: fmt.Sprintf("p%d", j),
 				Labels: map[string]string{"app": one("web", "api", "database", "queue"), "tier": one("front", "back")},
-				IPs:    []netip.Addr{netip.AddrFrom4([4]byte{10, 244, byte(i), byte(1 + j)})},
+				IPs:    []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i), byte((1 + j) >> 8), byte(1 + j)})},
 				Ports:  []policy.Port{{Name: "http", Port: http}, {Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}},
 			})
 		}

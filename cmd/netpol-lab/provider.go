@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kind"
+	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
+)
+
+// simulatedSandboxes is how many simulated sandboxes may run at once where nobody
+// says: the server takes about 100 KB of memory for each.
+const simulatedSandboxes = 5000
+
+// making is what makes the sandboxes, with what the Manager has to know of it.
+type making struct {
+	sandbox.Options
+	// records is the folder of the sandboxes' records. Each provider has its own:
+	// what one has made is not the other's to miss or to remove.
+	records string
+}
+
+func (f *kindFlags) making(d *data, log *slog.Logger) (making, error) {
+	provider, err := kind.New(kind.Options{
+		Instance: d.instance, NodeImage: f.NodeImage, CalicoManifest: f.CalicoManifest, LoadImages: f.LoadImages, Log: log,
+	})
+	return making{sandbox.Options{Provider: provider, MaxSandboxes: sandboxesThatFit()}, d.path("sandboxes")}, err
+}
+
+func simulating(d *data) (making, error) {
+	provider, err := simulated.New(d.path("simulated/sandboxes"))
+	return making{
+		sandbox.Options{Provider: provider, MaxSandboxes: simulatedSandboxes, MaxCreating: 4, Pace: simulated.Pace},
+		d.path("simulated/records"),
+	}, err
+}
+
+// choose finds what makes the sandboxes where the flag says "auto", "kind" or
+// "simulated". instead says why the lab simulates although it would rather not.
+func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.Logger) (m making, instead error, err error) {
+	if flag == sandbox.Simulated {
+		m, err = simulating(d)
+		return m, nil, err
+	}
+	if m, err = f.making(d, log); err != nil {
+		return m, nil, err
+	}
+	missing := m.Provider.Check(ctx)
+	switch {
+	case missing == nil:
+		return m, nil, nil
+	case flag == "kind":
+		return m, nil, fmt.Errorf("sandboxes cannot be made here: %w", missing)
+	}
+	m, err = simulating(d)
+	return m, missing, err
+}
+
+// remove removes every sandbox with its record, and calls told for each.
+func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
+	records, err := sandbox.OpenRecords(m.records)
+	if err != nil {
+		return err
+	}
+	all, err := records.All()
+	if err != nil {
+		return err
+	}
+	ids, err := m.Provider.List(ctx)
+	if err != nil {
+		if len(all) == 0 {
+			return nil // Nothing was made by what does not answer.
+		}
+		return err
+	}
+	for _, id := range ids {
+		if err := m.Provider.Delete(ctx, id); err != nil {
+			return err
+		}
+		told(id)
+	}
+	for _, r := range all {
+		if err := records.Delete(r.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// running is a server in this process.
+type running struct {
+	t       *testing.T
+	said    *signalWriter
+	base    string
+	stop    func()
+	learner *http.Client
+}
+
+// serveLab runs "serve" with the arguments until stop or the test's end.
+func serveLab(t *testing.T, args ...string) *running {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &running{t: t, said: &signalWriter{until: "(Ctrl-C", reached: make(chan struct{})}, learner: &http.Client{Jar: jar, Timeout: 10 * time.Second}}
+	s.start(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
+	return s
+}
+
+func (s *running) start(args []string) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, args, streams{strings.NewReader(""), s.said, io.Discard}) }()
+	select {
+	case <-s.said.reached:
+	case err := <-done:
+		s.t.Fatalf("the server did not start: %v", err)
+	}
+	s.base = regexp.MustCompile(`http://[^/]+`).FindString(s.said.text.String())
+	s.stop = func() {
+		s.t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("the server ended with %v", err)
+		}
+	}
+}
+
+// ask sends one request; into may be nil.
+func (s *running) ask(method, path, contentType, body string, into any) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	if into == nil {
+		req.Header.Set("Accept", "text/html")
+	}
+	resp, err := s.learner.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(b, into); err != nil {
+			s.t.Fatalf("%s %s: %v\n%s", method, path, err, b)
+		}
+	}
+	return resp.StatusCode, string(b)
+}
+
+// until polls the sandbox until every flow in want is as wanted, and all flows
+// have a verdict.
+func (s *running) until(id sandbox.ID, want map[string]probe.Verdict) sandbox.Snapshot {
+	s.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		var snap sandbox.Snapshot
+		s.ask("GET", "/sandboxes/"+string(id), "", "", &snap)
+		right := snap.State == sandbox.Ready && len(snap.Observations) == 99
+		for _, o := range snap.Observations {
+			if v, ok := want[o.Flow]; ok && v != o.Verdict {
+				right = false
+			}
+		}
+		if right {
+			return snap
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the sandbox is %s (%s), with %d flows: %+v", snap.State, snap.Reason, len(snap.Observations), snap.Observations)
+		}
+		time.Sleep(5 * time.Millisecond) // the pause between two looks
+	}
+}
+
+const denyProduction = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny-all, namespace: production}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+`
+
+var (
+	productionOpen   = map[string]probe.Verdict{"production/web>production/api:8080/TCP": probe.Open, "production/web>production/api:8080/TCP@name": probe.Open}
+	productionDenied = map[string]probe.Verdict{"production/web>production/api:8080/TCP": probe.Blocked, "production/web>production/api:8080/TCP@name": probe.DNSFailed}
+)
+
+func TestServe_auto_without_docker_simulates_the_whole_lab_and_says_so(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := t.TempDir()
+	s := serveLab(t, "--data", dir)
+	if _, body := s.ask("GET", "/", "", "", nil); !strings.Contains(body, `id="simulated"`) {
+		t.Error("the front page does not say that the lab simulates")
+	}
+	var snap sandbox.Snapshot
+	if code, body := s.ask("POST", "/sandboxes", "application/json", `{"lab":"network-policies"}`, &snap); code != http.StatusAccepted {
+		t.Fatalf("start: %d %s", code, body)
+	}
+	s.until(snap.ID, productionOpen)
+	var change sandbox.PolicyChange
+	if code, body := s.ask("PUT", "/sandboxes/"+string(snap.ID)+"/policies", "application/yaml", denyProduction, &change); code != http.StatusOK {
+		t.Fatalf("apply: %d %s", code, body)
+	}
+	s.until(snap.ID, productionDenied)
+	s.stop()
+	if said := s.said.text.String(); !strings.Contains(said, "simulated") || !strings.Contains(said, "docker") || !strings.Contains(said, "make run SANDBOX=kind") {
+		t.Errorf("it said %q, want what is missing and how to get it", said)
+	}
+
+	// The next process has the sandbox again, with its policies.
+	again := serveLab(t, "--data", dir, "--sandbox", "simulated")
+	address := again.base
+	again.learner.Jar = jarOf(t, s, address)
+	if snap := again.until(snap.ID, productionDenied); len(snap.Policies) != 1 || snap.Policies[0].YAML != denyProduction {
+		t.Errorf("policies after the restart: %+v", snap.Policies)
+	}
+	again.stop()
+	if said := again.said.text.String(); !strings.Contains(said, "as you have asked") {
+		t.Errorf("it said %q", said)
+	}
+
+	out, err := command(t, "clean", "--data", dir)
+	if err != nil || !strings.Contains(out, "removed "+string(snap.ID)) {
+		t.Errorf("clean: %v, %q", err, out)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "simulated", "*", "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("clean has left %v (%v)", left, err)
+	}
+}
+
+// jarOf is the learner's cookies, for the server's next address.
+func jarOf(t *testing.T, s *running, address string) http.CookieJar {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := mustRequest(t, s.base), mustRequest(t, address)
+	jar.SetCookies(to.URL, s.learner.Jar.Cookies(from.URL))
+	return jar
+}
+
+func mustRequest(t *testing.T, address string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", address+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func TestClean_fails_where_docker_does_not_answer_and_kind_sandboxes_are_on_record(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := t.TempDir()
+	records, err := sandbox.OpenRecords(filepath.Join(dir, "sandboxes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := records.Save(sandbox.Record{ID: "real", Owner: "o", Lab: "network-policies", State: sandbox.Ready}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := command(t, "clean", "--data", dir); err == nil || !strings.Contains(err.Error(), "docker") {
+		t.Errorf("got %v, want it to name docker", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "sandboxes", "real.json")); err != nil {
+		t.Errorf("the record of what could not be removed is gone: %v", err)
+	}
+}
+
+func TestServe_what_kind_has_made_is_not_forgotten_while_the_lab_simulates(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := t.TempDir()
+	records, err := sandbox.OpenRecords(filepath.Join(dir, "sandboxes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := sandbox.Record{ID: "real", Owner: "o", Lab: "network-policies", State: sandbox.Ready}
+	if err := records.Save(real); err != nil {
+		t.Fatal(err)
+	}
+	serveLab(t, "--data", dir).stop()
+	all, err := records.All()
+	if err != nil || len(all) != 1 || all[0].State != sandbox.Ready {
+		t.Errorf("records: %+v (%v), want the sandbox to be ready as before", all, err)
+	}
+}

@@ -1,0 +1,154 @@
+// One walk through the lab in a browser, on the server as make builds it, with
+// simulated sandboxes.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
+import { apply, becomes, denyAll, dns, verdictIn, webToApi } from "./walk.mjs";
+
+const binary = new URL("../../bin/netpol-lab", import.meta.url).pathname;
+const at = (path) => new URL(path, base).href;
+
+let data, server, base, browser, context, page, errors;
+
+before(async () => {
+  data = await mkdtemp(join(tmpdir(), "netpol-lab-e2e-"));
+  server = spawn(binary, ["serve", "--sandbox", "simulated", "--listen", "127.0.0.1:0", "--data", data], { stdio: ["ignore", "pipe", "ignore"] });
+  server.on("error", (e) => assert.fail(`${binary} does not run (make bin/netpol-lab builds it): ${e.message}`));
+  let output = "";
+  for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
+    output += chunk;
+    base = /http:\/\/\S+/.exec(output)?.[0];
+    if (base) break;
+  }
+  assert.ok(base, `the server did not start: ${output}`);
+  server.stdout.resume();
+  browser = await launch();
+  context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
+  errors = collectErrors(context);
+  page = await context.newPage();
+});
+
+after(async () => {
+  await browser?.close();
+  if (server.exitCode === null) {
+    const ended = once(server, "exit");
+    server.kill("SIGTERM");
+    await ended;
+  }
+  await rm(data, { recursive: true });
+});
+
+const text = (selector, on = page) => on.locator(selector).textContent();
+const state = async (on) => on.locator("#lab").getAttribute("data-state");
+
+/** What is written on the page besides the lesson and the banner. */
+const said = async (on = page) =>
+  on.evaluate(() => {
+    const body = document.body.cloneNode(true);
+    for (const e of body.querySelectorAll("article, .entries, #simulated, script")) e.remove();
+    return body.textContent;
+  });
+
+test("the_lab_on_the_simulator", async (t) => {
+  let second;
+
+  for (const [name, path] of [
+    ["front page", "/"],
+    ["lesson", "/lessons/network-policies"],
+    ["workbench", "/workbench"],
+    ["quiz", "/quizzes/network-policies"],
+    ["error page", "/nowhere"],
+  ]) {
+    await t.test(`the ${name} says that the lab simulates and is accessible`, async () => {
+      await page.goto(at(path));
+      const banner = page.getByRole("complementary", { name: "About this lab" });
+      assert.equal(await banner.isVisible(), true);
+      assert.match(await banner.textContent(), /^\s*Simulated\..*make run SANDBOX=kind/s);
+      assert.doesNotMatch(await said(), /measur/i);
+      await assertAccessible(page, name);
+      await page.setViewportSize({ width: 390, height: 844 });
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wider <= 0, `the page is ${wider} px wider than a phone's window`);
+      await page.setViewportSize({ width: 1440, height: 1000 });
+    });
+  }
+
+  await t.test("the_banner_is_accessible_in_the_dark_and_on_a_phone", async () => {
+    await page.goto(at("/"));
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await assertAccessible(page, "dark, on a phone");
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize({ width: 1440, height: 1000 });
+  });
+
+  await t.test("start_leads_to_ready_with_every_flow_open", async () => {
+    await page.goto(at("/lessons/network-policies"));
+    await page.getByRole("button", { name: "Start" }).click();
+    await becomes(() => "open", page);
+    assert.equal(await state(page), "ready");
+    assert.match(await text("#status"), /worked out by simulation/);
+    assert.deepEqual(await page.locator("#steps li").evaluateAll((items) => items.map((i) => i.dataset.status)), ["done", "done"]);
+  });
+
+  await t.test("default_deny_isolates_production_in_both_directions", async () => {
+    await apply(denyAll, page);
+    await becomes((flow) => verdictIn(flow, {}), page);
+    await until(async () => /^\d+ flows changed: .* All 99 flows worked out\.$/.test(await text("#settled")), "the change has settled");
+    await page.locator('[data-flow="production/web>production/api:8080/TCP@name"]').click();
+    assert.match(await text("#flow-detail"), /by name: DNS failed, no answer from the DNS service$/);
+  });
+
+  await t.test("a_second_tab_shows_the_same_and_a_reload_keeps_it", async () => {
+    second = await context.newPage();
+    await second.goto(at("/workbench"));
+    await becomes((flow) => verdictIn(flow, {}), second);
+    await page.reload();
+    await becomes((flow) => verdictIn(flow, {}), page);
+    assert.equal(await page.locator("#policy").inputValue(), denyAll);
+    assert.equal(await page.locator("#simulated").isVisible(), true);
+    assert.equal(await second.locator("#simulated").isVisible(), true);
+  });
+
+  await t.test("what_is_allowed_opens_in_both_tabs", async () => {
+    await apply(webToApi, page);
+    await becomes((flow) => verdictIn(flow, { webToApi: true }), page);
+    await apply(dns, page);
+    for (const tab of [page, second]) await becomes((flow) => verdictIn(flow, { webToApi: true, dns: true }), tab);
+    await page.locator('[data-flow="production/web>production/api:8080/TCP@name"]').click();
+    assert.match(await text("#flow-detail"), /^production\/web to production\/api 8080\/TCP by name: open, answered by production\/api$/);
+  });
+
+  await t.test("one_policy_and_then_all_can_be_deleted", async () => {
+    await page.getByRole("button", { name: "Delete production/all-may-ask-dns" }).click();
+    for (const tab of [page, second]) await becomes((flow) => verdictIn(flow, { webToApi: true }), tab);
+    await page.getByRole("button", { name: "Delete all" }).click();
+    for (const tab of [page, second]) await becomes(() => "open", tab);
+    await until(async () => (await page.locator("#policies li").count()) === 0, "no policy is listed");
+  });
+
+  await t.test("a_ready_lab_is_accessible_and_speaks_of_no_measuring", async () => {
+    await assertAccessible(page, "ready");
+    await assertAccessible(second, "ready, on the workbench");
+    assert.doesNotMatch(await said(), /measur/i);
+    assert.doesNotMatch(await said(second), /measur/i);
+  });
+
+  await t.test("stop_removes_the_sandbox_for_both_tabs", async () => {
+    await page.locator("#stop button").click();
+    for (const tab of [page, second]) {
+      await until(async () => (await state(tab)) === "stopped", "stopped");
+      assert.equal(await tab.locator("#start").isVisible(), true);
+    }
+  });
+
+  await t.test("the_browser_reported_nothing_else", () => {
+    // That there is nothing at /nowhere was asked for.
+    assert.deepEqual(errors.filter((e) => !/status of 404 .*\/nowhere\)$/.test(e)), []);
+  });
+});
