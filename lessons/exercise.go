@@ -1,15 +1,12 @@
 package lessons
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -164,23 +161,18 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 		return nil, err
 	}
 	var raw exerciseFile
-	decoder := yaml.NewDecoder(bytes.NewReader(src))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&raw); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(src, &root); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	root, err := decodeStrict(file, src, &raw)
+	if err != nil {
+		return nil, err
 	}
 	e := &Exercise{ID: path.Base(dir), Title: raw.Title}
 	var errs []error
 	bad := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s:%d: %s: %s", file, lineOfField(&root, field), field, fmt.Sprintf(format, args...)))
+		errs = append(errs, fmt.Errorf("%s:%d: %s: %s", file, lineOfField(root, field), field, fmt.Sprintf(format, args...)))
 	}
-	for field, text := range map[string]string{"title": raw.Title, "task": raw.Task, "explanation": raw.Explanation} {
-		if strings.TrimSpace(text) == "" {
-			bad(field, "is missing")
+	for _, f := range []struct{ field, text string }{{"title", raw.Title}, {"task", raw.Task}, {"explanation", raw.Explanation}} {
+		if strings.TrimSpace(f.text) == "" {
+			bad(f.field, "is missing")
 		}
 	}
 	toHTML := func(field, text string) string {
@@ -271,8 +263,8 @@ func (l *Lesson) readAnswers(fsys fs.FS, dir string, e *Exercise) error {
 			errs = append(errs, fmt.Errorf("%s: is none of checks.yaml, start.yaml, solution.yaml, wrong-NAME.yaml", file))
 			continue
 		}
-		if _, err := policy.Parse(src, policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()}); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", file, err))
+		if _, err := l.parsePolicies(file, 0, src); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if e.Solution == "" {
@@ -371,36 +363,4 @@ func (l *Lesson) find(name flowName) ([]sandbox.Flow, error) {
 		return nil, fmt.Errorf("to: the topology has no destination %q", name.To)
 	}
 	return nil, fmt.Errorf("the topology has no flow from %s to %s on port %d/%s by %s", name.From, name.To, name.Port, protocol, via)
-}
-
-// lineOfField is the line of a field such as "checks[2].want", or of the nearest
-// around it that is there.
-func lineOfField(root *yaml.Node, field string) int {
-	node := root
-	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
-		node = node.Content[0]
-	}
-	line := node.Line
-	for _, step := range strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
-		var next *yaml.Node
-		switch node.Kind {
-		case yaml.MappingNode:
-			for i := 0; i+1 < len(node.Content); i += 2 {
-				if node.Content[i].Value == step {
-					line, next = node.Content[i].Line, node.Content[i+1]
-				}
-			}
-		case yaml.SequenceNode:
-			var i int
-			if _, err := fmt.Sscan(step, &i); err == nil && i < len(node.Content) {
-				next = node.Content[i]
-				line = next.Line
-			}
-		}
-		if next == nil {
-			break
-		}
-		node = next
-	}
-	return line
 }

@@ -12,9 +12,11 @@ import (
 	"path"
 	"regexp"
 	"sort"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
@@ -67,6 +69,7 @@ type Block struct {
 	// button[data-insert].
 	HTML     string
 	Exercise *Exercise
+	Picture  *picture.Picture
 }
 
 // Exercise is the lesson's exercise of that ID; nil where there is none.
@@ -148,37 +151,95 @@ func load(fsys fs.FS, dir string) (*Lesson, error) {
 	}
 	lesson.Topology, err = sandbox.ParseTopology(raw)
 	if err != nil {
-		return nil, errors.Join(append(errs, fmt.Errorf("%s: %w", topologyFile, err))...)
+		return nil, errors.Join(append(errs, topologyErrors(topologyFile, raw, err))...)
 	}
 	if lesson.Slug != "" && lesson.Topology.Name != lesson.Slug {
 		errs = append(errs, fmt.Errorf("%s: name: %q differs from the lesson's slug %q", topologyFile, lesson.Topology.Name, lesson.Slug))
 	}
 	lesson.Flows = lesson.Topology.Flows()
-	available := map[string]*Exercise{}
-	entries, err := fs.ReadDir(fsys, path.Join(dir, "exercises"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	for _, entry := range entries {
-		at := path.Join(dir, "exercises", entry.Name())
-		if !entry.IsDir() || !slugName.MatchString(entry.Name()) {
-			errs = append(errs, fmt.Errorf("%s: not an exercise's folder: want lower-case words with hyphens between", at))
-			continue
+	parts := &parts{exercises: map[string]*Exercise{}, pictures: map[string]*picture.Picture{}, mounted: map[string]bool{}}
+	for _, kind := range []struct {
+		folder, ending, directive string
+		load                      func(at, id string) error
+	}{
+		{"exercises", "", "exercise", func(at, id string) (err error) {
+			parts.exercises[id], err = lesson.loadExercise(fsys, at)
+			return err
+		}},
+		{"pictures", ".yaml", "picture", func(at, id string) (err error) {
+			parts.pictures[id], err = lesson.loadPicture(fsys, at)
+			return err
+		}},
+	} {
+		entries, err := fs.ReadDir(fsys, path.Join(dir, kind.folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
-		e, err := lesson.loadExercise(fsys, at)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		for _, entry := range entries {
+			at := path.Join(dir, kind.folder, entry.Name())
+			id, ok := strings.CutSuffix(entry.Name(), kind.ending)
+			if entry.IsDir() != (kind.ending == "") || !ok || !slugName.MatchString(id) {
+				errs = append(errs, fmt.Errorf("%s: is not one of the lesson's %s: want a name of lower-case words with hyphens between, such as first-steps%s", at, kind.folder, kind.ending))
+				continue
+			}
+			if err := kind.load(at, id); err != nil {
+				errs = append(errs, err)
+			}
+			if !mentions(src[text:], kind.directive, id) {
+				errs = append(errs, fmt.Errorf("%s: the text does not mention it: write a line :::%s %s", at, kind.directive, id))
+			}
 		}
-		available[e.ID] = e
 	}
-	errs = append(errs, lesson.readText(textFile, src, text, available)...)
-	for id := range available {
-		if lesson.Exercise(id) == nil {
-			errs = append(errs, fmt.Errorf("%s/exercises/%s: the text does not mention it: write a line :::exercise %s", dir, id, id))
-		}
-	}
+	errs = append(errs, lesson.readText(textFile, src, text, parts)...)
 	return lesson, errors.Join(errs...)
+}
+
+// parts are what a lesson's text can mount, by ID. What is there and could not be
+// read is nil.
+type parts struct {
+	exercises map[string]*Exercise
+	pictures  map[string]*picture.Picture
+	// mounted holds what the text has mounted so far, "exercise ID".
+	mounted map[string]bool
+}
+
+func mentions(text []byte, directive, id string) bool {
+	return regexp.MustCompile(`(?m)^:::` + directive + ` +` + regexp.QuoteMeta(id) + `\s*$`).Match(text)
+}
+
+// topologyErrors puts what is wrong with a topology as "file:line: field: message".
+func topologyErrors(file string, src []byte, err error) error {
+	var root yaml.Node
+	if err := yaml.Unmarshal(src, &root); err != nil {
+		return yamlErrors(file, err)
+	}
+	var errs []error
+	for _, message := range strings.Split(strings.TrimPrefix(err.Error(), "topology: "), "\n") {
+		line := 1
+		if parts := unknownKey.FindStringSubmatch(message); parts != nil {
+			line, message = lineOfKey(&root, parts[1]), parts[1]+": is not a field here"
+		} else if field, _, ok := strings.Cut(message, ": "); ok {
+			line = lineOfField(&root, field)
+		}
+		errs = append(errs, fmt.Errorf("%s:%d: %s", file, line, message))
+	}
+	return errors.Join(errs...)
+}
+
+var unknownKey = regexp.MustCompile(`unknown field "(?:.*\.)?([^".]+)"`)
+
+// lineOfKey is the line of the first entry of that key, at any depth; 1 where there
+// is none.
+func lineOfKey(node *yaml.Node, key string) int {
+	if k, _ := entry(node, key); k != nil {
+		return k.Line
+	}
+	for _, child := range node.Content {
+		if line := lineOfKey(child, key); line > 1 {
+			return line
+		}
+	}
+	return 1
 }
 
 var fence = []byte("---\n")
@@ -200,7 +261,7 @@ func splitFrontMatter(src []byte) (front []byte, text int, err error) {
 func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(append([]byte("\n"), front...), &root); err != nil {
-		return []error{fmt.Errorf("%s: %w", file, err)}
+		return []error{yamlErrors(file, err)}
 	}
 	if len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
 		return []error{fmt.Errorf("%s:2: the front matter is not a list of fields", file)}

@@ -99,7 +99,7 @@ func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
 	}{
 		"no front matter":          {"## Hello\n", topology, "01-one/lesson.md:1: want front matter"},
 		"front matter without end": {"---\ntitle: One\n", topology, "01-one/lesson.md:1: the front matter has no end"},
-		"broken front matter":      {"---\ntitle: [\n---\ntext\n", topology, "01-one/lesson.md: yaml: line"},
+		"broken front matter":      {"---\ntitle: [\n---\ntext\n", topology, "01-one/lesson.md:2: did not find"},
 		"unknown field":            {"---\ntitle: One\nauthor: me\nslug: one\nsummary: s\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:3: author: is not a field"},
 		"field twice":              {"---\ntitle: One\nslug: one\ntitle: Two\nsummary: s\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:4: title: is there twice"},
 		"missing field":            {"---\ntitle: One\nslug: one\nminutes: 5\n---\ntext\n", topology, "01-one/lesson.md:1: summary: is missing"},
@@ -110,7 +110,7 @@ func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
 		"HTML block":               {front + "\n<div>\n</div>\n", topology, "01-one/lesson.md:8: HTML is not allowed"},
 		"HTML in a line":           {front + "\nSome\n<b>bold</b> text\n", topology, "01-one/lesson.md:9: HTML is not allowed"},
 		"a second title":           {front + "\n# One\n", topology, "01-one/lesson.md:8: the title is in the front matter"},
-		"broken topology":          {front + "text\n", "name: one\npods: []\n", `01-one/topology.yaml: topology: `},
+		"broken topology":          {front + "text\n", "name: one\npods: []\n", "01-one/topology.yaml:2: pods: is not a field here"},
 		"topology of another name": {front + "text\n", strings.Replace(topology, "name: one", "name: two", 1), `01-one/topology.yaml: name: "two" differs`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ var markdown = goldmark.New(
 // readText renders the text that begins at the offset from, and collects its
 // sections and snippets. What a lesson must not have is an error with the file's
 // line.
-func (l *Lesson) readText(file string, src []byte, from int, exercises map[string]*Exercise) (errs []error) {
+func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs []error) {
 	body := src[from:]
 	bad := func(offset int, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s:%d: %s", file, lineOf(src, from+offset), fmt.Sprintf(format, args...)))
@@ -81,17 +81,11 @@ func (l *Lesson) readText(file string, src []byte, from int, exercises map[strin
 				continue
 			}
 		case *directive:
-			e := exercises[n.argument]
-			switch {
-			case n.name != "exercise":
-				bad(n.offset, ":::%s is not known: want :::exercise NAME", n.name)
-			case e == nil:
-				bad(n.offset, "there is no exercise %q: it would be the folder exercises/%s", n.argument, n.argument)
-			case l.Exercise(e.ID) != nil:
-				bad(n.offset, "the exercise %s is there twice", e.ID)
-			default:
-				l.Exercises = append(l.Exercises, e)
-				section.Blocks = append(section.Blocks, Block{Exercise: e})
+			block, err := l.mount(n, parts)
+			if err != nil {
+				bad(n.offset, "%v", err)
+			} else {
+				section.Blocks = append(section.Blocks, block)
 			}
 			continue
 		}
@@ -107,6 +101,34 @@ func (l *Lesson) readText(file string, src []byte, from int, exercises map[strin
 	}
 	flush()
 	return errs
+}
+
+// mount finds what a directive stands for; each thing can stand in one place only.
+func (l *Lesson) mount(n *directive, parts *parts) (Block, error) {
+	id := n.argument
+	key := n.name + " " + id
+	if parts.mounted[key] {
+		return Block{}, fmt.Errorf("the %s is there twice", key)
+	}
+	parts.mounted[key] = true
+	switch n.name {
+	case "exercise":
+		e, ok := parts.exercises[id]
+		if !ok {
+			return Block{}, fmt.Errorf("there is no exercise %q: it would be the folder exercises/%s", id, id)
+		}
+		if e != nil {
+			l.Exercises = append(l.Exercises, e)
+		}
+		return Block{Exercise: e}, nil
+	case "picture":
+		p, ok := parts.pictures[id]
+		if !ok {
+			return Block{}, fmt.Errorf("there is no picture %q: it would be the file pictures/%s.yaml", id, id)
+		}
+		return Block{Picture: p}, nil
+	}
+	return Block{}, fmt.Errorf(":::%s is not known: want :::exercise NAME or :::picture NAME", n.name)
 }
 
 // renderText renders a short text that is no lesson.
