@@ -18,13 +18,16 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// Deps are what the pages are made of. All fields are needed.
+// Deps are what the pages are made of. All fields are needed unless they say
+// otherwise.
 type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
-	Static    *static.Files
-	Log       *slog.Logger
+	// Attempts keeps what came of quizzes; nil where nothing is to be kept.
+	Attempts Attempts
+	Static   *static.Files
+	Log      *slog.Logger
 	// Hosts are the names that the lab goes by, without ports; requests for any
 	// other are refused. None means that every name will do.
 	Hosts []string

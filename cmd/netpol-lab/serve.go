@@ -55,7 +55,11 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	allQuizzes, err := quizzes.Load(quizzes.Content())
+	labs := map[string]*sandbox.Topology{}
+	for _, l := range allLessons {
+		labs[l.Topology.Name] = l.Topology
+	}
+	allQuizzes, err := quizzes.Load(quizzes.Content(), labs)
 	if err != nil {
 		return err
 	}
@@ -66,10 +70,6 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	records, err := sandbox.OpenRecords(data.path("sandboxes"))
 	if err != nil {
 		return err
-	}
-	labs := map[string]*sandbox.Topology{}
-	for _, l := range allLessons {
-		labs[l.Topology.Name] = l.Topology
 	}
 	if c.MaxSandboxes == 0 {
 		c.MaxSandboxes = sandboxesThatFit()
