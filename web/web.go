@@ -19,12 +19,15 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// Deps are what the pages are made of. All fields are needed.
+// Deps are what the pages are made of. All fields are needed unless they say
+// otherwise.
 type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
-	Static    *static.Files
+	// Attempts keeps what came of quizzes; nil where nothing is to be kept.
+	Attempts Attempts
+	Static   *static.Files
 	// Progress keeps what learners have done.
 	Progress Progress
 	Log      *slog.Logger

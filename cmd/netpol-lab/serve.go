@@ -47,7 +47,11 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	allQuizzes, err := quizzes.Load(quizzes.Content())
+	labs := map[string]*sandbox.Topology{}
+	for _, l := range allLessons {
+		labs[l.Topology.Name] = l.Topology
+	}
+	allQuizzes, err := quizzes.Load(quizzes.Content(), labs)
 	if err != nil {
 		return err
 	}
@@ -59,10 +63,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if opts.Records, err = sandbox.OpenRecords(made.records); err != nil {
 		return err
 	}
-	opts.Log, opts.Labs = log, map[string]*sandbox.Topology{}
-	for _, l := range allLessons {
-		opts.Labs[l.Topology.Name] = l.Topology
-	}
+	opts.Log, opts.Labs = log, labs
 	if c.MaxSandboxes != 0 {
 		opts.MaxSandboxes = c.MaxSandboxes
 	}
@@ -81,7 +82,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		}
 	}()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
+		Sandboxes: manager, Progress: progress, Attempts: attempts{progress}, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
 	})
 	if err != nil {
 		return err
