@@ -38,7 +38,7 @@ type lab struct {
 }
 
 type setup struct {
-	provider *sandboxtest.Provider
+	provider sandbox.Provider
 	max      int
 	limits   limits
 	timings  timings

@@ -103,8 +103,12 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	for _, e := range lesson.Exercises {
 		exercises[e.ID] = s.exerciseView(progress, lesson, e)
 	}
+	done := map[string]bool{}
+	for _, section := range lesson.Sections {
+		done[section.ID] = progress.Section(lesson.Slug, section.ID).Completed()
+	}
 	if input.exercise != nil {
 		exercises[input.exercise.ID] = *input.exercise
 	}
-	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, s.quizEntries(lesson.Slug)))
+	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, done, s.quizEntries(lesson.Slug)))
 }
