@@ -156,7 +156,7 @@ type flowName struct {
 // loadExercise reads the folder exercises/ID of a lesson whose topology is known.
 func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 	file := path.Join(dir, "checks.yaml")
-	src, err := fs.ReadFile(fsys, file)
+	src, err := readFile(fsys, file)
 	if err != nil {
 		return nil, err
 	}

@@ -128,14 +128,14 @@ func Load(fsys fs.FS) ([]*Lesson, error) {
 		return nil, fmt.Errorf("lessons: %w", err)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("lessons: there are none")
+		return nil, errors.New("lessons: there are none: each is a folder with a name like 01-network-policies")
 	}
 	return all, nil
 }
 
 func load(fsys fs.FS, dir string) (*Lesson, error) {
 	textFile, topologyFile := path.Join(dir, "lesson.md"), path.Join(dir, "topology.yaml")
-	src, err := fs.ReadFile(fsys, textFile)
+	src, err := readFile(fsys, textFile)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func load(fsys fs.FS, dir string) (*Lesson, error) {
 		return nil, fmt.Errorf("%s:%w", textFile, err)
 	}
 	errs := lesson.readFrontMatter(textFile, front)
-	raw, err := fs.ReadFile(fsys, topologyFile)
+	raw, err := readFile(fsys, topologyFile)
 	if err != nil {
 		return nil, errors.Join(append(errs, err)...)
 	}
@@ -240,6 +240,15 @@ func lineOfKey(node *yaml.Node, key string) int {
 		}
 	}
 	return 1
+}
+
+// readFile reads a file that must be there.
+func readFile(fsys fs.FS, file string) ([]byte, error) {
+	src, err := fs.ReadFile(fsys, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: is missing", file)
+	}
+	return src, err
 }
 
 var fence = []byte("---\n")

@@ -18,7 +18,7 @@ const (
 	smallHeight = 15 // a line of detail
 	nameWidth   = 8  // of a character
 	smallWidth  = 7
-	labelWidth  = 9 // of a character of a label, which is bold
+	labelWidth  = 9  // of a character of a label, which is bold
 	slotHeight  = 20 // between two flows at one end
 	laneWidth   = 12 // between two flows' vertical lines
 	leastWidth  = 118

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+)
+
+type lessonsCmd struct {
+	Check lessonsCheckCmd `cmd:"" help:"Say what is in a folder of lessons, or what is wrong with it."`
+}
+
+type lessonsCheckCmd struct {
+	Dir string `arg:"" type:"existingdir" help:"Folder with a folder NN-name for each lesson, such as lessons/content."`
+}
+
+// Help is the end of what --help prints.
+func (lessonsCheckCmd) Help() string {
+	return `Everything is read as the server reads it at its start, and every exercise is
+proved: its start fails, its solution passes, and each wrong answer fails.
+
+What is wrong is printed to standard error, one problem a line:
+
+  file:line: field: message` + fmt.Sprintf(exitCodes, "the lessons are in order", "something is wrong with them")
+}
+
+func (c *lessonsCheckCmd) Run(std streams) error {
+	all, err := lessons.Load(os.DirFS(c.Dir))
+	if err != nil {
+		for problem := range strings.SplitSeq(strings.TrimPrefix(err.Error(), "lessons: "), "\n") {
+			fmt.Fprintln(std.stderr, c.Dir+string(filepath.Separator)+problem)
+		}
+		return errNo
+	}
+	out := bufio.NewWriter(std.stdout)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "LESSON\tMINUTES\tSECTIONS\tEXERCISES\tCHECKS\tPICTURES\tSNIPPETS")
+	minutes, exercises := 0, 0
+	for _, l := range all {
+		checks, pictures := 0, 0
+		for _, e := range l.Exercises {
+			checks += len(e.Checks)
+		}
+		for _, s := range l.Sections {
+			for _, b := range s.Blocks {
+				if b.Picture != nil {
+					pictures++
+				}
+			}
+		}
+		minutes, exercises = minutes+l.Minutes, exercises+len(l.Exercises)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", l.Slug, l.Minutes, len(l.Sections), len(l.Exercises), checks, pictures, len(l.Snippets))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, %s, about %s.\n", count(len(all), "lesson", "lessons"), count(exercises, "exercise", "exercises"), count(minutes, "minute", "minutes"))
+	return finish(out, nil, false)
+}

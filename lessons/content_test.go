@@ -1,0 +1,324 @@
+package lessons
+
+import (
+	"fmt"
+	"html"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+)
+
+func content(t *testing.T) []*Lesson {
+	t.Helper()
+	all, err := Load(Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Load proves the same; here it can be seen for each exercise, with what the
+// learner is told.
+func TestEachExerciseStartsUnsolvedIsSolvedByItsSolutionAndByNoWrongAnswer(t *testing.T) {
+	grade := func(t *testing.T, l *Lesson, e *Exercise, yaml string) Outcome {
+		t.Helper()
+		verdicts, err := l.Predicted(yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Grade(l, verdicts)
+	}
+	for _, l := range content(t) {
+		for _, e := range l.Exercises {
+			t.Run(l.Slug+"/"+e.ID, func(t *testing.T) {
+				if grade(t, l, e, e.Start).Passed {
+					t.Error("the start passes")
+				}
+				solved := grade(t, l, e, e.Solution)
+				if !solved.Passed || solved.Unknown > 0 || len(solved.TooBroad) > 0 {
+					t.Errorf("the solution: %+v", solved)
+				}
+				if n := len(e.Predict); n < 3 || n > 5 {
+					t.Errorf("%d flows to predict: want a handful", n)
+				}
+				seen := map[string]string{}
+				for _, w := range e.Wrong {
+					if other, ok := seen[w.YAML]; ok {
+						t.Errorf("%s is the same as %s", w.Name, other)
+					}
+					seen[w.YAML] = w.Name
+					out := grade(t, l, e, w.YAML)
+					var hints []string
+					for _, c := range out.Checks {
+						if !c.OK && len(strings.Fields(c.Hint)) > 4 {
+							hints = append(hints, c.Hint)
+						}
+					}
+					if out.Passed || out.Unknown > 0 || len(hints) == 0 {
+						t.Errorf("%s: passed %v, unknown %d, hints %q", w.Name, out.Passed, out.Unknown, hints)
+					}
+					if !strings.HasPrefix(w.YAML, "# ") {
+						t.Errorf("%s: want a first line that says what is wrong with it", w.Name)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestATitleDoesNotGiveTheFixAway(t *testing.T) {
+	for _, l := range content(t) {
+		for _, e := range l.Exercises {
+			for _, word := range []string{"selector", "egress", "ingress", "policytypes", "udp", "8080", "default deny", "ipblock", "label"} {
+				if strings.Contains(strings.ToLower(e.Title), word) {
+					t.Errorf("%s/%s: the title %q has %q in it", l.Slug, e.ID, e.Title, word)
+				}
+			}
+		}
+	}
+}
+
+// The editor is filled from the text: a policy of the start that has to be changed
+// must stand there.
+func TestWhatHasToBeChangedStandsInTheText(t *testing.T) {
+	for _, l := range content(t) {
+		for _, e := range l.Exercises {
+			if e.Start == "" {
+				continue
+			}
+			sources := func(yaml string) map[string]string {
+				out := map[string]string{}
+				policies, err := policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range policies {
+					out[p.Namespace+"/"+p.Name] = p.Spec.String()
+				}
+				return out
+			}
+			solution := sources(e.Solution)
+			for name, spec := range sources(e.Start) {
+				if solution[name] == spec {
+					continue
+				}
+				if !slices.ContainsFunc(l.Snippets, func(s Snippet) bool { return sources(s.YAML)[name] == spec }) {
+					t.Errorf("%s/%s: no snippet of the text has %s as it is at the start", l.Slug, e.ID, name)
+				}
+			}
+		}
+	}
+}
+
+func TestEachSectionHasAPictureAndSomethingToPredict(t *testing.T) {
+	l := content(t)[0]
+	for _, s := range l.Sections {
+		if s.ID == "" {
+			continue
+		}
+		pictures, predicts := 0, false
+		for _, b := range s.Blocks {
+			if b.Picture != nil {
+				pictures++
+			}
+			predicts = predicts || strings.Contains(b.HTML, "<strong>Predict")
+		}
+		if pictures == 0 {
+			t.Errorf("%s: no picture", s.Title)
+		}
+		if !predicts && s.ID != "what-to-take-along" {
+			t.Errorf("%s: nothing to predict", s.Title)
+		}
+	}
+	if l.Minutes < 45 || l.Minutes > 60 {
+		t.Errorf("%d minutes: want 45 to 60", l.Minutes)
+	}
+}
+
+func TestTheFirstLessonHasTheFactsThatItIsFor(t *testing.T) {
+	text := htmlOf(content(t)[0])
+	for _, fact := range []string{
+		"lateral movement", "Calico, Cilium and Antrea", "Flannel", "accepted without an error", "<em>isolated</em>", "default deny",
+		"environment: monitoring", "kubernetes.io/metadata.name", "by UDP and TCP", "service mesh", "ipBlock", "no order", "Calico lets them go on",
+	} {
+		if !strings.Contains(text, fact) {
+			t.Errorf("the lesson does not say %q", fact)
+		}
+	}
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	all := content(t)
+	anchors := map[string]map[string]bool{}
+	for _, l := range all {
+		page := map[string]bool{"": true}
+		for _, s := range l.Sections {
+			page[s.ID] = true
+		}
+		for _, m := range regexp.MustCompile(`<h[2-6] id="([^"]+)"`).FindAllStringSubmatch(htmlOf(l), -1) {
+			if page[m[1]] {
+				t.Errorf("%s: two headings have the anchor %s", l.Slug, m[1])
+			}
+			page[m[1]] = true
+		}
+		anchors["/lessons/"+l.Slug] = page
+	}
+	links := 0
+	for _, l := range all {
+		for _, m := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(htmlOf(l), -1) {
+			links++
+			path, anchor, _ := strings.Cut(m[1], "#")
+			if path == "" {
+				path = "/lessons/" + l.Slug
+			}
+			if !anchors[path][anchor] {
+				t.Errorf("%s: the link %s leads nowhere", l.Slug, m[1])
+			}
+		}
+	}
+	if links < 3 {
+		t.Errorf("%d links were looked at", links)
+	}
+}
+
+// prose is the text of a lesson's files that is read as sentences, by file.
+func prose(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	fence := regexp.MustCompile("(?ms)^```.*?^```$")
+	front := regexp.MustCompile(`(?s)\A---\n.*?\n---\n`)
+	notProse := regexp.MustCompile(`(?m)^(#|\||:::).*$`)
+	err := fs.WalkDir(Content(), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "lesson.md") {
+			return err
+		}
+		src, err := fs.ReadFile(Content(), path)
+		text := front.ReplaceAllString(string(src), "")
+		files[path] = notProse.ReplaceAllString(fence.ReplaceAllString(text, ""), "")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range content(t) {
+		for _, e := range l.Exercises {
+			text := e.Task + "\n" + e.Explanation + "\n" + strings.Join(e.Hints, "\n")
+			for _, c := range e.Checks {
+				text += "\n\n" + c.Hint
+			}
+			files[l.Slug+"/"+e.ID] = html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(text, ""))
+		}
+	}
+	return files
+}
+
+var word = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
+
+// sentences cuts prose into its sentences, each a list of words. What stands in
+// backquotes counts as one short word.
+func sentences(text string) (out [][]string) {
+	text = regexp.MustCompile("`[^`\n]*`").ReplaceAllString(text, "code")
+	text = regexp.MustCompile(`(?m)^ *(-|[0-9]+\.) `).ReplaceAllString(text, "\n\n")
+	for _, part := range regexp.MustCompile(`[.!?:]["*)]*\s|\n\s*\n`).Split(text+"\n", -1) {
+		if words := word.FindAllString(part, -1); len(words) > 0 {
+			out = append(out, words)
+		}
+	}
+	return out
+}
+
+// syllables counts groups of vowels, without a final silent e: near enough for a
+// grade over many words.
+func syllables(w string) int {
+	w = strings.ToLower(w)
+	n := len(regexp.MustCompile(`[aeiouy]+`).FindAllString(w, -1))
+	if strings.HasSuffix(w, "e") && !strings.HasSuffix(w, "le") && n > 1 {
+		n--
+	}
+	return max(n, 1)
+}
+
+// grade is the Flesch-Kincaid grade level: school years.
+func grade(text string) (grade, wordsPerSentence float64, longest []string) {
+	all := sentences(text)
+	words, parts := 0, 0
+	for _, s := range all {
+		words += len(s)
+		for _, w := range s {
+			parts += syllables(w)
+		}
+		if len(s) > len(longest) {
+			longest = s
+		}
+	}
+	wordsPerSentence = float64(words) / float64(len(all))
+	return 0.39*wordsPerSentence + 11.8*float64(parts)/float64(words) - 15.59, wordsPerSentence, longest
+}
+
+func TestTheGradeIsThatOfTextsWhoseGradeIsKnown(t *testing.T) {
+	for text, want := range map[string]string{
+		"The cat sat on the mat.": "-1.4",
+		"Kubernetes policies isolate every selected application alone.": "22.5",
+	} {
+		if g, _, _ := grade(text); fmt.Sprintf("%.1f", g) != want {
+			t.Errorf("%q: grade %.1f, want %s", text, g, want)
+		}
+	}
+}
+
+func TestTheTextIsEasyToRead(t *testing.T) {
+	for file, text := range prose(t) {
+		g, average, longest := grade(text)
+		t.Logf("%s: grade %.1f, %.1f words a sentence, longest %d", file, g, average, len(longest))
+		if g > 7 || average > 13 {
+			t.Errorf("%s: grade %.1f with %.1f words a sentence: want at most 7 and 13", file, g, average)
+		}
+		if len(longest) > 28 {
+			t.Errorf("%s: a sentence of %d words: %s", file, len(longest), strings.Join(longest, " "))
+		}
+	}
+}
+
+func TestTheTextIsFreeOfSlips(t *testing.T) {
+	doubled := func(text string) (out []string) {
+		for _, s := range sentences(text) {
+			for i := 1; i < len(s); i++ {
+				if strings.EqualFold(s[i-1], s[i]) && s[i] != "code" {
+					out = append(out, s[i-1]+" "+s[i])
+				}
+			}
+		}
+		return out
+	}
+	if got := doubled("We went to the the shop."); len(got) != 1 {
+		t.Errorf("doubled words found: %q", got)
+	}
+	forbidden := regexp.MustCompile(`(?i)\b(simply|obviously|trivial|whitelist\w*|blacklist\w*|check back|todo|fixme|lorem|click here|e\.g\.|i\.e\.|etc\.|recieve\w*|seperate\w*|occured|neccessary|accross|wich|teh|dont|doesnt|cant|its'|namespce\w*|kuber\w*netis)\b`)
+	for file, text := range prose(t) {
+		for _, d := range doubled(text) {
+			t.Errorf("%s: %q", file, d)
+		}
+		for _, w := range forbidden.FindAllString(text, -1) {
+			t.Errorf("%s: the word %q", file, w)
+		}
+		for paragraph := range strings.SplitSeq(text, "\n\n") {
+			for _, pair := range []string{"()", "[]", "{}"} {
+				if strings.Count(paragraph, pair[:1]) != strings.Count(paragraph, pair[1:]) {
+					t.Errorf("%s: %s do not match in %q", file, pair, paragraph)
+				}
+			}
+			for _, mark := range []string{"`", "**"} {
+				if strings.Count(paragraph, mark)%2 != 0 {
+					t.Errorf("%s: a %s is left over in %q", file, mark, paragraph)
+				}
+			}
+			if strings.Count(paragraph, `"`)%2 != 0 {
+				t.Errorf("%s: a quotation mark is left over in %q", file, paragraph)
+			}
+		}
+	}
+}
