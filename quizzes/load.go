@@ -20,7 +20,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
-// The files' form. README.md in the folder tells authors of it.
+// The form of the files; README.md tells authors of it.
 type (
 	quizSource struct {
 		Title     string           `yaml:"title"`

@@ -5,10 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
+	"hash/fnv"
+	"maps"
 	"net/http"
 	"regexp"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -29,12 +30,9 @@ type Attempts interface {
 	BestAndLatest(ctx context.Context, owner, quiz string) (best, latest *quizzes.Attempt, err error)
 }
 
-// The fields of a quiz's form that are not answers. No question can have such an ID.
-const (
-	fieldVersion = "_version"
-	fieldSeed    = "_seed"
-	fieldAttempt = "_attempt"
-)
+// fieldVersion is the form's field with the quiz's version. No question can have
+// such an ID.
+const fieldVersion = "_version"
 
 // attemptToken is what rand.Text gives.
 var attemptToken = regexp.MustCompile(`^[A-Z2-7]{26}$`)
@@ -50,12 +48,21 @@ func (s *server) findQuiz(slug string) *quizzes.Quiz {
 
 var errNoQuiz = refuse(http.StatusNotFound, "There is no such quiz. The front page lists those that there are.")
 
+// showQuiz begins an attempt, or shows the one in the address. The attempt decides
+// the order of the questions, so that a page that is loaded again, or gone back to,
+// is the same page, and what a browser fills in again is in its place.
 func (s *server) showQuiz(w http.ResponseWriter, r *http.Request) error {
 	quiz := s.findQuiz(chi.URLParam(r, "slug"))
 	if quiz == nil {
 		return errNoQuiz
 	}
-	return s.renderQuiz(w, r, http.StatusOK, quiz, views.Quiz{Seed: mathrand.Uint64(), Attempt: rand.Text()})
+	attempt := r.URL.Query().Get("attempt")
+	if !attemptToken.MatchString(attempt) {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/quizzes/"+quiz.Slug+"?attempt="+rand.Text(), http.StatusSeeOther)
+		return nil
+	}
+	return s.renderQuiz(w, r, http.StatusOK, quiz, views.Quiz{Attempt: attempt})
 }
 
 // gradeQuiz grades the form's answers. Where some cannot be graded, or the quiz is
@@ -68,13 +75,9 @@ func (s *server) gradeQuiz(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(w, r, maxFormBytes); err != nil {
 		return err
 	}
-	page := views.Quiz{Attempt: r.PostForm.Get(fieldAttempt), Answers: quizzes.Answers{}}
+	page := views.Quiz{Attempt: r.URL.Query().Get("attempt"), Answers: quizzes.Answers{}}
 	if !attemptToken.MatchString(page.Attempt) {
 		page.Attempt = rand.Text()
-	}
-	var err error
-	if page.Seed, err = strconv.ParseUint(r.PostForm.Get(fieldSeed), 36, 64); err != nil {
-		page.Seed = mathrand.Uint64()
 	}
 	for _, q := range quiz.Questions {
 		if sent := r.PostForm[q.ID]; len(sent) > 0 {
@@ -95,33 +98,49 @@ func (s *server) gradeQuiz(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("grade quiz %s: %w", quiz.Slug, err)
 	}
 	page.Result = &result
-	page.NotKept = s.recordAttempt(r, quizzes.Attempt{
-		Token: page.Attempt, Quiz: quiz.Slug, Version: quiz.Version,
-		Answers: page.Answers, Right: result.Right, Total: len(quiz.Questions), At: time.Now(),
-	})
+	if s.Attempts != nil {
+		attempt := quizzes.Attempt{
+			Token: page.Attempt, Quiz: quiz.Slug, Version: quiz.Version,
+			Answers: page.Answers, Right: result.Right, Total: len(quiz.Questions), At: time.Now(),
+		}
+		if page.NotCounted, err = s.recordAttempt(r, attempt); err != nil {
+			// The learner is to see what came of it in any case.
+			s.logQuiz(r, quiz, "a quiz's attempt is not kept", err)
+		}
+	}
 	return s.renderQuiz(w, r, http.StatusOK, quiz, page)
 }
 
-// recordAttempt keeps the attempt, or says to the learner that it is not kept: a
-// learner is to see what came of it in any case.
-func (s *server) recordAttempt(r *http.Request, a quizzes.Attempt) string {
-	if s.Attempts == nil {
-		return ""
+// recordAttempt keeps the attempt, or says to the learner why it does not count.
+func (s *server) recordAttempt(r *http.Request, a quizzes.Attempt) (notCounted string, err error) {
+	const notKept = "Your answers were graded, but the attempt could not be kept. To have it counted, reload this page and send the form again."
+	owner := ownerOf(r.Context())
+	if err := s.Attempts.RecordAttempt(r.Context(), owner, a); err != nil {
+		return notKept, err
 	}
-	if err := s.Attempts.RecordAttempt(r.Context(), ownerOf(r.Context()), a); err != nil {
-		s.Log.ErrorContext(r.Context(), "a quiz's attempt is not kept", "request", requestID(r.Context()), "quiz", a.Quiz, "error", err)
-		return "This attempt was graded, but it could not be kept. To have it counted, reload this page and send the form again."
+	_, latest, err := s.Attempts.BestAndLatest(r.Context(), owner, a.Quiz)
+	if err != nil {
+		return "", err
 	}
-	return ""
+	if latest == nil || latest.Token != a.Token || !maps.EqualFunc(latest.Answers, a.Answers, slices.Equal) {
+		return "This attempt was counted before, with the answers that you sent first. Press Try again for a new one.", nil
+	}
+	return "", nil
 }
 
-// renderQuiz writes the page with the quiz in the order of the page's seed.
+func (s *server) logQuiz(r *http.Request, quiz *quizzes.Quiz, message string, err error) {
+	s.Log.ErrorContext(r.Context(), message, "request", requestID(r.Context()), "quiz", quiz.Slug, "error", err)
+}
+
+// renderQuiz writes the page with the quiz in the attempt's order.
 func (s *server) renderQuiz(w http.ResponseWriter, r *http.Request, status int, quiz *quizzes.Quiz, page views.Quiz) error {
-	page.Quiz, page.LessonURL = quiz.Shuffled(page.Seed), "/lessons/"+quiz.Lesson
+	seed := fnv.New64a()
+	_, _ = seed.Write([]byte(page.Attempt)) // never fails
+	page.Quiz, page.LessonURL = quiz.Shuffled(seed.Sum64()), "/lessons/"+quiz.Lesson
 	if s.Attempts != nil {
 		var err error
 		if page.Best, page.Latest, err = s.Attempts.BestAndLatest(r.Context(), ownerOf(r.Context()), quiz.Slug); err != nil {
-			s.Log.ErrorContext(r.Context(), "a quiz's attempts cannot be read", "request", requestID(r.Context()), "quiz", quiz.Slug, "error", err)
+			s.logQuiz(r, quiz, "a quiz's attempts cannot be read", err)
 		}
 	}
 	return render(w, r, status, views.QuizPage(s.page(r, quiz.Title), page))

@@ -17,27 +17,45 @@ import (
 )
 
 var (
-	hiddenField = regexp.MustCompile(`<input type="hidden" name="(_[a-z]+)" value="([^"]*)">`)
-	questionID  = regexp.MustCompile(`data-question="([^"]*)"`)
-	choiceID    = regexp.MustCompile(`data-choice="([^"]*)"`)
+	formOf     = regexp.MustCompile(`<form id="quiz" method="post" action="([^"]*)"><input type="hidden" name="_version" value="([^"]*)">`)
+	questionID = regexp.MustCompile(`data-question="([^"]*)"`)
+	choiceID   = regexp.MustCompile(`data-choice="([^"]*)"`)
 )
 
-// hidden are the form's fields that are no answers, as a browser sends them.
-func hidden(t *testing.T, page reply) url.Values {
-	t.Helper()
-	out := url.Values{}
-	for _, m := range hiddenField.FindAllStringSubmatch(page.body, -1) {
-		out.Set(m[1], html.UnescapeString(m[2]))
-	}
-	if len(out) != 3 {
-		t.Fatalf("the form has the hidden fields %v, want 3: status %d, %.300s", out, page.status, page.body)
-	}
-	return out
+// form is a quiz's form as a browser sends it.
+type form struct {
+	action string
+	url.Values
 }
 
-// with are the values with the answers to the quiz: the right ones, or else wrong
+// formIn is the form of the page, without answers yet.
+func formIn(t *testing.T, page reply) form {
+	t.Helper()
+	m := formOf.FindStringSubmatch(page.body)
+	if m == nil {
+		t.Fatalf("the page has no form: status %d, %.300s", page.status, page.body)
+	}
+	return form{html.UnescapeString(m[1]), url.Values{fieldVersion: {m[2]}}}
+}
+
+// quiz visits the quiz as a browser does, which follows to the attempt's address.
+func (v *learner) quiz(slug string) reply {
+	v.t.Helper()
+	a := v.page("GET", "/quizzes/"+slug, nil)
+	if a.status != http.StatusSeeOther {
+		v.t.Fatalf("GET /quizzes/%s: status %d, want 303 to an attempt", slug, a.status)
+	}
+	return v.page("GET", a.header.Get("Location"), nil)
+}
+
+func (v *learner) answer(f form) reply {
+	v.t.Helper()
+	return v.page("POST", f.action, f.Values)
+}
+
+// with is the form with the answers to the quiz: the right ones, or else wrong
 // ones.
-func with(values url.Values, quiz *quizzes.Quiz, right bool) url.Values {
+func with(values form, quiz *quizzes.Quiz, right bool) form {
 	for _, q := range quiz.Questions {
 		values.Del(q.ID)
 		if q.Fix != nil {
@@ -118,15 +136,15 @@ func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
 	for _, quiz := range v.lab.quizzes {
 		path := "/quizzes/" + quiz.Slug
 		t.Run(quiz.Slug, func(t *testing.T) {
-			empty := v.page("GET", path, nil)
+			empty := v.quiz(quiz.Slug)
 			if n := len(questionID.FindAllString(empty.body, -1)); n != len(quiz.Questions) || empty.status != http.StatusOK {
 				t.Fatalf("status %d with %d questions, want %d", empty.status, n, len(quiz.Questions))
 			}
 			if strings.Contains(empty.body, "explanation") {
 				t.Error("the explanations are there before anything was answered")
 			}
-			form := with(hidden(t, empty), quiz, true)
-			right := v.page("POST", path, form)
+			form := with(formIn(t, empty), quiz, true)
+			right := v.answer(form)
 			if right.status != http.StatusOK {
 				t.Fatalf("status %d", right.status)
 			}
@@ -134,7 +152,7 @@ func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
 			if strings.Contains(right.body, "Check the answers") {
 				t.Error("what was graded can be sent again")
 			}
-			wrong := v.page("POST", path, with(form, quiz, false))
+			wrong := v.answer(with(form, quiz, false))
 			contains(t, wrong.body, "0 of ")
 			for _, page := range []reply{right, wrong} {
 				text := html.UnescapeString(page.body)
@@ -159,18 +177,17 @@ func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
 func TestTheFirstQuizSaysWhatIsRight(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
-	const path = "/quizzes/network-policies"
-	form := with(hidden(t, v.page("GET", path, nil)), quiz, true)
+	form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
 	form.Set("who-enforces", "flannel")
-	contains(t, v.page("POST", path, form).body, "Your answer: Wrong.", "Your answer: Right.", "Flannel on its own connects pods and enforces nothing", `value="every-pod" checked disabled`)
+	contains(t, v.answer(form).body, "Your answer: Wrong.", "Your answer: Right.", "Flannel on its own connects pods and enforces nothing", `value="every-pod" checked disabled`)
 }
 
 func TestAQuizIsShuffledAnewAtEachVisit(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
-	const path = "/quizzes/network-policies"
-	first := order(v.page("GET", path, nil))
+	quiz := v.lab.quizzes[0]
+	first := order(v.quiz(quiz.Slug))
 	for range 20 {
-		if order(v.page("GET", path, nil)) != first {
+		if order(v.quiz(quiz.Slug)) != first {
 			return
 		}
 	}
@@ -180,8 +197,7 @@ func TestAQuizIsShuffledAnewAtEachVisit(t *testing.T) {
 func TestAnswersThatCannotBeGradedLoseNothing(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
-	const path = "/quizzes/network-policies"
-	empty := v.page("GET", path, nil)
+	empty := v.quiz(quiz.Slug)
 	for name, c := range map[string]struct {
 		sent []string
 		want string
@@ -193,9 +209,9 @@ func TestAnswersThatCannotBeGradedLoseNothing(t *testing.T) {
 		"two":       {[]string{"flannel", "none"}, "More than one answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			form := with(hidden(t, empty), quiz, true)
-			form["who-enforces"] = c.sent
-			a := v.page("POST", path, form)
+			form := with(formIn(t, empty), quiz, true)
+			form.Values["who-enforces"] = c.sent
+			a := v.answer(form)
 			if a.status != http.StatusUnprocessableEntity {
 				t.Errorf("status %d, want 422", a.status)
 			}
@@ -203,14 +219,14 @@ func TestAnswersThatCannotBeGradedLoseNothing(t *testing.T) {
 			if strings.Contains(a.body, "explanation") || strings.Contains(a.body, "<script>alert") {
 				t.Error("answers were given away though nothing was graded, or a script got in")
 			}
-			if again := hidden(t, a); again.Encode() != hidden(t, empty).Encode() || order(a) != order(empty) {
+			if again := formIn(t, a); again.action != formIn(t, empty).action || again.Encode() != formIn(t, empty).Encode() || order(a) != order(empty) {
 				t.Errorf("the attempt or the order is another: %v", again)
 			}
 		})
 	}
-	form := with(hidden(t, empty), quiz, true)
+	form := with(formIn(t, empty), quiz, true)
 	form.Set("who-enforces", strings.Repeat("x", maxFormBytes))
-	if big := v.page("POST", path, form); big.status != http.StatusRequestEntityTooLarge {
+	if big := v.answer(form); big.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a huge answer: status %d, want 413", big.status)
 	}
 }
@@ -232,18 +248,17 @@ func fixOf(t *testing.T, l *lab) (*quizzes.Quiz, quizzes.Question) {
 func TestALineThatCannotBeReadIsToldAndKept(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz, q := fixOf(t, v.lab)
-	path := "/quizzes/" + quiz.Slug
-	form := with(hidden(t, v.page("GET", path, nil)), quiz, true)
+	form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
 	for _, line := range []string{`  - "><script>alert(1)</script>: [`, strings.Repeat("x", 10_000), "\x00"} {
 		form.Set(q.ID, line)
-		a := v.page("POST", path, form)
+		a := v.answer(form)
 		if a.status != http.StatusUnprocessableEntity || strings.Contains(a.body, "<script>alert") {
 			t.Errorf("%.40q: status %d, or a script got in", line, a.status)
 		}
 		contains(t, a.body, `id="q-`+q.ID+`-problem"`, `value="`+html.EscapeString(line)+`"`)
 	}
 	form.Set(q.ID, q.Fix.Mistakes[0].Line)
-	a := v.page("POST", path, form)
+	a := v.answer(form)
 	contains(t, a.body, "(not as wanted)", "A line that does it:")
 	if a.status != http.StatusOK {
 		t.Errorf("a line that is a mistake: status %d", a.status)
@@ -254,12 +269,11 @@ func TestAQuizThatChangedSaysSoAndKeepsWhatFits(t *testing.T) {
 	kept := &memory{}
 	v := newLab(t, setup{attempts: kept}).learner(t)
 	quiz := v.lab.quizzes[0]
-	const path = "/quizzes/network-policies"
 	for _, version := range []string{"0123456789abcdef", "", "<script>"} {
-		form := with(hidden(t, v.page("GET", path, nil)), quiz, true)
+		form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
 		form.Set(fieldVersion, version)
 		form.Set("who-enforces", "gone-by-now")
-		a := v.page("POST", path, form)
+		a := v.answer(form)
 		if a.status != http.StatusConflict {
 			t.Errorf("version %q: status %d, want 409", version, a.status)
 		}
@@ -267,8 +281,8 @@ func TestAQuizThatChangedSaysSoAndKeepsWhatFits(t *testing.T) {
 		if strings.Contains(a.body, "gone-by-now") || strings.Contains(a.body, "explanation") {
 			t.Error("an answer that does not fit is there, or one was given away")
 		}
-		form = hidden(t, a)
-		if again := v.page("POST", path, with(form, quiz, true)); again.status != http.StatusOK {
+		form = formIn(t, a)
+		if again := v.answer(with(form, quiz, true)); again.status != http.StatusOK {
 			t.Errorf("sent again: status %d", again.status)
 		}
 	}
@@ -281,23 +295,29 @@ func TestAnAttemptCountsOnceAndBestAndLatestAreShown(t *testing.T) {
 	kept := &memory{}
 	v := newLab(t, setup{attempts: kept}).learner(t)
 	quiz := v.lab.quizzes[0]
-	const path = "/quizzes/network-policies"
-	first := v.page("GET", path, nil)
+	first := v.quiz(quiz.Slug)
 	if strings.Contains(first.body, "Your best attempt") {
 		t.Error("an attempt is told of before there is one")
 	}
-	form := with(hidden(t, first), quiz, true)
-	for range 2 {
-		contains(t, v.page("POST", path, form).body, "Your best attempt")
+	form := with(formIn(t, first), quiz, true)
+	for range 2 { // The button pressed twice, or the page loaded again.
+		a := v.answer(form)
+		contains(t, a.body, "Your best attempt")
+		if strings.Contains(a.body, "counted before") {
+			t.Error("the same attempt is told to be another")
+		}
 	}
-	// Back, and sent again with other answers: that is graded and not counted.
-	contains(t, v.page("POST", path, with(form, quiz, false)).body, "0 of ")
+	if again := v.page("GET", form.action, nil); order(again) != order(first) {
+		t.Error("gone back to, the page has another order")
+	}
+	// Sent again from there with other answers, it is graded and not counted.
+	contains(t, v.answer(with(form, quiz, false)).body, "0 of ", "This attempt was counted before")
 	if all := kept.all(); len(all) != 1 || all[0].Right != len(quiz.Questions) || all[0].Total != len(quiz.Questions) || all[0].Quiz != quiz.Slug || all[0].Version != quiz.Version || all[0].At.IsZero() || len(all[0].Answers) != len(quiz.Questions) {
 		t.Errorf("kept are %+v, want the one attempt", all)
 	}
-	second := v.page("POST", path, with(hidden(t, v.page("GET", path, nil)), quiz, false))
+	second := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, false))
 	contains(t, second.body, "Your best attempt: "+strconv.Itoa(len(quiz.Questions))+" of "+strconv.Itoa(len(quiz.Questions)), "Your latest: 0 of ")
-	if other := v.lab.learner(t).page("GET", path, nil); strings.Contains(other.body, "Your best attempt") {
+	if other := v.lab.learner(t).quiz(quiz.Slug); strings.Contains(other.body, "Your best attempt") {
 		t.Error("another learner is shown it")
 	}
 }
@@ -306,13 +326,14 @@ func TestWithoutATokenOfItsOwnAnAttemptGetsOne(t *testing.T) {
 	kept := &memory{}
 	v := newLab(t, setup{attempts: kept}).learner(t)
 	quiz := v.lab.quizzes[0]
-	const path = "/quizzes/network-policies"
 	for _, token := range []string{"", "x", strings.Repeat("A", 10_000), "<script>"} {
-		form := with(hidden(t, v.page("GET", path, nil)), quiz, true)
-		form.Set(fieldAttempt, token)
-		form.Set(fieldSeed, token+"-")
-		if a := v.page("POST", path, form); a.status != http.StatusOK || hidden(t, a).Get(fieldAttempt) == token {
+		form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
+		form.action = "/quizzes/" + quiz.Slug + "?" + url.Values{"attempt": {token}}.Encode()
+		if a := v.answer(form); a.status != http.StatusOK || formIn(t, a).action == form.action {
 			t.Errorf("token %.20q: status %d, and it is taken as it is", token, a.status)
+		}
+		if a := v.page("GET", form.action, nil); a.status != http.StatusSeeOther {
+			t.Errorf("token %.20q: status %d, want 303 to an attempt", token, a.status)
 		}
 	}
 	if n := len(kept.all()); n != 4 {
@@ -323,8 +344,7 @@ func TestWithoutATokenOfItsOwnAnAttemptGetsOne(t *testing.T) {
 func TestAStoreThatFailsTakesNothingFromTheLearner(t *testing.T) {
 	v := newLab(t, setup{attempts: &memory{failWith: errors.New("the disk is full")}}).learner(t)
 	quiz := v.lab.quizzes[0]
-	const path = "/quizzes/network-policies"
-	a := v.page("POST", path, with(hidden(t, v.page("GET", path, nil)), quiz, true))
+	a := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, true))
 	contains(t, a.body, "answers are right.", "could not be kept")
 	if a.status != http.StatusOK || strings.Contains(a.body, "the disk is full") {
 		t.Errorf("status %d, or the learner reads the log's text", a.status)
@@ -336,7 +356,7 @@ func TestProveItOpensTheWorkbenchWithTheQuestionsPolicies(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	proved := 0
 	for _, quiz := range v.lab.quizzes {
-		graded := v.page("POST", "/quizzes/"+quiz.Slug, with(hidden(t, v.page("GET", "/quizzes/"+quiz.Slug, nil)), quiz, true))
+		graded := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, true))
 		for _, q := range quiz.Questions {
 			link := "/workbench?" + url.Values{"quiz": {quiz.Slug}, "question": {q.ID}}.Encode()
 			a := v.page("GET", link, nil)

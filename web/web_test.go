@@ -316,7 +316,7 @@ func TestEachPageShowsWhatItIsFor(t *testing.T) {
 		"/lessons/network-policies":       {"<h1", "default-deny-all", "data-insert", `id="lab" aria-label="Lab" data-lab="network-policies"`, `href="/quizzes/network-policies"`},
 		"/workbench":                      {`data-lab="network-policies"`, `name="page" value="workbench"`},
 		"/workbench?lab=network-policies": {`data-lab="network-policies"`},
-		"/quizzes/network-policies":       {`<form id="quiz" method="post" action="/quizzes/network-policies"`, `type="radio"`},
+		"/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA": {`<form id="quiz" method="post" action="/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA"`, `type="radio"`},
 	} {
 		t.Run(path, func(t *testing.T) {
 			a := v.page("GET", path, nil)
@@ -437,7 +437,7 @@ var (
 func TestEveryAnswerHasAStrictPolicyAndNoPageBreaksIt(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies", "/nowhere", "/static/css/lab.css", "/healthz"} {
+	for _, path := range []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA", "/nowhere", "/static/css/lab.css", "/healthz"} {
 		a := v.page("GET", path, nil)
 		csp := a.header.Get("Content-Security-Policy")
 		contains(t, csp, "default-src 'none'", "script-src 'self';", "connect-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'")

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -21,9 +20,7 @@ type Quiz struct {
 	*quizzes.Quiz
 	// LessonURL leads to the lesson that the quiz is about.
 	LessonURL string
-	// Seed is that of the shuffle and Attempt the attempt's token; the form sends
-	// both back, with the quiz's version.
-	Seed    uint64
+	// Attempt is the attempt's token, which is in the page's address.
 	Attempt string
 	// Answers are as sent.
 	Answers quizzes.Answers
@@ -35,9 +32,9 @@ type Quiz struct {
 	Result *quizzes.Result
 	// Best and Latest are earlier attempts; nil where there are none.
 	Best, Latest *quizzes.Attempt
-	// NotKept says why the attempt that was graded is not kept; empty where it is, or
-	// where none is ever kept.
-	NotKept string
+	// NotCounted says why what was graded does not count; empty where it does, or
+	// where no attempt is ever kept.
+	NotCounted string
 }
 
 // Score is the sentence about the result.
@@ -61,8 +58,10 @@ func (q Quiz) Record() string {
 	return fmt.Sprintf("Your best attempt: %d of %d. Your latest: %d of %d.", q.Best.Right, q.Best.Total, q.Latest.Right, q.Latest.Total)
 }
 
-// seed is the seed as the form carries it.
-func (q Quiz) seed() string { return strconv.FormatUint(q.Seed, 36) }
+// action is the address that the form is sent to: that of the attempt.
+func (q Quiz) action() string {
+	return "/quizzes/" + q.Slug + "?" + url.Values{"attempt": {q.Attempt}}.Encode()
+}
 
 // answer is what came of the question, nil where nothing has been graded.
 func (q Quiz) answer(question string) *quizzes.Answer {
@@ -107,6 +106,11 @@ func (q question) id(parts ...any) string {
 		id += fmt.Sprint("-", p)
 	}
 	return id
+}
+
+// label names a part of the question as there is none else on the page.
+func (q question) label(part string) string {
+	return fmt.Sprintf("%s, question %d", part, q.number)
 }
 
 // describedBy are the elements that say more of the question than its legend.
@@ -187,6 +191,19 @@ func (q question) judgement(c quizzes.Choice) string {
 		return "✕ Wrong to leave out."
 	}
 	return "✓ Right to leave out."
+}
+
+// tone is the class of a choice's explanation: right where it is the right choice, or
+// one that was rightly ticked or left; wrong where it was wrongly chosen or left.
+func (q question) tone(c quizzes.Choice) string {
+	one := q.input() == "radio"
+	switch {
+	case one && c.Correct, !one && q.isChosen(c) == c.Correct:
+		return "right"
+	case !one, q.isChosen(c):
+		return "wrong"
+	}
+	return ""
 }
 
 // flowWords names a flow: "production/web to production/api, 8080/TCP".
