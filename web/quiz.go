@@ -49,8 +49,7 @@ func (s *server) findQuiz(slug string) *quizzes.Quiz {
 var errNoQuiz = refuse(http.StatusNotFound, "There is no such quiz. The front page lists those that there are.")
 
 // showQuiz begins an attempt, or shows the one in the address. The attempt decides
-// the order of the questions, so that a page that is loaded again, or gone back to,
-// is the same page, and what a browser fills in again is in its place.
+// the order of the questions.
 func (s *server) showQuiz(w http.ResponseWriter, r *http.Request) error {
 	quiz := s.findQuiz(chi.URLParam(r, "slug"))
 	if quiz == nil {
@@ -58,9 +57,7 @@ func (s *server) showQuiz(w http.ResponseWriter, r *http.Request) error {
 	}
 	attempt := r.URL.Query().Get("attempt")
 	if !attemptToken.MatchString(attempt) {
-		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, "/quizzes/"+quiz.Slug+"?attempt="+rand.Text(), http.StatusSeeOther)
-		return nil
+		attempt = rand.Text()
 	}
 	return s.renderQuiz(w, r, http.StatusOK, quiz, views.Quiz{Attempt: attempt})
 }

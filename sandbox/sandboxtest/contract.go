@@ -301,6 +301,17 @@ spec:
 			Want{To: "production/db", Verdict: probe.Blocked},
 		)
 	})
+	run("a_later_version_isolates_what_it_says", func(t *testing.T) {
+		// Without policyTypes, which are then for each version its own.
+		text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shell, namespace: development}\nspec:\n  podSelector: {}\n"
+		lab.Apply(t, text)
+		lab.Expect(t)
+		lab.Apply(t, text+"  egress:\n  - to: [{podSelector: {}}]\n")
+		lab.Expect(t,
+			Want{From: "development/shell", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+			Want{From: "development/shell", Verdict: probe.Blocked},
+		)
+	})
 	run("a_host_network_pod_escapes", func(t *testing.T) {
 		lab.Apply(t, strings.ReplaceAll(DenyProduction, "production", "monitoring"))
 		lab.Expect(t,
