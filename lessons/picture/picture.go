@@ -89,7 +89,6 @@ type end struct {
 // slot is the place at the right side of an end where a flow leaves or arrives.
 type slot struct {
 	flow *flow
-	y    int
 }
 
 type flow struct {
