@@ -64,12 +64,18 @@ check: static/dist/lab.js ## Format, vet, static analysis, generated code, types
 	cd web/frontend && npm run --silent check
 
 .PHONY: test
-test: check test-unit test-frontend test-kind ## Set everything up and run every test this machine can run
+test: check test-unit test-oracle test-frontend test-kind ## Set everything up and run every test this machine can run
 	@.ci/left-out report
 
 .PHONY: test-unit
 test-unit: static/dist/lab.js
 	CGO_ENABLED=1 go test -race ./...
+
+# The oracles are a module of their own, so that what they compare with stays out
+# of the product.
+.PHONY: test-oracle
+test-oracle:
+	cd sandbox/policy/oracle && go vet ./... && go test ./...
 
 .PHONY: test-frontend
 test-frontend: bin/netpol-lab web/e2e/node_modules/.package-lock.json
@@ -90,9 +96,18 @@ else
 	@.ci/left-out note "everything on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"
 endif
 
+SETS ?= 200
+SEED ?= 0
+
+.PHONY: verify-real
+verify-real: bin/netpol-lab ## Compare predictions with a real cluster: SETS=200 random sets of policies, every flow (SEED=N repeats a run)
+	bin/netpol-lab image
+	go test -count=1 -tags integration -timeout 120m -v -run TestVerify ./sandbox/kind/ -args -sets $(SETS) -seed $(SEED)
+
 .PHONY: bench
 bench: bin/netpol-lab ## Measure, each figure beside its baseline in the same run
 	go test -run '^$$' -bench . ./sandbox/...
+	cd sandbox/policy/oracle && go test -run '^$$' -bench . .
 ifeq ($(HAVE_DOCKER),yes)
 	bin/netpol-lab image --stock
 	go test -tags integration -timeout 60m -run '^$$' -bench . -benchtime 1x ./sandbox/kind/ ./cmd/netpol-lab/

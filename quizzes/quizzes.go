@@ -1,17 +1,21 @@
-// Package quizzes reads the quizzes and grades answers to them. A question has
-// one right choice, and every choice has an explanation.
+// Package quizzes reads the quizzes and grades answers to them. Whatever the
+// engine of sandbox/policy can decide is computed when a quiz is loaded, so that
+// its key cannot be wrong; and every choice has an explanation.
 package quizzes
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"embed"
-	"errors"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
-	"path"
-	"regexp"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
 //go:embed content
@@ -29,178 +33,163 @@ func Content() fs.FS {
 // Quiz is a list of questions.
 type Quiz struct {
 	// Slug names the quiz in addresses.
-	Slug  string `yaml:"slug"`
-	Title string `yaml:"title"`
+	Slug  string
+	Title string
 	// Lesson is the slug of the lesson that the quiz is about.
-	Lesson    string     `yaml:"lesson"`
-	Questions []Question `yaml:"questions"`
+	Lesson    string
+	Questions []Question
+	// Version changes with all that a learner sees of the quiz or is graded by,
+	// also with the answers that are computed.
+	Version string
 }
 
-// Question is a question with one right choice.
+// Kind is how a question is asked and graded.
+type Kind string
+
+// The kinds of question.
+const (
+	// Single has one right choice.
+	Single Kind = "single"
+	// Multiple has one or more right choices; all of them are wanted, and no other.
+	Multiple Kind = "multiple"
+	// Flows asks which of the listed flows are open under the policies. Its
+	// choices are the flows and [NoFlow]; which are right is computed.
+	Flows Kind = "flows"
+	// Verdict asks what becomes of one flow under the policies. Its choices are
+	// verdicts; which is right is computed.
+	Verdict Kind = "verdict"
+	// Fix asks for one line of the policies to be written anew. What counts is what
+	// the policies then do.
+	Fix Kind = "fix"
+)
+
+// Question is one question.
 type Question struct {
 	// ID is unique in the quiz.
-	ID      string   `yaml:"id"`
-	Prompt  string   `yaml:"prompt"`
-	Choices []Choice `yaml:"choices"`
+	ID   string
+	Kind Kind
+	// Prompt is the question. In it, and in all other texts of authors, code stands
+	// between backticks.
+	Prompt string
+	// Topology is what the policies act on; nil where the question has none.
+	Topology *sandbox.Topology
+	// OwnTopology says that the topology is not the lesson's but the question's
+	// own, so that no sandbox has it.
+	OwnTopology bool
+	// Addresses are those of everything in the topology where the question is
+	// about addresses; else none.
+	Addresses []Address
+	// Policies is YAML, empty where the question has none.
+	Policies string
+	// Flow is the flow of a [Verdict] question.
+	Flow sandbox.Flow
+	// Choices are what can be chosen; empty where the kind is [Fix].
+	Choices []Choice
+	// Fix is set where the kind is Fix.
+	Fix *FixTask
+
+	addresses sandbox.Addresses
 }
+
+// Address is the address of a pod, a Service or an outside host.
+type Address struct {
+	Name string
+	Addr netip.Addr
+}
+
+// NoFlow is the ID of the choice of a [Flows] question that none is open.
+const NoFlow = "none"
 
 // Choice is one of a question's possible answers.
 type Choice struct {
-	// ID is unique in the question.
-	ID   string `yaml:"id"`
-	Text string `yaml:"text"`
-	// Explanation says why the choice is right or wrong.
-	Explanation string `yaml:"explanation"`
-	Correct     bool   `yaml:"correct"`
+	// ID is unique in the question. It is the flow's ID where there is a Flow, and
+	// the verdict where the question is about one.
+	ID string
+	// Text is what the choice says; empty where it is a Flow.
+	Text    string
+	Flow    *sandbox.Flow
+	Correct bool
+	// Verdict is what becomes of the Flow, and Reason why, as the engine says it; of
+	// a [Verdict] question only the right choice has them.
+	Verdict probe.Verdict
+	Reason  string
+	// Explanation says why the choice is right or wrong, in the author's words.
+	Explanation string
 }
 
-var (
-	fileName = regexp.MustCompile(`^[0-9]{2}-[a-z0-9]+(-[a-z0-9]+)*\.yaml$`)
-	idName   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-)
+// FixTask is a line of the question's policies that is to be written anew.
+type FixTask struct {
+	// Before and After are the lines around it, with their line ends.
+	Before, After string
+	// Line is its number, from 1, and Fault what stands there.
+	Line  int
+	Fault string
+	// Want are the verdicts that are to come out, in the order they are shown.
+	Want []Wanted
+	// Solution is a line that does it, and Explanation says why.
+	Solution, Explanation string
+	// Mistakes are lines that do not do it and that a learner may well write.
+	Mistakes []Mistake
+}
 
-// Load reads every quiz in the files NN-name.yaml of fsys, sorted by the
-// number. Everything is checked strictly; the error lists all that is wrong as
-// "file:line: field: message".
-func Load(fsys fs.FS) ([]*Quiz, error) {
-	entries, err := fs.ReadDir(fsys, ".") // sorted by name
+// Wanted is what is to become of a flow.
+type Wanted struct {
+	Flow sandbox.Flow
+	// Open is whether it is to be open; else it must be anything but.
+	Open bool
+}
+
+// Mistake is a line that does not do what is wanted, with the reason.
+type Mistake struct {
+	Line, Explanation string
+}
+
+// Question is the question of that ID.
+func (q *Quiz) Question(id string) (Question, bool) {
+	i := slices.IndexFunc(q.Questions, func(question Question) bool { return question.ID == id })
+	if i < 0 {
+		return Question{}, false
+	}
+	return q.Questions[i], true
+}
+
+// Provable says whether the question's policies can be tried out in a sandbox of
+// the lesson: they are there, and what they act on is the lesson's topology with
+// addresses of its own.
+func (q Question) Provable() bool {
+	return q.Policies != "" && !q.OwnTopology && len(q.Addresses) == 0
+}
+
+// Shuffled is the quiz with its questions and their choices in an order that the
+// seed decides. Verdicts stay in their order, and [NoFlow] stays last.
+func (q *Quiz) Shuffled(seed uint64) *Quiz {
+	random := rand.New(rand.NewPCG(seed, 0))
+	out := *q
+	out.Questions = slices.Clone(q.Questions)
+	for i := range out.Questions {
+		question := &out.Questions[i]
+		question.Choices = slices.Clone(question.Choices)
+		movable := question.Choices
+		switch question.Kind {
+		case Verdict:
+			continue
+		case Flows:
+			movable = movable[:len(movable)-1]
+		}
+		random.Shuffle(len(movable), func(a, b int) { movable[a], movable[b] = movable[b], movable[a] })
+	}
+	random.Shuffle(len(out.Questions), func(a, b int) {
+		out.Questions[a], out.Questions[b] = out.Questions[b], out.Questions[a]
+	})
+	return &out
+}
+
+// version is the hash of all that the quiz is.
+func (q *Quiz) version() (string, error) {
+	b, err := json.Marshal(q)
 	if err != nil {
-		return nil, fmt.Errorf("quizzes: %w", err)
+		return "", fmt.Errorf("hash of quiz %s: %w", q.Slug, err)
 	}
-	var (
-		all   []*Quiz
-		errs  []error
-		slugs = map[string]string{}
-	)
-	for _, e := range entries {
-		if e.IsDir() || !fileName.MatchString(e.Name()) {
-			errs = append(errs, fmt.Errorf("%s: not a quiz: want a file with a name like 01-network-policies.yaml", e.Name()))
-			continue
-		}
-		quiz, err := load(fsys, e.Name())
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if other, ok := slugs[quiz.Slug]; ok {
-			errs = append(errs, fmt.Errorf("%s: slug: %q is taken by %s", e.Name(), quiz.Slug, other))
-		}
-		slugs[quiz.Slug] = e.Name()
-		all = append(all, quiz)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("quizzes: %w", err)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("quizzes: there are none")
-	}
-	return all, nil
-}
-
-func load(fsys fs.FS, file string) (*Quiz, error) {
-	src, err := fs.ReadFile(fsys, file)
-	if err != nil {
-		return nil, err
-	}
-	quiz := &Quiz{}
-	decoder := yaml.NewDecoder(bytes.NewReader(src))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(quiz); err != nil {
-		return nil, fmt.Errorf("%s: %w", path.Base(file), err)
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(src, &root); err != nil {
-		return nil, fmt.Errorf("%s: %w", path.Base(file), err)
-	}
-	c := checker{file: file, root: root.Content[0]}
-	quiz.check(&c)
-	return quiz, errors.Join(c.errs...)
-}
-
-// checker collects what is wrong, with the line of the field.
-type checker struct {
-	file string
-	root *yaml.Node
-	errs []error
-}
-
-// bad reports the field at the end of the steps, which are field names and
-// indices; where that is missing, the line is that of what should hold it.
-func (c *checker) bad(message string, steps ...any) {
-	node, line, field := c.root, c.root.Line, ""
-	for _, step := range steps {
-		var next *yaml.Node
-		switch step := step.(type) {
-		case int:
-			field += fmt.Sprintf("[%d]", step)
-			if node != nil && step < len(node.Content) {
-				next = node.Content[step]
-			}
-		case string:
-			if field != "" {
-				field += "."
-			}
-			field += step
-			if node != nil && node.Kind == yaml.MappingNode {
-				for i := 0; i < len(node.Content); i += 2 {
-					if node.Content[i].Value == step {
-						next = node.Content[i+1]
-					}
-				}
-			}
-		}
-		if node = next; node != nil {
-			line = node.Line
-		}
-	}
-	c.errs = append(c.errs, fmt.Errorf("%s:%d: %s: %s", c.file, line, field, message))
-}
-
-func (c *checker) text(value string, steps ...any) {
-	if value == "" {
-		c.bad("is missing", steps...)
-	}
-}
-
-func (c *checker) id(value string, seen map[string]bool, steps ...any) {
-	switch {
-	case value == "":
-		c.bad("is missing", steps...)
-	case !idName.MatchString(value):
-		c.bad(fmt.Sprintf("%q: want lower-case words with hyphens between", value), steps...)
-	case seen[value]:
-		c.bad(fmt.Sprintf("%q is there twice", value), steps...)
-	}
-	seen[value] = true
-}
-
-func (q *Quiz) check(c *checker) {
-	c.text(q.Title, "title")
-	c.id(q.Slug, map[string]bool{}, "slug")
-	c.id(q.Lesson, map[string]bool{}, "lesson")
-	if len(q.Questions) == 0 {
-		c.bad("want at least one question", "questions")
-	}
-	questions := map[string]bool{}
-	for i, question := range q.Questions {
-		at := func(steps ...any) []any { return append([]any{"questions", i}, steps...) }
-		c.id(question.ID, questions, at("id")...)
-		c.text(question.Prompt, at("prompt")...)
-		if len(question.Choices) < 2 {
-			c.bad("want at least two choices", at("choices")...)
-			continue
-		}
-		choices, correct := map[string]bool{}, 0
-		for j, choice := range question.Choices {
-			c.id(choice.ID, choices, at("choices", j, "id")...)
-			c.text(choice.Text, at("choices", j, "text")...)
-			c.text(choice.Explanation, at("choices", j, "explanation")...)
-			if choice.Correct {
-				correct++
-			}
-		}
-		if correct != 1 {
-			c.bad(fmt.Sprintf("%d choices are correct, want exactly one", correct), at("choices")...)
-		}
-	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), nil
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
@@ -40,25 +42,20 @@ func (s *server) exerciseOf(r *http.Request) (*exerciseRequest, error) {
 		return nil, refuse(http.StatusNotFound, "The lesson has no such exercise. It may have been renamed: open the lesson again.")
 	}
 	owner := ownerOf(r.Context())
-	view, err := s.exerciseView(r.Context(), owner, lesson, exercise)
-	return &exerciseRequest{lesson, exercise, owner, view}, err
+	progress, err := s.Progress.Progress(r.Context(), owner)
+	return &exerciseRequest{lesson, exercise, owner, s.exerciseView(progress, lesson, exercise)}, err
 }
 
-func (s *server) exerciseView(ctx context.Context, owner string, lesson *lessons.Lesson, exercise *lessons.Exercise) (views.Exercise, error) {
-	view := views.Exercise{Exercise: exercise, Lesson: lesson.Slug, Simulated: s.simulated()}
-	if s.Progress == nil {
-		return view, nil
+func (s *server) exerciseView(progress store.Progress, lesson *lessons.Lesson, exercise *lessons.Exercise) views.Exercise {
+	kept := progress.Exercise(lesson.Slug, exercise.ID)
+	view := views.Exercise{
+		Exercise: exercise, Lesson: lesson.Slug, Simulated: s.simulated(),
+		Passed: kept.Passed(), Skipped: kept.Skipped(), Hints: kept.Hints, Predicted: map[string]probe.Verdict{},
 	}
-	kept, err := s.Progress.Exercise(ctx, owner, lesson.Slug, exercise.ID)
-	if err != nil {
-		return view, err
-	}
-	view.Passed, view.Skipped, view.Hints = kept.Passed, kept.Skipped, kept.Hints
-	view.Predicted = map[string]probe.Verdict{}
 	for id, v := range kept.Predictions {
 		view.Predicted[id] = probe.Verdict(v)
 	}
-	return view, nil
+	return view
 }
 
 // beginExercise lays the policies that the exercise begins with.
@@ -107,13 +104,31 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		s.Log.Error("policies in force not evaluated", "sandbox", snapshot.ID, "error", err)
 	}
-	if s.Progress != nil {
-		if err := s.Progress.RecordCheck(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, outcome.Passed, outcome.Met(), len(outcome.Checks)); err != nil {
-			return err
+	result := store.CheckResult{Passed: outcome.Passed, At: time.Now()}
+	for _, c := range outcome.Checks {
+		if c.Got == probe.Open {
+			result.Open++
+		} else {
+			result.Blocked++
 		}
+	}
+	if result.Detail, err = json.Marshal(checkDetail{Met: outcome.Met(), Of: len(outcome.Checks), Provider: s.Sandboxes.Provider()}); err != nil {
+		return err
+	}
+	if err := s.Progress.RecordCheck(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, result); err != nil {
+		return err
 	}
 	e.view.Passed = e.view.Passed || outcome.Passed
 	return s.tellExercise(w, r, e)
+}
+
+// checkDetail is what is kept of a check besides its result.
+type checkDetail struct {
+	// Met of Of connections were as they should be.
+	Met int `json:"met"`
+	Of  int `json:"of"`
+	// Provider says what was looked at: "kind" was measured, [sandbox.Simulated] was not.
+	Provider string `json:"provider"`
 }
 
 func applied(s sandbox.Snapshot) string {
@@ -183,12 +198,13 @@ func (s *server) hintExercise(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.Progress != nil && e.view.Hints <= len(e.exercise.Hints) {
-		if err := s.Progress.UseHint(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID); err != nil {
+	// After the last hint comes the solution.
+	if e.view.Hints <= len(e.exercise.Hints) {
+		e.view.Hints++
+		if err := s.Progress.UseHint(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, e.view.Hints, time.Now()); err != nil {
 			return err
 		}
 	}
-	e.view.Hints++
 	return s.tellExercise(w, r, e)
 }
 
@@ -197,10 +213,8 @@ func (s *server) skipExercise(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.Progress != nil {
-		if err := s.Progress.SkipExercise(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID); err != nil {
-			return err
-		}
+	if err := s.Progress.SkipExercise(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, time.Now()); err != nil {
+		return err
 	}
 	e.view.Skipped = !e.view.Passed
 	return s.tellExercise(w, r, e)
@@ -227,8 +241,8 @@ func (s *server) predictExercise(w http.ResponseWriter, r *http.Request) error {
 			return refuse(http.StatusUnprocessableEntity, "%q is no prediction: want open or blocked.", v)
 		}
 	}
-	if s.Progress != nil && len(predicted) > 0 {
-		if err := s.Progress.SavePredictions(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, predicted); err != nil {
+	if len(predicted) > 0 {
+		if err := s.Progress.SavePredictions(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, predicted, time.Now()); err != nil {
 			return err
 		}
 	}

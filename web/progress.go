@@ -2,25 +2,30 @@ package web
 
 import (
 	"context"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
-// Progress keeps what learners have done; web/store is it. An owner is a learner.
+// Progress keeps what learners have done; [store.Store] is it. An owner is a learner.
 type Progress interface {
-	// Exercise is what the owner has done of an exercise; the zero value where nothing.
-	Exercise(ctx context.Context, owner, lesson, exercise string) (ExerciseProgress, error)
-	// RecordCheck keeps the result of one check: how many of the checks were met.
-	RecordCheck(ctx context.Context, owner, lesson, exercise string, passed bool, met, all int) error
+	// Progress is all that is kept of the owner; the zero value where nothing is.
+	Progress(ctx context.Context, owner string) (store.Progress, error)
+	// RecordCheck keeps what came of a check of an exercise.
+	RecordCheck(ctx context.Context, owner, lesson, exercise string, result store.CheckResult) error
 	// SavePredictions keeps what was predicted, verdicts by flow ID, in place of an
 	// earlier prediction.
-	SavePredictions(ctx context.Context, owner, lesson, exercise string, verdicts map[string]string) error
-	// UseHint counts one more hint.
-	UseHint(ctx context.Context, owner, lesson, exercise string) error
-	SkipExercise(ctx context.Context, owner, lesson, exercise string) error
-}
-
-// ExerciseProgress is what one learner has done of one exercise.
-type ExerciseProgress struct {
-	Passed, Skipped bool
-	Hints           int
-	Predictions     map[string]string
+	SavePredictions(ctx context.Context, owner, lesson, exercise string, verdicts map[string]string, at time.Time) error
+	// UseHint keeps that the hint of that number, from 1, was looked at.
+	UseHint(ctx context.Context, owner, lesson, exercise string, hint int, at time.Time) error
+	SkipExercise(ctx context.Context, owner, lesson, exercise string, at time.Time) error
+	// VisitSection keeps that the owner is at this section now, and CompleteSection
+	// that they are through with it.
+	VisitSection(ctx context.Context, owner, lesson, section string, at time.Time) error
+	CompleteSection(ctx context.Context, owner, lesson, section string, at time.Time) error
+	// SetName changes the owner's name. A *[store.InputError] says what is wrong with it.
+	SetName(ctx context.Context, owner, name string, at time.Time) error
+	// Export is the owner's own record, and Forget deletes it.
+	Export(ctx context.Context, owner string) (store.Record, error)
+	Forget(ctx context.Context, owner string) error
 }

@@ -26,6 +26,13 @@ func (s *server) routes() http.Handler {
 		r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
 		r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
 
+		r.Get("/me", s.handle(s.showMe))
+		r.Get("/me/record.json", s.handle(s.exportMe))
+		r.Post("/me/name", s.handle(s.nameMe))
+		r.Post("/me/new", s.handle(s.changeLearner))
+		r.Post("/me/forget", s.handle(s.forgetMe))
+		r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
+
 		r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
 		r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
 		r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))

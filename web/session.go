@@ -31,18 +31,24 @@ func session(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := sessionToken(r)
 		if token == "" {
-			b := make([]byte, sessionBytes)
-			_, _ = rand.Read(b) // never fails
-			token = base64.RawURLEncoding.EncodeToString(b)
-			http.SetCookie(w, &http.Cookie{
-				Name: sessionCookie, Value: token, Path: "/", MaxAge: int(sessionAge.Seconds()),
-				HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
-			})
+			token = giveSession(w, r)
 		}
 		sum := sha256.Sum256([]byte(token))
 		ctx := context.WithValue(r.Context(), ownerKey{}, hex.EncodeToString(sum[:]))
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// giveSession makes the browser somebody new, and returns the cookie's value.
+func giveSession(w http.ResponseWriter, r *http.Request) string {
+	b := make([]byte, sessionBytes)
+	_, _ = rand.Read(b) // never fails
+	token := base64.RawURLEncoding.EncodeToString(b)
+	http.SetCookie(w, &http.Cookie{
+		Name: sessionCookie, Value: token, Path: "/", MaxAge: int(sessionAge.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+	})
+	return token
 }
 
 // sessionToken is the cookie's value; empty where there is none that this

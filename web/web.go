@@ -19,13 +19,16 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// Deps are what the pages are made of. All fields but Progress are needed.
+// Deps are what the pages are made of. All fields are needed unless they say
+// otherwise.
 type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
-	Static    *static.Files
-	// Progress keeps what learners have done; nil where nothing is kept.
+	// Attempts keeps what came of quizzes; nil where nothing is to be kept.
+	Attempts Attempts
+	Static   *static.Files
+	// Progress keeps what learners have done.
 	Progress Progress
 	Log      *slog.Logger
 	// Hosts are the names that the lab goes by, without ports; requests for any
@@ -49,7 +52,7 @@ func New(deps Deps) (http.Handler, error) {
 
 func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) {
 	switch {
-	case deps.Sandboxes == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil:
+	case deps.Sandboxes == nil, deps.Progress == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil:
 		return nil, errors.New("web: a dependency is missing")
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")

@@ -24,7 +24,14 @@ func placeURL(place, lab string) string {
 }
 
 func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
-	slug := r.URL.Query().Get("lab")
+	query := r.URL.Query()
+	slug, input := query.Get("lab"), labInput{}
+	if query.Has("quiz") {
+		var err error
+		if slug, input, err = s.quizInput(query.Get("quiz"), query.Get("question")); err != nil {
+			return err
+		}
+	}
 	if slug == "" {
 		slug = s.Lessons[0].Slug
 		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && s.lesson(snapshot.Lab) != nil {
@@ -35,12 +42,30 @@ func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 	if lesson == nil {
 		return refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
 	}
-	return s.renderLab(w, r, http.StatusOK, placeWorkbench, lesson, labInput{})
+	return s.renderLab(w, r, http.StatusOK, placeWorkbench, lesson, input)
 }
 
-// labInput is what a learner has sent by a form and is shown again.
+// quizInput is the lab of a quiz's question, with the question's policies.
+func (s *server) quizInput(slug, id string) (lab string, input labInput, err error) {
+	quiz := s.findQuiz(slug)
+	if quiz == nil {
+		return "", labInput{}, errNoQuiz
+	}
+	question, ok := quiz.Question(id)
+	switch {
+	case !ok:
+		return "", labInput{}, refuse(http.StatusNotFound, "The quiz has no such question.")
+	case !question.Provable():
+		return "", labInput{}, refuse(http.StatusNotFound, "This question is not about something that a sandbox of the lesson has.")
+	}
+	return quiz.Lesson, labInput{yaml: question.Policies, given: true}, nil
+}
+
+// labInput is what stands in the editor: what a learner has sent by a form and is
+// shown again, or what the page itself gives.
 type labInput struct {
 	yaml     string
+	given    bool
 	problems []string
 	// exercise is the one that was just dealt with; nil where none was.
 	exercise *views.Exercise
@@ -56,7 +81,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	lab := views.Lab{
 		Slug: lesson.Slug, Place: place, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
-		YAML:    input.yaml, Problems: input.problems,
+		YAML:    input.yaml, Given: input.given, Problems: input.problems,
 	}
 	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lesson.Slug {
 		lab.Sandbox, lab.Seq = snapshot, seq
@@ -71,15 +96,19 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 		return render(w, r, status, views.Workbench(page, lab))
 	}
 	exercises := map[string]views.Exercise{}
+	progress, err := s.Progress.Progress(r.Context(), ownerOf(r.Context()))
+	if err != nil {
+		return err
+	}
 	for _, e := range lesson.Exercises {
-		view, err := s.exerciseView(r.Context(), ownerOf(r.Context()), lesson, e)
-		if err != nil {
-			return err
-		}
-		exercises[e.ID] = view
+		exercises[e.ID] = s.exerciseView(progress, lesson, e)
+	}
+	done := map[string]bool{}
+	for _, section := range lesson.Sections {
+		done[section.ID] = progress.Section(lesson.Slug, section.ID).Completed()
 	}
 	if input.exercise != nil {
 		exercises[input.exercise.ID] = *input.exercise
 	}
-	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, s.quizEntries(lesson.Slug)))
+	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, done, s.quizEntries(lesson.Slug)))
 }

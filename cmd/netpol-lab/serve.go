@@ -18,6 +18,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 type serveCmd struct {
@@ -46,7 +47,11 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	allQuizzes, err := quizzes.Load(quizzes.Content())
+	labs := map[string]*sandbox.Topology{}
+	for _, l := range allLessons {
+		labs[l.Topology.Name] = l.Topology
+	}
+	allQuizzes, err := quizzes.Load(quizzes.Content(), labs)
 	if err != nil {
 		return err
 	}
@@ -58,10 +63,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if opts.Records, err = sandbox.OpenRecords(made.records); err != nil {
 		return err
 	}
-	opts.Log, opts.Labs = log, map[string]*sandbox.Topology{}
-	for _, l := range allLessons {
-		opts.Labs[l.Topology.Name] = l.Topology
-	}
+	opts.Log, opts.Labs = log, labs
 	if c.MaxSandboxes != 0 {
 		opts.MaxSandboxes = c.MaxSandboxes
 	}
@@ -70,8 +72,17 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer manager.Close()
+	progress, err := store.Open(ctx, data.path("learners.db"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := progress.Close(); err != nil {
+			log.Error("learners' file not closed", "error", err)
+		}
+	}()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
+		Sandboxes: manager, Progress: progress, Attempts: attempts{progress}, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
 	})
 	if err != nil {
 		return err

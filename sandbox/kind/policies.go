@@ -93,15 +93,20 @@ func (c *cluster) applyOne(ctx context.Context, p policy.Policy, dryRun []string
 	return err
 }
 
-// applied is the object that is sent for the policy.
+// applied is the object that is sent for the policy. It has the API's defaults
+// written out: those that the API server fills in belong to nobody, so they would
+// outlive the version that they were filled in for. A policy that once had no egress
+// rules would be left with the policyTypes of then, and the egress rules that it is
+// given later would isolate nothing.
 func applied(p policy.Policy) *networkingv1.NetworkPolicy {
 	obj := &networkingv1.NetworkPolicy{
 		TypeMeta: metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, Annotations: maps.Clone(p.Annotations),
 		},
-		Spec: p.Spec,
+		Spec: *p.Spec.DeepCopy(),
 	}
+	policy.Default(obj)
 	if p.Source != "" && len(p.Source) <= maxSource {
 		if obj.Annotations == nil {
 			obj.Annotations = map[string]string{}

@@ -36,7 +36,7 @@ func TestVerify_the_cluster_does_what_was_predicted(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixMilli())
 	}
-	var open, blocked, dnsFailed, flips int
+	var open, blocked, dnsFailed, flips, passing int
 	var last map[string]probe.Verdict
 	began := time.Now()
 	for n := range *verifySets {
@@ -59,6 +59,15 @@ func TestVerify_the_cluster_does_what_was_predicted(t *testing.T) {
 		}
 		last = predicted
 		if len(wrong) > 0 {
+			// Is it the set, or was it the moment? What is not there any more when the
+			// same set is laid again cannot be told in a smaller one.
+			t.Logf("set %d (seed %d): not as predicted: %v", n+1, seed+uint64(n), wrong)
+			v.lay(set)
+			if wrong = v.measure(predicted); len(wrong) == 0 {
+				passing++
+				t.Logf("laid again, the same set is as predicted")
+				continue
+			}
 			flow := v.byID[slices.Min(slices.Collect(maps.Keys(wrong)))]
 			smallest := v.shrink(set, flow)
 			p := v.predictor(smallest)
@@ -67,8 +76,11 @@ func TestVerify_the_cluster_does_what_was_predicted(t *testing.T) {
 				n+1, seed+uint64(n), len(wrong), flow.ID, wrong[flow.ID], why.Verdict, why.Decisions, err, text(smallest))
 		}
 	}
-	t.Logf("seed %d: %d sets of policies, %d flows each, %d measured in %.0f s: %d open, %d blocked, %d dns-failed; %d changed from set to set; all as predicted",
-		seed, *verifySets, len(v.flows), *verifySets*len(v.flows), time.Since(began).Seconds(), open, blocked, dnsFailed, flips)
+	t.Logf("seed %d: %d sets of policies, %d flows each, %d measured in %.0f s: %d open, %d blocked, %d dns-failed; %d changed from set to set; all as predicted, after a second look at %d sets",
+		seed, *verifySets, len(v.flows), *verifySets*len(v.flows), time.Since(began).Seconds(), open, blocked, dnsFailed, flips, passing)
+	if passing > 1+*verifySets/100 {
+		t.Errorf("%d of %d sets were as predicted only when they were looked at again", passing, *verifySets)
+	}
 	if min(open, blocked, dnsFailed, flips) == 0 && *verifySets > 5 {
 		t.Error("the sets are too one-sided to prove anything")
 	}
@@ -104,6 +116,10 @@ func newVerifier(t *testing.T) *verifier {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := docker(context.Background(), "exec", c.(*cluster).node, "sh", "-c", "cat /var/log/pods/kube-system_calico*/*/*.log | grep -iE 'warn|error|fatal' | tail -40")
+			t.Logf("what Calico says:\n%s", out)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := c.Close(); err != nil {
@@ -212,7 +228,7 @@ func (v *verifier) lay(set []policy.Policy) {
 		v.Fatal(err)
 	}
 	if err := sandbox.AwaitVerdict(ctx, v.cluster, []sandbox.Flow{v.marker}, want, 30*time.Second); err != nil {
-		v.Fatal(err)
+		v.Fatalf("the cluster does not carry this set out: %v\n%s", err, text(set))
 	}
 }
 

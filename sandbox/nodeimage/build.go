@@ -242,6 +242,7 @@ func (b *build) plan(probe string) (plan, error) {
 
 	h = newHash("system", layoutVersion, p.packages, KubernetesVersion, CalicoVersion, kindVersion)
 	h.add(podPrograms...)
+	h.add(podFiles...)
 	for _, prog := range programs {
 		if prog.name != "store" {
 			h.add(prog.name, p.programs[prog.name])
@@ -269,7 +270,7 @@ func (b *build) plan(probe string) (plan, error) {
 }
 
 // layoutVersion changes when the code that lays out the layers does.
-const layoutVersion = "2"
+const layoutVersion = "3"
 
 // hasher turns inputs into a name. Each part is written with its length, so that
 // two parts cannot be taken for one.

@@ -51,7 +51,7 @@ var stockShares = []string{
 
 // stockPackages are the Debian packages that Calico's agent needs over the base.
 var stockPackages = []string{
-	"conntrack", "iproute2", "ipset", "iptables", "kmod", "procps", "runit",
+	"conntrack", "iproute2", "ipset", "iptables", "kmod", "netbase", "procps", "runit",
 }
 
 // stockLayoutVersion changes when the code that lays out the stock images does.
@@ -97,6 +97,7 @@ func (b *build) planStock(p plan) (stockPlan, error) {
 
 	h = newHash("stock node", stockLayoutVersion, p.packages, KubernetesVersion, kindVersion)
 	h.add(podPrograms...)
+	h.add(podFiles...)
 	for _, name := range stockFiles {
 		data, err := files.ReadFile("files/" + name)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -523,7 +524,7 @@ func (b *build) podSystem(w *layerWriter, root, base, upper string) error {
 		}
 		programs = append(programs, "/"+rel)
 	}
-	for _, p := range programs {
+	for _, p := range slices.Concat(podFiles, programs) {
 		if err := put(p); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ const PodImage = "netpol-lab.local/pod:v1"
 // nodePackages are the Debian packages a node needs over the base.
 var nodePackages = []string{
 	"conntrack", "ethtool", "iproute2", "ipset", "iptables", "jq", "kmod",
-	"mount", "nftables", "procps", "runc", "systemd", "util-linux",
+	"mount", "netbase", "nftables", "procps", "runc", "systemd", "util-linux",
 }
 
 // podPrograms are the Debian programs that the pods of the cluster itself
@@ -59,3 +59,7 @@ var podPrograms = []string{
 	"/sbin/ip", "/sbin/ipset", "/sbin/sysctl", "/usr/sbin/conntrack", "/usr/sbin/nft", "/bin/kmod",
 	"/usr/sbin/xtables-legacy-multi", "/usr/sbin/xtables-nft-multi",
 }
+
+// podFiles are the files that those programs read. Without the protocols' names
+// ipset refuses a set of named ports, and Calico then carries out no change at all.
+var podFiles = []string{"/etc/protocols"}

@@ -292,8 +292,11 @@ func (e *Evaluator) peerMismatch(namespace string, want *networkingv1.NetworkPol
 	if want.IPBlock != nil {
 		return blockMismatch(want.IPBlock, field+".ipBlock", peer.addr)
 	}
-	if peer.pod == 0 || e.pods[peer.pod-1].HostNetwork {
-		return &Mismatch{Kind: MismatchNoPod, Field: field, Want: "pods", Got: e.Name(peer)}
+	switch {
+	case peer.pod == 0:
+		return &Mismatch{Kind: MismatchNoPod, Field: field, Want: "pods"}
+	case e.pods[peer.pod-1].HostNetwork:
+		return &Mismatch{Kind: MismatchNoPod, Field: field, Want: "pods", Got: "host network"}
 	}
 	pod := e.pods[peer.pod-1]
 	switch {

@@ -64,7 +64,7 @@ func (s speaker) allows(d *Direction) string {
 	case HostNetwork:
 		return fmt.Sprintf("%s uses its node's network, so no policy selects it", self)
 	case OwnNode:
-		return fmt.Sprintf("%s comes from the node of %s, which always reaches it", peer, self)
+		return fmt.Sprintf("the node of %s, where %s is, always reaches it", self, peer)
 	}
 	for _, p := range d.Policies {
 		if p.Admits {
@@ -148,11 +148,14 @@ func (s speaker) mismatch(peer, peerNamespace string, rule *RuleVerdict, m *Mism
 	case MismatchPodLabel:
 		return fmt.Sprintf("admits only pods %s; %s", labelled(m.Want), has(peer))
 	case MismatchNoPod:
-		return fmt.Sprintf("admits only pods with an address of their own; %s has none, so only an ipBlock can admit it", peer)
+		if m.Got != "" {
+			return fmt.Sprintf("admits only pods with a network of their own; %s uses its node's, so only an ipBlock can admit it", peer)
+		}
+		return fmt.Sprintf("admits only pods; %s is none, so only an ipBlock can admit it", peer)
 	case MismatchAddress:
-		return fmt.Sprintf("admits only addresses in %s; %s has %s", m.Want, peer, orNone(m.Got))
+		return fmt.Sprintf("admits only addresses in %s; %s", m.Want, address(peer, m.Got))
 	case MismatchExcept:
-		return fmt.Sprintf("leaves out %s; %s has %s", strings.TrimPrefix(m.Want, "not "), peer, m.Got)
+		return fmt.Sprintf("leaves out %s, and with it %s", strings.TrimPrefix(m.Want, "not "), strings.TrimSuffix(peer+" ("+m.Got+")", " ("+peer+")"))
 	case MismatchPortName:
 		port, protocol, _ := strings.Cut(m.Want, "/")
 		if m.Got == "" {
@@ -167,11 +170,15 @@ func (s speaker) mismatch(peer, peerNamespace string, rule *RuleVerdict, m *Mism
 	return fmt.Sprintf("admits %s only on %s, not on %s", peer, list(slices.Compact(wants)), m.Got)
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "no address"
+// address says what address the peer has.
+func address(peer, addr string) string {
+	switch addr {
+	case "":
+		return peer + " has no address"
+	case peer:
+		return peer + " is another"
 	}
-	return s
+	return peer + " has " + addr
 }
 
 // labelled says what labels are wanted.

@@ -278,6 +278,40 @@ spec:
 			Want{To: "monitoring/prometheus", Port: 8125, Verdict: probe.Blocked},
 		)
 	})
+	run("a_port_may_be_meant_by_its_name_or_range", func(t *testing.T) {
+		lab.Apply(t, `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api-http, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: api}}
+  ingress:
+  - ports: [{port: http}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db-range, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - ports: [{port: 5000, endPort: 5431}, {port: query, protocol: UDP}]
+`)
+		lab.Expect(t,
+			Want{From: "monitoring/node-agent", Verdict: probe.Open},
+			Want{To: "production/api", Port: 9090, Verdict: probe.Blocked},
+			Want{To: "production/db", Verdict: probe.Blocked},
+		)
+	})
+	run("a_later_version_isolates_what_it_says", func(t *testing.T) {
+		// Without policyTypes, which are then for each version its own.
+		text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shell, namespace: development}\nspec:\n  podSelector: {}\n"
+		lab.Apply(t, text)
+		lab.Expect(t)
+		lab.Apply(t, text+"  egress:\n  - to: [{podSelector: {}}]\n")
+		lab.Expect(t,
+			Want{From: "development/shell", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+			Want{From: "development/shell", Verdict: probe.Blocked},
+		)
+	})
 	run("a_host_network_pod_escapes", func(t *testing.T) {
 		lab.Apply(t, strings.ReplaceAll(DenyProduction, "production", "monitoring"))
 		lab.Expect(t,

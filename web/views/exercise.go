@@ -125,19 +125,6 @@ func markOr(verdicts map[string]probe.Verdict, flow string) VerdictMark {
 	return MarkOf(NotKnown)
 }
 
-// flowWords names a flow as a person would.
-func flowWords(f sandbox.Flow) string {
-	port := fmt.Sprint(f.Port)
-	if f.Protocol != sandbox.TCP {
-		port += "/" + string(f.Protocol)
-	}
-	s := fmt.Sprintf("%s → %s:%s", f.From, f.To, port)
-	if f.Via == sandbox.ViaName {
-		s += " by name"
-	}
-	return s
-}
-
 // wantWords says what a check wants.
 func wantWords(v probe.Verdict) string {
 	if v == probe.Open {

@@ -27,6 +27,9 @@ type Lab struct {
 	Unavailable string
 	// YAML is what stands in the editor.
 	YAML string
+	// Given says that the page was asked for with this YAML, so that it comes
+	// before a draft that the browser keeps.
+	Given bool
 	// Problems says what was wrong with it.
 	Problems []string
 	Matrix   Matrix

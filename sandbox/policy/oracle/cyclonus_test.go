@@ -1,5 +1,3 @@
-// Package oracle holds what other evaluators and validators of NetworkPolicies say
-// against the policy package. It has only tests.
 package oracle
 
 import (

@@ -105,10 +105,13 @@ function run(section: HTMLElement): void {
 
   // --- The editor ---
 
-  const editor = enhance(find<HTMLTextAreaElement>("policy"), {
+  const textarea = find<HTMLTextAreaElement>("policy");
+  // A text that the page was asked for neither gives way to the draft nor replaces it.
+  const given = textarea.hasAttribute("data-given");
+  const editor = enhance(textarea, {
     nonce: document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "",
-    draft: draft.load(lab),
-    changed: (text) => draft.save(lab, text),
+    draft: given ? null : draft.load(lab),
+    changed: (text) => given || draft.save(lab, text),
     apply: () => void apply(),
   });
 

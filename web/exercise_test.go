@@ -1,0 +1,205 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
+)
+
+// simulatingLab is a lab on the simulator, whose flows follow the policies.
+func simulatingLab(t *testing.T) *lab {
+	t.Helper()
+	provider, err := simulated.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newLab(t, setup{provider: provider})
+}
+
+func exerciseOf(t *testing.T, id string) *lessons.Exercise {
+	t.Helper()
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := all[0].Exercise(id)
+	if e == nil {
+		t.Fatalf("the lesson has no exercise %s", id)
+	}
+	return e
+}
+
+const closeProduction = "/lessons/network-policies/exercises/close-production/"
+
+// exercise posts one of an exercise's forms and returns the whole page's text.
+func (v *learner) exercise(what string, form url.Values) string {
+	v.t.Helper()
+	if form == nil {
+		form = url.Values{}
+	}
+	a := v.page("POST", closeProduction+what, form)
+	if a.status != http.StatusOK {
+		v.t.Fatalf("%s: status %d: %s", what, a.status, a.body)
+	}
+	return a.body
+}
+
+func TestAnExerciseIsGradedByWhatIsObserved(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	e := exerciseOf(t, "close-production")
+	if body := v.exercise("check", nil); !strings.Contains(body, "You have no sandbox of this lesson yet") {
+		t.Error("a check without a sandbox does not say what is missing")
+	}
+	id := v.start()
+	if body := v.exercise("begin", nil); !strings.Contains(body, "Exercise: "+e.Title) {
+		t.Error("the page is not the lesson's")
+	}
+	body := v.exercise("check", nil)
+	if !strings.Contains(body, "Not yet: ") || !strings.Contains(body, e.Checks[0].Hint) && !strings.Contains(body, "class=\"look\"") {
+		t.Errorf("the start passes, or its checks give no hint")
+	}
+	if a := v.put(id, e.Solution); a.status != http.StatusOK {
+		t.Fatalf("the solution: status %d: %s", a.status, a.body)
+	}
+	body = v.exercise("check", nil) // waits until it has settled
+	if !strings.Contains(body, "Passed: all ") || !strings.Contains(body, "A solution, and why it is one") {
+		t.Errorf("the solution does not pass")
+	}
+	if body := v.page("GET", "/lessons/network-policies", nil).body; !strings.Contains(body, `<span class="badge passed">passed</span>`) {
+		t.Error("the lesson does not show that the exercise was passed")
+	}
+	// Setting up the start takes the learner's policies away.
+	v.exercise("begin", nil)
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != strings.Count(e.Start, "kind: NetworkPolicy") {
+		t.Errorf("%d policies are in force at the start", len(s.Policies))
+	}
+}
+
+func TestHintsComeOneByOneAndTheSolutionLast(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	e := exerciseOf(t, "close-production")
+	for i := range e.Hints {
+		if body := v.exercise("hint", nil); strings.Count(body, "<h4>Hints</h4>") != 1 || strings.Contains(body, "why it is one") {
+			t.Errorf("after hint %d the solution is there, or the hint is not", i+1)
+		}
+	}
+	for range 3 { // One too many is no error.
+		if body := v.exercise("hint", nil); !strings.Contains(body, "why it is one") {
+			t.Error("after the last hint there is no solution")
+		}
+	}
+}
+
+func TestPredictionsAreKeptAndComparedWithWhatCame(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	e := exerciseOf(t, "close-production")
+	form := url.Values{}
+	for i := range e.Predict {
+		form.Set("flow-"+string(rune('0'+i)), "open")
+	}
+	v.exercise("predict", form)
+	if body := v.page("GET", "/lessons/network-policies", nil).body; strings.Count(body, `value="open" checked`) < len(e.Predict) {
+		t.Error("the predictions are not kept")
+	}
+	id := v.start()
+	if a := v.put(id, e.Solution); a.status != http.StatusOK {
+		t.Fatalf("status %d", a.status)
+	}
+	if body := v.exercise("check", nil); !strings.Contains(body, "not as you said") || !strings.Contains(body, "Simulated</th>") {
+		t.Error("what came is not beside what was predicted")
+	}
+	if body := v.exercise("predict", url.Values{}); !strings.Contains(body, "Mark every connection") {
+		t.Error("an incomplete prediction is not told so")
+	}
+	if a := v.page("POST", closeProduction+"predict", url.Values{"flow-0": {"maybe"}}); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a prediction that does not exist: status %d", a.status)
+	}
+}
+
+func TestTheScriptIsGivenTheBoxAlone(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	a := v.send("POST", closeProduction+"skip", strings.NewReader(""), "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html", "X-Fragment", "exercise", "Sec-Fetch-Site", "same-origin")
+	if a.status != http.StatusOK || !strings.HasPrefix(a.body, "<section") || !strings.Contains(a.body, "skipped") {
+		t.Errorf("status %d: %.200s", a.status, a.body)
+	}
+	if a := v.page("POST", "/lessons/network-policies/exercises/none/check", url.Values{}); a.status != http.StatusNotFound {
+		t.Errorf("an exercise that does not exist: status %d", a.status)
+	}
+}
+
+func TestARecordIsOnesOwn(t *testing.T) {
+	l := simulatingLab(t)
+	v := l.learner(t)
+	id := v.start()
+	if a := v.put(id, exerciseOf(t, "close-production").Solution); a.status != http.StatusOK {
+		t.Fatalf("status %d", a.status)
+	}
+	v.exercise("check", nil)
+	if a := v.page("POST", "/me/name", url.Values{"name": {"<script>Ada"}}); a.status != http.StatusSeeOther {
+		t.Fatalf("status %d", a.status)
+	}
+	me := v.page("GET", "/me", nil).body
+	if !strings.Contains(me, "What &lt;script&gt;Ada has done") || !strings.Contains(me, "✓ passed") || !strings.Contains(me, "simulated") {
+		t.Error("the record lacks the name, the pass, or that it was simulated")
+	}
+	if a := v.page("POST", "/me/name", url.Values{"name": {strings.Repeat("a", 10000)}}); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "80") {
+		t.Errorf("a name of 10,000 characters: status %d", a.status)
+	}
+	if a := v.send("GET", "/me/record.json", nil); a.status != http.StatusOK || !strings.Contains(a.body, `"exercise":"close-production"`) {
+		t.Errorf("the export: status %d: %.300s", a.status, a.body)
+	}
+	other := l.learner(t)
+	if body := other.page("GET", "/me", nil).body; strings.Contains(body, "Ada") || strings.Contains(body, "✓ passed") {
+		t.Error("another learner sees the record")
+	}
+	// Somebody else sits down at the same browser.
+	v.page("POST", "/me/new", url.Values{})
+	if body := v.page("GET", "/me", nil).body; strings.Contains(body, "Ada") || strings.Contains(body, "✓ passed") {
+		t.Error("the next learner at the browser sees the record")
+	}
+}
+
+func TestForgettingLeavesNothing(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	v.page("POST", "/me/name", url.Values{"name": {"Ada"}})
+	v.exercise("hint", nil)
+	if a := v.page("POST", "/me/forget", url.Values{}); a.status != http.StatusSeeOther {
+		t.Fatalf("status %d", a.status)
+	}
+	if body := v.page("GET", "/me", nil).body; strings.Contains(body, "Ada") {
+		t.Error("the name is still there")
+	}
+}
+
+func TestASectionThatIsDoneLeadsToTheNext(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, s := range all[0].Sections {
+		if s.ID != "" {
+			ids = append(ids, s.ID)
+		}
+	}
+	for i, id := range ids {
+		want := "/me"
+		if i+1 < len(ids) {
+			want = "/lessons/network-policies#" + ids[i+1]
+		}
+		if a := v.page("POST", "/lessons/network-policies/sections/"+id+"/done", url.Values{}); a.status != http.StatusSeeOther || a.header.Get("Location") != want {
+			t.Errorf("%s: status %d, on to %q, want %q", id, a.status, a.header.Get("Location"), want)
+		}
+		if body := v.page("GET", "/me", nil).body; i+1 < len(ids) && !strings.Contains(body, want) {
+			t.Errorf("after %s the record does not lead to %s", id, want)
+		}
+	}
+	if a := v.page("POST", "/lessons/network-policies/sections/none/done", url.Values{}); a.status != http.StatusNotFound {
+		t.Errorf("a section that does not exist: status %d", a.status)
+	}
+}

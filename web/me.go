@@ -1,0 +1,161 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/web/store"
+	"github.com/netpol-lab/netpol-lab/web/views"
+)
+
+// showMe is the learner's own record, which can be printed.
+func (s *server) showMe(w http.ResponseWriter, r *http.Request) error {
+	return s.renderMe(w, r, http.StatusOK, nil)
+}
+
+func (s *server) renderMe(w http.ResponseWriter, r *http.Request, status int, wrong *nameProblem) error {
+	progress, err := s.Progress.Progress(r.Context(), ownerOf(r.Context()))
+	if err != nil {
+		return err
+	}
+	me := views.Me{Name: progress.Name, Written: progress.Name, LeftOffURL: s.leftOffURL(progress)}
+	if wrong != nil {
+		me.Written, me.Problem = wrong.name, wrong.message
+	}
+	for _, l := range s.Lessons {
+		me.Lessons = append(me.Lessons, lessonRecord(l, progress))
+	}
+	for _, q := range s.Quizzes {
+		record := views.QuizRecord{Title: q.Title, URL: "/quizzes/" + q.Slug}
+		for _, kept := range progress.Quizzes {
+			if kept.Quiz == q.Slug && record.Attempts == 0 {
+				record.Attempts, record.Best, record.Latest, record.Of = kept.Attempts, kept.Best.Right, kept.Latest.Right, kept.Latest.Total
+			}
+		}
+		me.Quizzes = append(me.Quizzes, record)
+	}
+	return render(w, r, status, views.MePage(s.page(r, "Your record"), me))
+}
+
+// lessonRecord is what the learner has done of a lesson.
+func lessonRecord(l *lessons.Lesson, progress store.Progress) views.LessonRecord {
+	record := views.LessonRecord{Title: l.Title, URL: "/lessons/" + l.Slug}
+	for _, section := range l.Sections {
+		if section.ID != "" {
+			record.Sections++
+			if progress.Section(l.Slug, section.ID).Completed() {
+				record.SectionsDone++
+			}
+		}
+	}
+	for _, e := range l.Exercises {
+		kept := progress.Exercise(l.Slug, e.ID)
+		exercise := views.ExerciseRecord{Title: e.Title, URL: record.URL + "#exercise-" + e.ID, Tries: kept.Tries, Hints: kept.Hints, Passed: kept.Passed(), Skipped: kept.Skipped()}
+		last := kept.Latest
+		if kept.FirstPass != nil {
+			last = &kept.FirstPass.CheckResult
+		}
+		var detail checkDetail
+		// What an older version has kept may lack it: then there is only less to say.
+		if last != nil && json.Unmarshal(last.Detail, &detail) == nil {
+			exercise.Met, exercise.Of, exercise.Provider, exercise.At = detail.Met, detail.Of, detail.Provider, last.At
+		}
+		record.Exercises = append(record.Exercises, exercise)
+	}
+	return record
+}
+
+// leftOffURL leads to the section that was visited last; "" where none was, or where
+// it is not there any more.
+func (s *server) leftOffURL(progress store.Progress) string {
+	section, ok := progress.LeftOff("")
+	if !ok {
+		return ""
+	}
+	l := s.lesson(section.Lesson)
+	if l == nil || !slices.ContainsFunc(l.Sections, func(x lessons.Section) bool { return x.ID == section.Section }) {
+		return ""
+	}
+	return "/lessons/" + l.Slug + "#" + url.PathEscape(section.Section)
+}
+
+type nameProblem struct{ name, message string }
+
+// nameMe changes the learner's name.
+func (s *server) nameMe(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	name := r.PostForm.Get("name")
+	err := s.Progress.SetName(r.Context(), ownerOf(r.Context()), name, time.Now())
+	var input *store.InputError
+	switch {
+	case errors.As(err, &input):
+		return s.renderMe(w, r, http.StatusUnprocessableEntity, &nameProblem{name, input.Problem})
+	case err != nil:
+		return err
+	}
+	http.Redirect(w, r, "/me", http.StatusSeeOther)
+	return nil
+}
+
+// exportMe is the learner's record as a file.
+func (s *server) exportMe(w http.ResponseWriter, r *http.Request) error {
+	record, err := s.Progress.Export(r.Context(), ownerOf(r.Context()))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Disposition", `attachment; filename="netpol-lab-record.json"`)
+	return writeJSON(w, http.StatusOK, record)
+}
+
+// forgetMe deletes everything that is kept of the learner.
+func (s *server) forgetMe(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Progress.Forget(r.Context(), ownerOf(r.Context())); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/me", http.StatusSeeOther)
+	return nil
+}
+
+// changeLearner makes whoever sits at this browser somebody new.
+func (s *server) changeLearner(w http.ResponseWriter, r *http.Request) error {
+	giveSession(w, r)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return nil
+}
+
+// finishSection keeps that the learner is through with a section, and goes on to the
+// next.
+func (s *server) finishSection(w http.ResponseWriter, r *http.Request) error {
+	lesson := s.lesson(chi.URLParam(r, "slug"))
+	if lesson == nil {
+		return refuse(http.StatusNotFound, "There is no such lesson. The front page lists those that there are.")
+	}
+	id := chi.URLParam(r, "section")
+	i := slices.IndexFunc(lesson.Sections, func(x lessons.Section) bool { return x.ID == id && id != "" })
+	if i < 0 {
+		return refuse(http.StatusNotFound, "The lesson has no such section. It may have been renamed: open the lesson again.")
+	}
+	owner, now := ownerOf(r.Context()), time.Now()
+	if err := s.Progress.CompleteSection(r.Context(), owner, lesson.Slug, id, now); err != nil {
+		return err
+	}
+	next := "/me"
+	if i+1 < len(lesson.Sections) {
+		at := lesson.Sections[i+1].ID
+		if err := s.Progress.VisitSection(r.Context(), owner, lesson.Slug, at, now); err != nil {
+			return err
+		}
+		next = "/lessons/" + lesson.Slug + "#" + url.PathEscape(at)
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,386 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/quizzes"
+)
+
+var (
+	formOf     = regexp.MustCompile(`<form id="quiz" method="post" action="([^"]*)" autocomplete="off"><input type="hidden" name="_version" value="([^"]*)">`)
+	questionID = regexp.MustCompile(`data-question="([^"]*)"`)
+	choiceID   = regexp.MustCompile(`data-choice="([^"]*)"`)
+)
+
+// form is a quiz's form as a browser sends it.
+type form struct {
+	action string
+	url.Values
+}
+
+// formIn is the form of the page, without answers yet.
+func formIn(t *testing.T, page reply) form {
+	t.Helper()
+	m := formOf.FindStringSubmatch(page.body)
+	if m == nil {
+		t.Fatalf("the page has no form: status %d, %.300s", page.status, page.body)
+	}
+	return form{html.UnescapeString(m[1]), url.Values{fieldVersion: {m[2]}}}
+}
+
+// quiz visits the quiz: each visit begins an attempt.
+func (v *learner) quiz(slug string) reply {
+	v.t.Helper()
+	return v.page("GET", "/quizzes/"+slug, nil)
+}
+
+func (v *learner) answer(f form) reply {
+	v.t.Helper()
+	return v.page("POST", f.action, f.Values)
+}
+
+// with is the form with the answers to the quiz: the right ones, or else wrong
+// ones.
+func with(values form, quiz *quizzes.Quiz, right bool) form {
+	for _, q := range quiz.Questions {
+		values.Del(q.ID)
+		if q.Fix != nil {
+			values.Set(q.ID, q.Fix.Fault)
+			if right {
+				values.Set(q.ID, q.Fix.Solution)
+			}
+			continue
+		}
+		for _, c := range q.Choices {
+			if c.Correct == right && (right || values.Get(q.ID) == "") {
+				values.Add(q.ID, c.ID)
+			}
+		}
+	}
+	return values
+}
+
+// order is the page's questions and choices, in their order.
+func order(page reply) string {
+	var all []string
+	for _, expr := range []*regexp.Regexp{questionID, choiceID} {
+		for _, m := range expr.FindAllStringSubmatch(page.body, -1) {
+			all = append(all, m[1])
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// memory keeps attempts as a store would.
+type memory struct {
+	mu       sync.Mutex
+	kept     map[string][]quizzes.Attempt
+	failWith error
+}
+
+func (m *memory) RecordAttempt(_ context.Context, owner string, a quizzes.Attempt) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failWith != nil {
+		return m.failWith
+	}
+	if m.kept == nil {
+		m.kept = map[string][]quizzes.Attempt{}
+	}
+	if !slices.ContainsFunc(m.kept[owner], func(b quizzes.Attempt) bool { return b.Token == a.Token }) {
+		m.kept[owner] = append(m.kept[owner], a)
+	}
+	return nil
+}
+
+func (m *memory) BestAndLatest(_ context.Context, owner, quiz string) (best, latest *quizzes.Attempt, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.kept[owner] {
+		if a.Quiz != quiz {
+			continue
+		}
+		latest = &a
+		if best == nil || a.Right >= best.Right {
+			best = &a
+		}
+	}
+	return best, latest, m.failWith
+}
+
+func (m *memory) all() (out []quizzes.Attempt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, kept := range m.kept {
+		out = append(out, kept...)
+	}
+	return out
+}
+
+func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	for _, quiz := range v.lab.quizzes {
+		path := "/quizzes/" + quiz.Slug
+		t.Run(quiz.Slug, func(t *testing.T) {
+			empty := v.quiz(quiz.Slug)
+			if n := len(questionID.FindAllString(empty.body, -1)); n != len(quiz.Questions) || empty.status != http.StatusOK {
+				t.Fatalf("status %d with %d questions, want %d", empty.status, n, len(quiz.Questions))
+			}
+			if strings.Contains(empty.body, "explanation") {
+				t.Error("the explanations are there before anything was answered")
+			}
+			form := with(formIn(t, empty), quiz, true)
+			right := v.answer(form)
+			if right.status != http.StatusOK {
+				t.Fatalf("status %d", right.status)
+			}
+			contains(t, right.body, "All ", " answers are right.", "Try again", `href="`+path+`"`)
+			if strings.Contains(right.body, "Check the answers") {
+				t.Error("what was graded can be sent again")
+			}
+			wrong := v.answer(with(form, quiz, false))
+			contains(t, wrong.body, "0 of ")
+			for _, page := range []reply{right, wrong} {
+				text := html.UnescapeString(page.body)
+				for _, q := range quiz.Questions {
+					for _, c := range q.Choices {
+						contains(t, text, c.Reason)
+						for i, piece := range strings.Split(c.Explanation, "`") {
+							if i%2 == 0 {
+								contains(t, text, strings.TrimSpace(piece))
+							}
+						}
+					}
+				}
+				if got := order(page); got != order(empty) {
+					t.Errorf("the order is another after grading:\n%s\nwas\n%s", got, order(empty))
+				}
+			}
+		})
+	}
+}
+
+func TestTheFirstQuizSaysWhatIsRight(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	quiz := v.lab.quizzes[0]
+	form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
+	form.Set("who-enforces", "flannel")
+	contains(t, v.answer(form).body, "Your answer: Wrong.", "Your answer: Right.", "Flannel on its own connects pods and enforces nothing", `value="every-pod" checked disabled`)
+}
+
+func TestAQuizIsShuffledAnewAtEachVisit(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	quiz := v.lab.quizzes[0]
+	first := order(v.quiz(quiz.Slug))
+	for range 20 {
+		if order(v.quiz(quiz.Slug)) != first {
+			return
+		}
+	}
+	t.Error("the order was the same 20 times")
+}
+
+func TestAnswersThatCannotBeGradedLoseNothing(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	quiz := v.lab.quizzes[0]
+	empty := v.quiz(quiz.Slug)
+	for name, c := range map[string]struct {
+		sent []string
+		want string
+	}{
+		"missing":   {nil, "Choose an answer to this question."},
+		"unknown":   {[]string{"none-of-yours"}, "none of these"},
+		"very long": {[]string{strings.Repeat("x", 10_000)}, "none of these"},
+		"script":    {[]string{"<script>alert(1)</script>"}, "none of these"},
+		"two":       {[]string{"flannel", "none"}, "More than one answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			form := with(formIn(t, empty), quiz, true)
+			form.Values["who-enforces"] = c.sent
+			a := v.answer(form)
+			if a.status != http.StatusUnprocessableEntity {
+				t.Errorf("status %d, want 422", a.status)
+			}
+			contains(t, a.body, c.want, `value="dns" checked`, `id="q-who-enforces-problem"`, "not graded yet", "Check the answers")
+			if strings.Contains(a.body, "explanation") || strings.Contains(a.body, "<script>alert") {
+				t.Error("answers were given away though nothing was graded, or a script got in")
+			}
+			if again := formIn(t, a); again.action != formIn(t, empty).action || again.Encode() != formIn(t, empty).Encode() || order(a) != order(empty) {
+				t.Errorf("the attempt or the order is another: %v", again)
+			}
+		})
+	}
+	form := with(formIn(t, empty), quiz, true)
+	form.Set("who-enforces", strings.Repeat("x", maxFormBytes))
+	if big := v.answer(form); big.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a huge answer: status %d, want 413", big.status)
+	}
+}
+
+// fixOf is the first quiz with a line to fix.
+func fixOf(t *testing.T, l *lab) (*quizzes.Quiz, quizzes.Question) {
+	t.Helper()
+	for _, quiz := range l.quizzes {
+		for _, q := range quiz.Questions {
+			if q.Fix != nil {
+				return quiz, q
+			}
+		}
+	}
+	t.Fatal("no quiz has a line to fix")
+	return nil, quizzes.Question{}
+}
+
+func TestALineThatCannotBeReadIsToldAndKept(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	quiz, q := fixOf(t, v.lab)
+	form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
+	for _, line := range []string{`  - "><script>alert(1)</script>: [`, strings.Repeat("x", 10_000), "\x00"} {
+		form.Set(q.ID, line)
+		a := v.answer(form)
+		if a.status != http.StatusUnprocessableEntity || strings.Contains(a.body, "<script>alert") {
+			t.Errorf("%.40q: status %d, or a script got in", line, a.status)
+		}
+		contains(t, a.body, `id="q-`+q.ID+`-problem"`, `value="`+html.EscapeString(line)+`"`)
+	}
+	form.Set(q.ID, q.Fix.Mistakes[0].Line)
+	a := v.answer(form)
+	contains(t, a.body, "(not as wanted)", "A line that does it:")
+	if a.status != http.StatusOK {
+		t.Errorf("a line that is a mistake: status %d", a.status)
+	}
+}
+
+func TestAQuizThatChangedSaysSoAndKeepsWhatFits(t *testing.T) {
+	kept := &memory{}
+	v := newLab(t, setup{attempts: kept}).learner(t)
+	quiz := v.lab.quizzes[0]
+	for _, version := range []string{"0123456789abcdef", "", "<script>"} {
+		form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
+		form.Set(fieldVersion, version)
+		form.Set("who-enforces", "gone-by-now")
+		a := v.answer(form)
+		if a.status != http.StatusConflict {
+			t.Errorf("version %q: status %d, want 409", version, a.status)
+		}
+		contains(t, a.body, "This quiz has changed since you opened it", `value="every-pod" checked`, `name="_version" value="`+quiz.Version+`"`)
+		if strings.Contains(a.body, "gone-by-now") || strings.Contains(a.body, "explanation") {
+			t.Error("an answer that does not fit is there, or one was given away")
+		}
+		form = formIn(t, a)
+		if again := v.answer(with(form, quiz, true)); again.status != http.StatusOK {
+			t.Errorf("sent again: status %d", again.status)
+		}
+	}
+	if n := len(kept.all()); n != 3 {
+		t.Errorf("%d attempts are kept, want the 3 that were graded", n)
+	}
+}
+
+func TestAnAttemptCountsOnceAndBestAndLatestAreShown(t *testing.T) {
+	kept := &memory{}
+	v := newLab(t, setup{attempts: kept}).learner(t)
+	quiz := v.lab.quizzes[0]
+	first := v.quiz(quiz.Slug)
+	if strings.Contains(first.body, "Your best attempt") {
+		t.Error("an attempt is told of before there is one")
+	}
+	form := with(formIn(t, first), quiz, true)
+	for range 2 { // The button pressed twice, or the page loaded again.
+		a := v.answer(form)
+		contains(t, a.body, "Your best attempt")
+		if strings.Contains(a.body, "counted before") {
+			t.Error("the same attempt is told to be another")
+		}
+	}
+	if again := v.page("GET", form.action, nil); order(again) != order(first) {
+		t.Error("gone back to, the page has another order")
+	}
+	// Sent again from there with other answers, it is graded and not counted.
+	contains(t, v.answer(with(form, quiz, false)).body, "0 of ", "This attempt was counted before")
+	if all := kept.all(); len(all) != 1 || all[0].Right != len(quiz.Questions) || all[0].Total != len(quiz.Questions) || all[0].Quiz != quiz.Slug || all[0].Version != quiz.Version || all[0].At.IsZero() || len(all[0].Answers) != len(quiz.Questions) {
+		t.Errorf("kept are %+v, want the one attempt", all)
+	}
+	second := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, false))
+	contains(t, second.body, "Your best attempt: "+strconv.Itoa(len(quiz.Questions))+" of "+strconv.Itoa(len(quiz.Questions)), "Your latest: 0 of ")
+	if other := v.lab.learner(t).quiz(quiz.Slug); strings.Contains(other.body, "Your best attempt") {
+		t.Error("another learner is shown it")
+	}
+}
+
+func TestWithoutATokenOfItsOwnAnAttemptGetsOne(t *testing.T) {
+	kept := &memory{}
+	v := newLab(t, setup{attempts: kept}).learner(t)
+	quiz := v.lab.quizzes[0]
+	for _, token := range []string{"", "x", strings.Repeat("A", 10_000), "<script>"} {
+		form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
+		form.action = "/quizzes/" + quiz.Slug + "?" + url.Values{"attempt": {token}}.Encode()
+		if a := v.answer(form); a.status != http.StatusOK || formIn(t, a).action == form.action {
+			t.Errorf("token %.20q: status %d, and it is taken as it is", token, a.status)
+		}
+		if a := v.page("GET", form.action, nil); a.status != http.StatusOK || formIn(t, a).action == form.action {
+			t.Errorf("token %.20q: status %d, and it is taken as it is", token, a.status)
+		}
+	}
+	if n := len(kept.all()); n != 4 {
+		t.Errorf("%d attempts are kept, want 4", n)
+	}
+}
+
+func TestAStoreThatFailsTakesNothingFromTheLearner(t *testing.T) {
+	v := newLab(t, setup{attempts: &memory{failWith: errors.New("the disk is full")}}).learner(t)
+	quiz := v.lab.quizzes[0]
+	a := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, true))
+	contains(t, a.body, "answers are right.", "could not be kept")
+	if a.status != http.StatusOK || strings.Contains(a.body, "the disk is full") {
+		t.Errorf("status %d, or the learner reads the log's text", a.status)
+	}
+	contains(t, v.lab.log.String(), "the disk is full")
+}
+
+func TestProveItOpensTheWorkbenchWithTheQuestionsPolicies(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	proved := 0
+	for _, quiz := range v.lab.quizzes {
+		graded := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, true))
+		for _, q := range quiz.Questions {
+			link := "/workbench?" + url.Values{"quiz": {quiz.Slug}, "question": {q.ID}}.Encode()
+			a := v.page("GET", link, nil)
+			if linked := strings.Contains(html.UnescapeString(graded.body), `"`+link+`"`); linked != q.Provable() {
+				t.Errorf("%s/%s: linked %v, want %v", quiz.Slug, q.ID, linked, q.Provable())
+			}
+			if !q.Provable() {
+				if a.status != http.StatusNotFound {
+					t.Errorf("%s: status %d, want 404", link, a.status)
+				}
+				continue
+			}
+			proved++
+			if text := html.UnescapeString(a.body); a.status != http.StatusOK || !strings.Contains(text, " data-given>"+q.Policies+"</textarea>") {
+				t.Errorf("%s: status %d without the policies", link, a.status)
+			}
+			contains(t, a.body, `data-lab="`+quiz.Lesson+`"`)
+		}
+	}
+	if proved == 0 {
+		t.Error("no question can be proved")
+	}
+	for _, path := range []string{"/workbench?quiz=none&question=x", "/workbench?quiz=network-policies&question=none", "/workbench?quiz=network-policies", "/workbench?quiz="} {
+		if a := v.page("GET", path, nil); a.status != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", path, a.status)
+		}
+	}
+	if a := v.page("GET", "/workbench", nil); strings.Contains(a.body, "data-given") {
+		t.Error("the workbench alone gives a text")
+	}
+}

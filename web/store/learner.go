@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// SetName gives the learner a name, without the space around it; "" makes them
+// anonymous again. The error is an *[InputError] where it is longer than
+// [MaxName], has control characters, or nothing that can be seen. Any other text
+// is a name, markup too: pages are to escape it.
+func (s *Store) SetName(ctx context.Context, owner, name string, at time.Time) error {
+	name, err := checkName(name)
+	if err != nil {
+		return err
+	}
+	ms, err := checkOwner(owner, at)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, "set name", owner, ms, func(tx *sql.Tx, _ int64) error {
+		_, err := tx.ExecContext(ctx, `UPDATE learners SET name = $1 WHERE owner = $2`, name, owner)
+		return err
+	})
+}
+
+// Forget deletes all that there is about the learner; nothing of it stays in the
+// file, unless another program reads the file at that moment. To forget somebody
+// unknown is no error.
+func (s *Store) Forget(ctx context.Context, owner string) error {
+	const op = "forget"
+	if err := checkKeys("owner", owner); err != nil {
+		return err
+	}
+	// One statement, so one transaction; the other tables follow (ON DELETE CASCADE).
+	if _, err := s.write.ExecContext(ctx, `DELETE FROM learners WHERE owner = $1`, owner); err != nil {
+		return s.explain(ctx, op, err)
+	}
+	return s.explain(ctx, op, s.emptyLog(ctx))
+}
+
+// checkOwner checks what every change has, the time in Unix milliseconds.
+func checkOwner(owner string, at time.Time) (int64, error) {
+	if err := checkKeys("owner", owner); err != nil {
+		return 0, err
+	}
+	return checkTime(at)
+}
+
+func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// momentOrNone is the zero time for what has not been.
+func momentOrNone(ms sql.NullInt64) time.Time {
+	if !ms.Valid {
+		return time.Time{}
+	}
+	return moment(ms.Int64)
+}

@@ -1,0 +1,78 @@
+package views
+
+import (
+	"fmt"
+	"time"
+)
+
+// Me is a learner's own record.
+type Me struct {
+	// Name is empty where the learner is anonymous. Written is what stands in the
+	// field, and Problem what is wrong with it.
+	Name, Written, Problem string
+	// LeftOffURL leads to where they left off; empty for nowhere.
+	LeftOffURL string
+	Lessons    []LessonRecord
+	Quizzes    []QuizRecord
+}
+
+// LessonRecord is what was done of a lesson.
+type LessonRecord struct {
+	Title, URL             string
+	Sections, SectionsDone int
+	Exercises              []ExerciseRecord
+}
+
+// Passed counts the exercises that were passed.
+func (l LessonRecord) Passed() int {
+	n := 0
+	for _, e := range l.Exercises {
+		if e.Passed {
+			n++
+		}
+	}
+	return n
+}
+
+// ExerciseRecord is what was done of an exercise.
+type ExerciseRecord struct {
+	Title, URL      string
+	Passed, Skipped bool
+	Tries, Hints    int
+	// Met of Of connections were as they should be, in the first check that passed or
+	// else in the latest, at the time At. Provider says what was looked at.
+	Met, Of  int
+	Provider string
+	At       time.Time
+}
+
+// State is what became of the exercise.
+func (e ExerciseRecord) State() string {
+	switch {
+	case e.Passed:
+		return "✓ passed"
+	case e.Skipped:
+		return "skipped"
+	case e.Tries > 0:
+		return "not passed yet"
+	}
+	return "not begun"
+}
+
+// Seen says what was seen and in what.
+func (e ExerciseRecord) Seen() string {
+	if e.Of == 0 {
+		return ""
+	}
+	where := "measured in a real cluster (" + e.Provider + ")"
+	if e.Provider == "simulated" {
+		where = "simulated"
+	}
+	return fmt.Sprintf("%d of %d connections as they should be, %s, %s", e.Met, e.Of, where, e.At.Format("2 January 2006"))
+}
+
+// QuizRecord is what was done of a quiz. Best and Latest are right answers, of Of.
+type QuizRecord struct {
+	Title, URL                 string
+	Attempts, Best, Latest, Of int
+}
