@@ -92,8 +92,8 @@ func (s *scene) assignLanes() {
 	slices.SortStableFunc(byLength, func(a, b *flow) int { return cmp.Compare(a.span(), b.span()) })
 	for i, f := range byLength {
 		f.lane = i
-		f.from.slots = append(f.from.slots, slot{flow: f})
-		f.to.slots = append(f.to.slots, slot{flow: f})
+		f.from.flows = append(f.from.flows, f)
+		f.to.flows = append(f.to.flows, f)
 	}
 }
 
@@ -105,11 +105,11 @@ func (e *end) sortSlots() {
 	key := func(f *flow) int {
 		other := f.from.row + f.to.row - e.row
 		if other < e.row {
-			return f.lane - len(e.slots)*1000
+			return f.lane - len(e.flows)*1000
 		}
-		return len(e.slots)*1000 - f.lane
+		return len(e.flows)*1000 - f.lane
 	}
-	slices.SortFunc(e.slots, func(a, b slot) int { return cmp.Compare(key(a.flow), key(b.flow)) })
+	slices.SortFunc(e.flows, func(a, b *flow) int { return cmp.Compare(key(a), key(b)) })
 }
 
 // small are the end's lines below its name.
@@ -141,14 +141,14 @@ func (e *end) shield() string {
 
 func (e *end) height() int {
 	text := nameHeight + len(e.small())*smallHeight
-	return max(text, len(e.slots)*slotHeight) + padding
+	return max(text, len(e.flows)*slotHeight) + padding
 }
 
 func (e *end) placeSlots() {
-	top := e.box.y + (e.box.h-len(e.slots)*slotHeight)/2
-	for i := range e.slots {
+	top := e.box.y + (e.box.h-len(e.flows)*slotHeight)/2
+	for i, f := range e.flows {
 		y := top + i*slotHeight + slotHeight/2
-		if f := e.slots[i].flow; f.from == e {
+		if f.from == e {
 			f.fromY = y
 		} else {
 			f.toY = y

@@ -81,14 +81,10 @@ type end struct {
 	// ingress and egress tell whether some policy isolates the pod.
 	ingress, egress bool
 
-	row   int
-	slots []slot
+	row int
+	// flows leave and arrive at the right side, from the top.
+	flows []*flow
 	box   rect
-}
-
-// slot is the place at the right side of an end where a flow leaves or arrives.
-type slot struct {
-	flow *flow
 }
 
 type flow struct {

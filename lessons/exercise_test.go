@@ -1,0 +1,268 @@
+package lessons
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+const twoPods = `name: one
+namespaces:
+  - name: shop
+    pods:
+      - {name: web, labels: {app: web}, ports: [{port: 80}]}
+      - {name: db, labels: {app: db}, ports: [{port: 5432}]}
+      - {name: spy, labels: {app: spy}}
+`
+
+const checks = `title: Guard the database
+task: Only web may reach it.
+predict:
+  - {from: shop/spy, to: shop/db, port: 5432}
+checks:
+  - from: shop/web
+    to: shop/db
+    port: 5432
+    want: open
+    why: web needs the data
+    hint: look at the peers
+  - from: shop/spy
+    to: shop/db
+    port: 5432
+    want: blocked
+    why: a spy does not
+    hint: look at the peers
+hints: [one, two, three]
+explanation: Because.
+`
+
+// guard is a policy that lets the pods labelled so reach the database.
+func guard(peer string) string {
+	return `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: guard, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  policyTypes: [Ingress]
+  ingress: [` + peer + `]
+`
+}
+
+// lessonWith is a lesson with the exercise "guard", and other files in the place of
+// its own; an empty one is left out.
+func lessonWith(files map[string]string) fstest.MapFS {
+	all := map[string]string{
+		"lesson.md":                           front + "\n## Try\n\n:::exercise guard\n",
+		"topology.yaml":                       twoPods,
+		"exercises/guard/checks.yaml":         checks,
+		"exercises/guard/solution.yaml":       guard("{from: [{podSelector: {matchLabels: {app: web}}}]}"),
+		"exercises/guard/wrong-everyone.yaml": guard("{}"),
+		"exercises/guard/wrong-nobody.yaml":   guard(""),
+		"exercises/guard/wrong-the-spy.yaml":  guard("{from: [{podSelector: {matchLabels: {app: spy}}}]}"),
+	}
+	maps.Copy(all, files)
+	out := fstest.MapFS{}
+	for name, text := range all {
+		if text != "" {
+			out["01-one/"+name] = &fstest.MapFile{Data: []byte(text)}
+		}
+	}
+	return out
+}
+
+func guardExercise(t *testing.T) (*Lesson, *Exercise) {
+	t.Helper()
+	all, err := Load(lessonWith(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0], all[0].Exercise("guard")
+}
+
+const (
+	webToDB = "shop/web>shop/db:5432/TCP"
+	spyToDB = "shop/spy>shop/db:5432/TCP"
+	dbToWeb = "shop/db>shop/web:80/TCP"
+)
+
+func TestGrade(t *testing.T) {
+	l, e := guardExercise(t)
+	for name, c := range map[string]struct {
+		observed     map[string]probe.Verdict
+		passed       bool
+		met, unknown int
+	}{
+		"open and blocked as wanted":        {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Blocked}, true, 2, 0},
+		"dns-failed has not been reached":   {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.DNSFailed}, true, 2, 0},
+		"refused has not been reached":      {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Refused}, true, 2, 0},
+		"refused is not open":               {map[string]probe.Verdict{webToDB: probe.Refused, spyToDB: probe.Blocked}, false, 1, 0},
+		"dns-failed is not open":            {map[string]probe.Verdict{webToDB: probe.DNSFailed, spyToDB: probe.Blocked}, false, 1, 0},
+		"everything blocked does not pass":  {map[string]probe.Verdict{webToDB: probe.Blocked, spyToDB: probe.Blocked}, false, 1, 0},
+		"everything open does not pass":     {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Open}, false, 1, 0},
+		"unknown is not blocked":            {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Unknown}, false, 1, 1},
+		"unknown is not open":               {map[string]probe.Verdict{webToDB: probe.Unknown, spyToDB: probe.Blocked}, false, 1, 1},
+		"what was not observed is unknown":  {map[string]probe.Verdict{webToDB: probe.Open}, false, 1, 1},
+		"nothing observed":                  {nil, false, 0, 2},
+		"flows of other lessons do nothing": {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Blocked, "x/y>z/a:1/TCP": probe.Open}, true, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := e.Grade(l, c.observed)
+			if out.Passed != c.passed || out.Met() != c.met || out.Unknown != c.unknown || len(out.Checks) != 2 {
+				t.Errorf("passed %v, met %d, unknown %d, checks %d", out.Passed, out.Met(), out.Unknown, len(out.Checks))
+			}
+		})
+	}
+}
+
+func TestGrade_what_is_open_and_need_not_be_is_too_broad(t *testing.T) {
+	text := strings.Replace(checks, "want: blocked", "want: blocked # proven", 1)
+	// The solution isolates web as well, so that nothing needs to reach it.
+	deny := strings.ReplaceAll(strings.ReplaceAll(guard(""), "app: db", "app: web"), "name: guard", "name: web")
+	solution := guard("{from: [{podSelector: {matchLabels: {app: web}}}]}") + "---\n" + deny
+	all, err := Load(lessonWith(map[string]string{"exercises/guard/checks.yaml": text, "exercises/guard/solution.yaml": solution}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := all[0]
+	e := l.Exercise("guard")
+	solved, err := l.Predicted(solution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := e.Grade(l, solved); len(out.TooBroad) != 0 {
+		t.Errorf("the solution is too broad: %v", out.TooBroad)
+	}
+	solved[dbToWeb] = probe.Open
+	out := e.Grade(l, solved)
+	if !out.Passed || len(out.TooBroad) != 1 || out.TooBroad[0].ID != dbToWeb {
+		t.Errorf("passed %v, too broad %v; want passed, and %s", out.Passed, out.TooBroad, dbToWeb)
+	}
+	solved[spyToDB] = probe.Open
+	if out := e.Grade(l, solved); out.Passed || slices.ContainsFunc(out.Checks, func(c Checked) bool { return c.Flow.ID == dbToWeb }) || len(out.TooBroad) != 1 {
+		t.Errorf("a flow that a check is about is called too broad: %v", out.TooBroad)
+	}
+}
+
+func TestWhatIsWrongWithAnExerciseIsSaidWithItsPlace(t *testing.T) {
+	const at = "01-one/exercises/guard/"
+	edit := func(old, new string) map[string]string {
+		if !strings.Contains(checks, old) {
+			t.Fatalf("no %q in the checks", old)
+		}
+		return map[string]string{"exercises/guard/checks.yaml": strings.Replace(checks, old, new, 1)}
+	}
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"no checks":            {map[string]string{"exercises/guard/checks.yaml": ""}, at + "checks.yaml: is missing"},
+		"checks without text":  {map[string]string{"exercises/guard/checks.yaml": "# nothing\n"}, at + "checks.yaml:1: the file is empty"},
+		"two documents":        {map[string]string{"exercises/guard/checks.yaml": checks + "---\n" + checks}, at + "checks.yaml: want one document"},
+		"unknown field":        {edit("task:", "duty:"), at + "checks.yaml:2: duty: is not a field here"},
+		"wrong type":           {edit("port: 5432}", "port: many}"), at + "checks.yaml:4: is of the wrong type"},
+		"broken YAML":          {edit("hints: [one", "hints: [[one"), at + "checks.yaml:1"},
+		"no title":             {edit("title: Guard the database", "title: ''"), at + "checks.yaml:1: title: is missing"},
+		"two hints":            {edit("one, two, three", "one, two"), at + "checks.yaml:18: hints: there are 2"},
+		"an empty hint":        {edit("one, two, three", "one, '', three"), at + "checks.yaml:18: hints[1]: is empty"},
+		"HTML in a hint":       {edit("one, two, three", "one, <b>two</b>, three"), at + "checks.yaml:18: hints[1]: HTML is not allowed"},
+		"a heading in a task":  {edit("task: Only web may reach it.", "task: '# Task'"), at + "checks.yaml:2: task: want text without headings"},
+		"unknown want":         {edit("want: open", "want: shut"), at + "checks.yaml:9: checks[0].want: \"shut\""},
+		"no why":               {edit("why: web needs the data", "why: ''"), at + "checks.yaml:6: checks[0]: why and hint are needed"},
+		"nothing blocked":      {edit("want: blocked", "want: open"), at + "checks.yaml:5: checks: want at least one flow that must be open and one that must be blocked"},
+		"an unknown source":    {edit("from: shop/web", "from: shop/nobody"), at + "checks.yaml:6: checks[0]: from: the topology has no pod \"shop/nobody\""},
+		"an unknown namespace": {edit("from: shop/web", "from: mall/*"), at + "checks.yaml:6: checks[0]: from: the topology has no pod \"mall/*\""},
+		"an unknown end":       {edit("to: shop/db\n", "to: shop/dbs\n"), at + "checks.yaml:6: checks[0]: to: the topology has no destination \"shop/dbs\""},
+		"another port":         {edit("port: 5432\n", "port: 5433\n"), at + "checks.yaml:6: checks[0]: the topology has no flow from shop/web to shop/db on port 5433/TCP by ip"},
+		"to itself":            {edit("from: shop/web", "from: shop/db"), at + "checks.yaml:6: checks[0]: the topology has no flow"},
+		"a flow to predict":    {edit("from: shop/spy, to", "from: shop/x, to"), at + "checks.yaml:4: predict[0]: from:"},
+		"checked twice":        {edit("from: shop/spy\n", "from: \"*\"\n"), at + "checks.yaml:12: checks[1]: " + webToDB + " is checked twice"},
+
+		"no solution":          {map[string]string{"exercises/guard/solution.yaml": ""}, at + "solution.yaml: is missing"},
+		"a solution of nobody": {map[string]string{"exercises/guard/solution.yaml": guard("")}, at + "solution.yaml: " + webToDB + " is blocked, but must be open"},
+		"a start that passes":  {map[string]string{"exercises/guard/start.yaml": guard("{from: [{podSelector: {matchLabels: {app: web}}}]}")}, at + "start.yaml: passes every check, and must not"},
+		"a wrong answer that is right": {map[string]string{"exercises/guard/wrong-nobody.yaml": guard("{from: [{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [spy]}]}}]}")},
+			at + "wrong-nobody.yaml: passes every check, and must not"},
+		"two wrong answers":      {map[string]string{"exercises/guard/wrong-nobody.yaml": ""}, "01-one/exercises/guard: there are 2 wrong answers: want three"},
+		"a policy with a slip":   {map[string]string{"exercises/guard/wrong-nobody.yaml": strings.Replace(guard(""), "podSelector", "podselector", 1)}, at + "wrong-nobody.yaml:5: spec.podselector:"},
+		"two policies of a name": {map[string]string{"exercises/guard/solution.yaml": guard("{}") + "---\n" + guard("{}")}, at + "solution.yaml:"},
+		"a stray file":           {map[string]string{"exercises/guard/notes.txt": "x"}, at + "notes.txt: is none of"},
+		"a stray exercise":       {map[string]string{"exercises/notes.txt": "x"}, "01-one/exercises/notes.txt: is not one of the lesson's exercises"},
+
+		"not mounted":          {map[string]string{"lesson.md": front + "\ntext\n"}, "01-one/exercises/guard: the text does not mention it: write a line :::exercise guard"},
+		"mounted twice":        {map[string]string{"lesson.md": front + "\n:::exercise guard\n\n:::exercise guard\n"}, "01-one/lesson.md:10: the exercise guard is there twice"},
+		"not there":            {map[string]string{"lesson.md": front + "\n:::exercise guard\n\n:::exercise gard\n"}, `01-one/lesson.md:10: there is no exercise "gard"`},
+		"an unknown directive": {map[string]string{"lesson.md": front + "\n:::exercise guard\n\n:::film one\n"}, "01-one/lesson.md:10: :::film is not known"},
+		"topology field":       {map[string]string{"topology.yaml": strings.Replace(twoPods, "labels: {app: spy}", "lables: {app: spy}", 1)}, "01-one/topology.yaml:7: lables: is not a field here"},
+		"topology port":        {map[string]string{"topology.yaml": strings.Replace(twoPods, "port: 5432", "port: 99999", 1)}, "01-one/topology.yaml:6: namespaces[shop].pods[db].ports: 99999 is not a port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(lessonWith(c.files))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+}
+
+const drawing = `caption: Who reaches the data.
+pods: [shop/web, shop/db]
+flows:
+  - {from: shop/web, to: shop/db, port: 5432}
+policies: |
+  apiVersion: networking.k8s.io/v1
+  kind: NetworkPolicy
+  metadata: {name: guard, namespace: shop}
+  spec:
+    podSelector: {matchLabels: {app: db}}
+    policyTypes: [Ingress]
+`
+
+func TestAPictureIsDrawnWhereTheTextMountsIt(t *testing.T) {
+	all, err := Load(lessonWith(map[string]string{
+		"lesson.md": front + "\n## Try\n\nbefore\n\n:::picture data\n\nafter\n\n:::exercise guard\n", "pictures/data.yaml": drawing,
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := all[0].Sections[0].Blocks
+	if len(blocks) != 4 || blocks[1].Picture == nil || blocks[1].Picture.ID != "data" || !strings.Contains(blocks[1].Picture.SVG, "✕ 5432 blocked") {
+		t.Fatalf("blocks: %+v", blocks)
+	}
+	want := "From shop/web to shop/db, port 5432/TCP. Blocked: shop/guard isolates db for ingress, and no ingress rule admits anything."
+	if s := blocks[1].Picture.Sentences; len(s) != 1 || s[0] != want {
+		t.Errorf("in words: %q", s)
+	}
+}
+
+func TestWhatIsWrongWithAPictureIsSaidWithItsPlace(t *testing.T) {
+	for name, c := range map[string]struct{ old, new, want string }{
+		"no caption":         {"caption: Who reaches the data.", "caption: ''", "data.yaml:1: caption: is missing"},
+		"unknown field":      {"caption:", "title:", "data.yaml:1: title: is not a field here"},
+		"no flows":           {"  - {from: shop/web, to: shop/db, port: 5432}\n", "", "data.yaml:3: flows: there are none to draw"},
+		"unknown pod":        {"[shop/web, shop/db]", "[shop/web, shop/db, shop/dbs]", "data.yaml:2: pods[2]: shop/dbs is no pod and no outside host"},
+		"pod not drawn":      {"[shop/web, shop/db]", "[shop/db]", "data.yaml:4: flows[0]: shop/web is not among the picture's pods"},
+		"unknown flow":       {"port: 5432}", "port: 1}", "data.yaml:4: flows[0]: the topology has no flow"},
+		"several flows":      {"from: shop/web", "from: shop/*", "data.yaml:4: flows[0]: stands for 2 flows"},
+		"policy with a slip": {"podSelector", "podselector", "data.yaml:10: spec.podselector:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(lessonWith(map[string]string{
+				"lesson.md":          front + "\n:::picture data\n\n:::exercise guard\n",
+				"pictures/data.yaml": strings.Replace(drawing, c.old, c.new, 1),
+			}))
+			if err == nil || !strings.Contains(err.Error(), "01-one/pictures/"+c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+	_, err := Load(lessonWith(map[string]string{"pictures/data.yaml": drawing, "pictures/Data.yml": drawing}))
+	for _, want := range []string{"pictures/data.yaml: the text does not mention it: write a line :::picture data", "pictures/Data.yml: is not one of the lesson's pictures"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v\nwant in it %s", err, want)
+		}
+	}
+}
