@@ -41,7 +41,7 @@ test("the_lab_on_a_real_cluster", async (t) => {
   await t.test("start_leads_to_ready_by_named_steps", async () => {
     await page.goto(lesson);
     await screenshot(page, "1-before");
-    await page.getByRole("button", { name: "Start" }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.locator("#steps li[data-status=running]").first().waitFor({ timeout: 30_000 });
     await screenshot(page, "2-starting");
     await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "ready", "ready", 120_000).catch(async (e) => {

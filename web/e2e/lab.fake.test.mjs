@@ -74,7 +74,7 @@ async function type(yaml, on = page) {
 test("start_shows_the_steps_with_a_running_clock_and_then_the_flows", async () => {
   await page.goto(lab.url);
   assert.equal(await text("#status"), "The server's sentence.");
-  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
   await live();
   assert.deepEqual(sent("POST /sandboxes").map((r) => [r.body, r.type, r.accept]), [['{"lab":"network-policies"}', "application/json", "application/json"]]);
   assert.equal(await page.locator("#start").isVisible(), false);
@@ -117,9 +117,9 @@ test("a_refused_start_says_why_and_leaves_the_button", async () => {
   expected.push(/status of 429/);
   lab.answers.set("POST /sandboxes", { status: 429, body: { error: "All 8 places are taken. Try again in a few minutes." } });
   await page.goto(lab.url);
-  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
   await becomes("#status", /^All 8 places are taken\./);
-  assert.equal(await page.getByRole("button", { name: "Start" }).getAttribute("aria-busy"), null);
+  assert.equal(await page.getByRole("button", { name: "Start", exact: true }).getAttribute("aria-busy"), null);
 });
 
 test("stop_ends_the_sandbox_and_offers_start_again", async () => {
@@ -379,7 +379,7 @@ test("two_tabs_follow_the_same_sandbox_also_one_that_is_started_in_the_other", a
   const second = await context.newPage();
   await page.goto(lab.url);
   await second.goto(lab.url);
-  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
   await live(second);
   lab.state("ready");
   lab.observe("open", ...flows);

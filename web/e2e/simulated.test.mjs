@@ -89,7 +89,7 @@ test("the_lab_on_the_simulator", async (t) => {
 
   await t.test("start_leads_to_ready_with_every_flow_open", async () => {
     await page.goto(at("/lessons/network-policies"));
-    await page.getByRole("button", { name: "Start" }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await becomes(() => "open", page);
     assert.equal(await state(page), "ready");
     assert.match(await text("#status"), /worked out by simulation/);
