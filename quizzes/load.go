@@ -366,34 +366,12 @@ func hasIPBlock(p policy.Policy) bool {
 // address gives an address to everything: the author's, or one of a range that
 // is common in clusters. Where the author gives any, all of them are shown.
 func (c *questionChecker) address() {
-	from := func(first string) func() netip.Addr {
-		next := netip.MustParseAddr(first)
-		return func() netip.Addr {
-			addr := next
-			next = next.Next()
-			return addr
-		}
-	}
-	pod, service, host := from("10.244.0.10"), from("10.96.1.1"), from("203.0.113.10")
-	a := sandbox.Addresses{
-		Pods: map[string]netip.Addr{}, Services: map[string]netip.Addr{}, External: map[string]netip.Addr{},
-		DNS: netip.MustParseAddr("10.96.0.10"), DNSPods: []netip.Addr{netip.MustParseAddr("10.244.0.2")},
-		Node: netip.MustParseAddr("172.18.0.2"),
-	}
-	for _, ns := range c.out.Topology.Namespaces {
-		for _, p := range ns.Pods {
-			addr := a.Node
-			if !p.HostNetwork {
-				addr = pod()
-			}
-			a.Pods[ns.Name+"/"+p.Name] = addr
-		}
-		for _, s := range ns.Services {
-			a.Services[ns.Name+"/"+s.Name] = service()
-		}
-	}
+	a := c.out.Topology.PlannedAddresses()
+	// For a learner who reads it, "outside" should look like it.
+	host := netip.MustParseAddr("203.0.113.10")
 	for _, x := range c.out.Topology.External {
-		a.External[x.Name] = host()
+		a.External[x.Name] = host
+		host = host.Next()
 	}
 	c.out.addresses = a
 	given := &c.source.Addresses

@@ -117,8 +117,8 @@ func newVerifier(t *testing.T) *verifier {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := docker(context.Background(), "exec", c.(*cluster).node, "sh", "-c", "cat /var/log/pods/kube-system_calico*/*/*.log | grep -iE 'warn|error|fatal' | tail -40")
-			t.Logf("what Calico says:\n%s", out)
+			out, err := docker(context.Background(), "exec", c.(*cluster).node, "sh", "-c", "cat /var/log/pods/kube-system_calico*/*/*.log | grep -iE 'warn|error|fatal' | tail -40")
+			t.Logf("what Calico says (%v):\n%s", err, out)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

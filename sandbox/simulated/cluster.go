@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,41 +40,6 @@ var _ sandbox.Cluster = (*cluster)(nil)
 func newCluster(path string, t *sandbox.Topology, policies []policy.Policy) (*cluster, error) {
 	c := &cluster{path: path, topology: t}
 	return c, c.change(func([]policy.Policy) []policy.Policy { return policies })
-}
-
-// Addresses are the addresses in a simulated sandbox of the topology: the same
-// each time, in the ranges that a kind cluster has by default.
-func Addresses(t *sandbox.Topology) sandbox.Addresses {
-	from := func(first string) func() netip.Addr {
-		next := netip.MustParseAddr(first)
-		return func() netip.Addr {
-			addr := next
-			next = next.Next()
-			return addr
-		}
-	}
-	pod, service, host := from("10.244.0.10"), from("10.96.1.1"), from("172.18.0.3")
-	a := sandbox.Addresses{
-		Pods: map[string]netip.Addr{}, Services: map[string]netip.Addr{}, External: map[string]netip.Addr{},
-		DNS: netip.MustParseAddr("10.96.0.10"), DNSPods: []netip.Addr{netip.MustParseAddr("10.244.0.2")},
-		Node: netip.MustParseAddr("172.18.0.2"),
-	}
-	for _, ns := range t.Namespaces {
-		for _, p := range ns.Pods {
-			addr := a.Node
-			if !p.HostNetwork {
-				addr = pod()
-			}
-			a.Pods[ns.Name+"/"+p.Name] = addr
-		}
-		for _, s := range ns.Services {
-			a.Services[ns.Name+"/"+s.Name] = service()
-		}
-	}
-	for _, x := range t.External {
-		a.External[x.Name] = host()
-	}
-	return a
 }
 
 // Apply validates the policies and puts them in force, all or none.
@@ -153,7 +117,7 @@ func (c *cluster) change(next func([]policy.Policy) []policy.Policy) error {
 	slices.SortFunc(policies, func(a, b policy.Policy) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
-	network, err := sandbox.NewPredictor(c.topology, Addresses(c.topology), policies)
+	network, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), policies)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -44,7 +43,7 @@ func TestSimulated_keeps_the_contract_of_a_provider(t *testing.T) {
 	sandboxtest.TestProvider(t, sandboxtest.Contract{
 		Open:     func(t *testing.T) sandbox.Provider { return open(t, dir) },
 		Topology: topology,
-		Internet: func(sandbox.Cluster) netip.Addr { return Addresses(topology).External["internet"] },
+		Internet: func(sandbox.Cluster) netip.Addr { return topology.PlannedAddresses().External["internet"] },
 	})
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
@@ -59,54 +58,6 @@ func create(t testing.TB, p *Provider, id sandbox.ID, topology *sandbox.Topology
 		t.Fatal(err)
 	}
 	return c
-}
-
-func TestAddresses_are_the_same_each_time_and_nobody_s_twice(t *testing.T) {
-	topology := lessonTopology(t)
-	a := Addresses(topology)
-	if !reflect.DeepEqual(a, Addresses(lessonTopology(t))) {
-		t.Error("two sandboxes of one topology have different addresses")
-	}
-	owner := map[netip.Addr]string{a.DNS: "cluster DNS", a.DNSPods[0]: "the DNS pod"}
-	own := func(addr netip.Addr, name string) {
-		if other, ok := owner[addr]; ok || !addr.IsValid() {
-			t.Errorf("%s has the address %s of %q", name, addr, other)
-		}
-		owner[addr] = name
-	}
-	own(a.Node, "the node")
-	for name, addr := range a.Services {
-		own(addr, "Service "+name)
-	}
-	for name, addr := range a.External {
-		own(addr, name)
-	}
-	for name, addr := range a.Pods {
-		if name == "monitoring/node-agent" {
-			if addr != a.Node {
-				t.Errorf("%s has the address %s, want the node's", name, addr)
-			}
-			continue
-		}
-		own(addr, name)
-	}
-	if len(a.Pods) != len(topology.Sources()) || len(a.Services) != 4 {
-		t.Errorf("%d pods and %d Services have addresses", len(a.Pods), len(a.Services))
-	}
-}
-
-func TestAddresses_there_are_enough_for_more_pods_than_a_byte_counts(t *testing.T) {
-	topology := &sandbox.Topology{Namespaces: []sandbox.Namespace{{Name: "many"}}}
-	for i := range 1000 {
-		topology.Namespaces[0].Pods = append(topology.Namespaces[0].Pods, sandbox.Pod{Name: fmt.Sprint("pod-", i)})
-	}
-	seen := map[netip.Addr]bool{}
-	for _, addr := range Addresses(topology).Pods {
-		seen[addr] = true
-	}
-	if len(seen) != 1000 {
-		t.Errorf("1000 pods have %d addresses", len(seen))
-	}
 }
 
 func TestAdopt_of_a_file_that_cannot_be_read_is_an_error_that_names_it_and_not_gone(t *testing.T) {
