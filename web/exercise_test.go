@@ -106,6 +106,10 @@ func TestPredictionsAreKeptAndComparedWithWhatCame(t *testing.T) {
 		t.Error("the predictions are not kept")
 	}
 	id := v.start()
+	// A prediction is for the end of the exercise: before, it is neither hit nor miss.
+	if body := v.exercise("check", nil); strings.Contains(body, "as you said") {
+		t.Error("the prediction is judged before the exercise is done")
+	}
 	if a := v.put(id, e.Solution); a.status != http.StatusOK {
 		t.Fatalf("status %d", a.status)
 	}

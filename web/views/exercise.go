@@ -98,10 +98,12 @@ func failed(o *lessons.Outcome) []lessons.Checked {
 type comparison struct {
 	Flow                          sandbox.Flow
 	Predicted, Expected, Measured VerdictMark
-	Right, Known                  bool
+	// Known says that the exercise was passed, so that the prediction, which is for
+	// that moment, can be Right.
+	Right, Known bool
 }
 
-// Comparisons are the learner's predictions beside the evaluator's and what was
+// comparisons are the learner's predictions beside the evaluator's and what was
 // measured.
 func (e Exercise) comparisons() []comparison {
 	measured := map[string]probe.Verdict{}
@@ -111,7 +113,7 @@ func (e Exercise) comparisons() []comparison {
 	var out []comparison
 	for _, f := range e.Predict {
 		c := comparison{Flow: f, Predicted: markOr(e.Predicted, f.ID), Expected: markOr(e.Expected, f.ID), Measured: markOr(measured, f.ID)}
-		c.Known = c.Measured.Verdict != NotKnown && c.Predicted.Verdict != NotKnown
+		c.Known = e.Outcome != nil && e.Outcome.Passed && c.Measured.Verdict != NotKnown && c.Predicted.Verdict != NotKnown
 		c.Right = (c.Measured.Verdict == probe.Open) == (c.Predicted.Verdict == probe.Open)
 		out = append(out, c)
 	}

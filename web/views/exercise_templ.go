@@ -168,7 +168,7 @@ func ExerciseBox(e Exercise) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if !e.solutionShown() {
+		if !e.solutionShown() && !e.Passed {
 			templ_7745c5c3_Err = exerciseButton(e, "hint", e.hintLabel(), "", false).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
