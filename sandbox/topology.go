@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
 // Protocol is a transport protocol, spelled as Kubernetes spells it.
@@ -239,6 +242,22 @@ func (t *Topology) NamespaceNames() []string {
 		names[i] = ns.Name
 	}
 	return names
+}
+
+// Foreign says of each policy that is for none of the lab's namespaces that it cannot
+// be applied here.
+func (t *Topology) Foreign(policies []policy.Policy) []policy.Problem {
+	var problems []policy.Problem
+	names := t.NamespaceNames()
+	for _, p := range policies {
+		if !slices.Contains(names, p.Namespace) {
+			problems = append(problems, policy.Problem{
+				Position: p.Position("metadata.namespace"), Field: "metadata.namespace",
+				Message: fmt.Sprintf("%q is not one of the lab's namespaces: use %s", p.Namespace, strings.Join(names, ", ")),
+			})
+		}
+	}
+	return problems
 }
 
 // Via says how a flow's source finds its destination.

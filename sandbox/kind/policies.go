@@ -33,16 +33,7 @@ const (
 // Apply server-side applies the policies, all or none: where there are several,
 // each is tried without effect first.
 func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
-	var problems []policy.Problem
-	for _, p := range policies {
-		if !slices.Contains(c.topology.NamespaceNames(), p.Namespace) {
-			problems = append(problems, policy.Problem{
-				Position: p.Position("metadata.namespace"), Field: "metadata.namespace",
-				Message: fmt.Sprintf("%q is not one of the lab's namespaces: use %s", p.Namespace, strings.Join(c.topology.NamespaceNames(), ", ")),
-			})
-		}
-	}
-	if len(problems) > 0 {
+	if problems := c.topology.Foreign(policies); len(problems) > 0 {
 		return &policy.Error{Problems: problems}
 	}
 	if len(policies) > 1 {

@@ -47,15 +47,8 @@ func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("simulated: apply policies: %w", err)
 	}
-	var problems []policy.Problem
-	names := c.topology.NamespaceNames()
+	problems := c.topology.Foreign(policies)
 	for _, p := range policies {
-		if !slices.Contains(names, p.Namespace) {
-			problems = append(problems, policy.Problem{
-				Position: p.Position("metadata.namespace"), Field: "metadata.namespace",
-				Message: fmt.Sprintf("%q is not one of the lab's namespaces: use %s", p.Namespace, strings.Join(names, ", ")),
-			})
-		}
 		problems = append(problems, policy.Validate(p)...)
 	}
 	if len(problems) > 0 {
