@@ -497,7 +497,7 @@ func (m *Manager) DeletePolicies(ctx context.Context, owner string, id ID, refs 
 				return err
 			}
 			for _, p := range policies {
-				refs = append(refs, PolicyRef{Namespace: p.Namespace, Name: p.Name})
+				refs = append(refs, p.Ref())
 			}
 		}
 		return c.Delete(ctx, refs)
@@ -526,11 +526,11 @@ func (m *Manager) Replace(ctx context.Context, owner string, id ID, src []byte) 
 		}
 		keep := map[PolicyRef]bool{}
 		for _, p := range policies {
-			keep[PolicyRef{Namespace: p.Namespace, Name: p.Name}] = true
+			keep[p.Ref()] = true
 		}
 		var gone []PolicyRef
 		for _, p := range old {
-			if ref := (PolicyRef{Namespace: p.Namespace, Name: p.Name}); !keep[ref] {
+			if ref := p.Ref(); !keep[ref] {
 				gone = append(gone, ref)
 			}
 		}
@@ -596,7 +596,7 @@ func appliedPolicies(ctx context.Context, c Cluster) ([]AppliedPolicy, error) {
 	}
 	applied := make([]AppliedPolicy, len(policies))
 	for i, p := range policies {
-		applied[i] = AppliedPolicy{PolicyRef: PolicyRef{Namespace: p.Namespace, Name: p.Name}, YAML: p.Source}
+		applied[i] = AppliedPolicy{PolicyRef: p.Ref(), YAML: p.Source}
 	}
 	return applied, nil
 }

@@ -67,10 +67,7 @@ type Observation struct {
 }
 
 // PolicyRef names a NetworkPolicy.
-type PolicyRef struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-}
+type PolicyRef = policy.Ref
 
 // Spec says what sandbox to make.
 type Spec struct {

@@ -63,7 +63,7 @@ func (s *policySet) where(ref policy.Ref, pos policy.Position) string {
 func (s *policySet) located() []located {
 	out := make([]located, len(s.policies))
 	for i, p := range s.policies {
-		ref := policy.Ref{Namespace: p.Namespace, Name: p.Name}
+		ref := p.Ref()
 		out[i] = located{ref, s.files[ref]}
 	}
 	return out
@@ -108,7 +108,7 @@ func withoutNamespace(n *policy.Network, set *policySet) []string {
 	for _, p := range set.policies {
 		if !slices.ContainsFunc(n.Namespaces, func(ns policy.Namespace) bool { return ns.Name == p.Namespace }) &&
 			!slices.ContainsFunc(n.Pods, func(pod policy.Pod) bool { return pod.Namespace == p.Namespace }) {
-			ref := policy.Ref{Namespace: p.Namespace, Name: p.Name}
+			ref := p.Ref()
 			out = append(out, fmt.Sprintf("%s: The policy %s does nothing here: the topology has no namespace %s.", set.where(ref, p.Position("metadata.namespace")), ref, p.Namespace))
 		}
 	}
@@ -298,7 +298,7 @@ func (s *policySet) parse(file string, src []byte, namespace string) inputError 
 	}
 	var problems inputError
 	for _, p := range policies {
-		ref := policy.Ref{Namespace: p.Namespace, Name: p.Name}
+		ref := p.Ref()
 		if other, ok := s.files[ref]; ok {
 			problems = append(problems, fmt.Sprintf("%s: metadata.name: the policy %s is in %s, too", place(file, p.Position("metadata.name")), ref, other))
 			continue

@@ -105,7 +105,7 @@ func Compile(network Network, policies []Policy) (*Evaluator, error) {
 		return strings.Compare(a.Name, b.Name)
 	})
 	for i := 1; i < len(e.policies); i++ {
-		if a, b := e.policies[i-1].ref(), e.policies[i].ref(); a == b {
+		if a, b := e.policies[i-1].Ref(), e.policies[i].Ref(); a == b {
 			return nil, &DuplicateError{"policies", a.String()}
 		}
 	}
@@ -164,7 +164,8 @@ func namespaceLabels(ns Namespace) map[string]string {
 	return labels
 }
 
-func (p *Policy) ref() Ref { return Ref{p.Namespace, p.Name} }
+// Ref is the policy's name.
+func (p *Policy) Ref() Ref { return Ref{p.Namespace, p.Name} }
 
 // directions says for which directions a policy isolates the pods it selects.
 // "If no policyTypes are specified on a NetworkPolicy then by default Ingress

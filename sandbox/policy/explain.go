@@ -212,7 +212,7 @@ func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow) Direction {
 			kind == networkingv1.PolicyTypeIngress && !ingress || kind == networkingv1.PolicyTypeEgress && !egress {
 			continue
 		}
-		v := PolicyVerdict{Policy: p.ref(), Position: p.Position("metadata.name")}
+		v := PolicyVerdict{Policy: p.Ref(), Position: p.Position("metadata.name")}
 		for _, r := range rulesOf(p, kind) {
 			rv := e.explainRule(p, r, peer, f)
 			v.Admits = v.Admits || rv.Admits

@@ -186,12 +186,12 @@ func (l *linter) selects(p *Policy) []int32 {
 
 func (l *linter) found(check Check, field, message, fix string) {
 	l.findings = append(l.findings, Finding{
-		Check: check, Policy: l.policy.ref(), Field: field, Position: l.policy.Position(field), Message: message, Fix: fix,
+		Check: check, Policy: l.policy.Ref(), Field: field, Position: l.policy.Position(field), Message: message, Fix: fix,
 	})
 }
 
 // subject begins a message: "spec.podSelector of production/allow-web".
-func (l *linter) subject(field string) string { return field + " of " + l.policy.ref().String() }
+func (l *linter) subject(field string) string { return field + " of " + l.policy.Ref().String() }
 
 func (l *linter) lint(p *Policy) {
 	l.policy, l.selected = p, l.selects(p)
@@ -227,7 +227,7 @@ func (l *linter) rule(kind networkingv1.PolicyType, r sourceRule) {
 // policyTypes looks for rules that do not do what they say because of the
 // directions that policyTypes names.
 func (l *linter) policyTypes() {
-	spec, name := &l.policy.Spec, l.policy.ref()
+	spec, name := &l.policy.Spec, l.policy.Ref()
 	ingress, egress := directions(spec)
 	switch {
 	case len(spec.Egress) > 0 && !egress:
@@ -305,7 +305,7 @@ func (l *linter) andOr(r sourceRule) map[int]bool {
 		}
 		l.found(CheckAndOrSuspicion, fmt.Sprintf("%s[%d]", r.peerField, i+1),
 			fmt.Sprintf("%s[%d] and [%d] of %s are two entries, so a pod needs to match only one of them; that admits %s, where both selectors in one entry would admit only %s.",
-				r.peerField, i, i+1, l.policy.ref(), l.names(more), l.names(and)),
+				r.peerField, i, i+1, l.policy.Ref(), l.names(more), l.names(and)),
 			fmt.Sprintf("If a pod must match both, write one entry, with one dash; if either is enough, write two rules, to make that plain.\n%s", text(both)))
 	}
 	return joined
@@ -915,10 +915,10 @@ func (l *linter) dnsNotAllowed() {
 		field = "spec.policyTypes"
 	}
 	they := plural("it", "them", len(without))
-	message := fmt.Sprintf("%s isolates %s for egress, and no policy lets %s reach the cluster's DNS by UDP 53, so that no name can be resolved there.", l.policy.ref(), l.names(without), they)
+	message := fmt.Sprintf("%s isolates %s for egress, and no policy lets %s reach the cluster's DNS by UDP 53, so that no name can be resolved there.", l.policy.Ref(), l.names(without), they)
 	fix := "Add this rule to a policy that selects " + they + " for egress:\n" + dnsRule
 	if tcp {
-		message = fmt.Sprintf("%s isolates %s for egress, and policies let %s reach the cluster's DNS by TCP 53 only; DNS asks by UDP first, so that no name can be resolved there.", l.policy.ref(), l.names(without), they)
+		message = fmt.Sprintf("%s isolates %s for egress, and policies let %s reach the cluster's DNS by TCP 53 only; DNS asks by UDP first, so that no name can be resolved there.", l.policy.Ref(), l.names(without), they)
 		fix = "Add UDP to the rule's ports; a port without protocol is TCP.\n- protocol: UDP\n  port: 53"
 	}
 	l.found(CheckDNSNotAllowed, field, message, fix)
@@ -980,7 +980,7 @@ func (l *linter) noEffect(kind networkingv1.PolicyType, r sourceRule, compiled *
 	var by []string
 	for _, pod := range closed {
 		for _, p := range l.isolating[opposite][pod] {
-			by = append(by, p.ref().String())
+			by = append(by, p.Ref().String())
 		}
 	}
 	slices.Sort(by)

@@ -597,7 +597,7 @@ func FuzzLint(f *testing.F) {
 			if f.Message == "" || f.Fix == "" || !strings.Contains(f.Message, f.Policy.String()) {
 				t.Errorf("it says too little: %s", findingsText([]Finding{f}))
 			}
-			at := slices.IndexFunc(policies, func(p Policy) bool { return p.ref() == f.Policy })
+			at := slices.IndexFunc(policies, func(p Policy) bool { return p.Ref() == f.Policy })
 			changed := slices.Clone(policies)
 			p := &changed[at]
 			p.NetworkPolicy = *p.DeepCopy()

@@ -203,7 +203,7 @@ func (c *Cluster) Apply(_ context.Context, policies []policy.Policy) error {
 		return c.refuse
 	}
 	for _, p := range policies {
-		c.policies[sandbox.PolicyRef{Namespace: p.Namespace, Name: p.Name}] = p
+		c.policies[p.Ref()] = p
 	}
 	c.enforceLater()
 	return nil

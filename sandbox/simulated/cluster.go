@@ -13,10 +13,6 @@ import (
 	"sync"
 	"time"
 
-	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
-
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -56,14 +52,11 @@ func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 	}
 	added := make([]policy.Policy, len(policies))
 	for i, p := range policies {
-		var err error
-		if added[i], err = stored(p); err != nil {
-			return err
-		}
+		added[i] = stored(p)
 	}
 	return c.change(func(old []policy.Policy) []policy.Policy {
 		kept := slices.DeleteFunc(old, func(o policy.Policy) bool {
-			return slices.ContainsFunc(added, func(n policy.Policy) bool { return refOf(n) == refOf(o) })
+			return slices.ContainsFunc(added, func(n policy.Policy) bool { return n.Ref() == o.Ref() })
 		})
 		return append(kept, added...)
 	})
@@ -71,17 +64,11 @@ func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 
 // stored is the policy as the cluster keeps it: what its writer wrote, and YAML
 // in any case, for that is what is written down.
-func stored(p policy.Policy) (policy.Policy, error) {
-	if p.Source != "" {
-		return p, nil
+func stored(p policy.Policy) policy.Policy {
+	if p.Source == "" {
+		p.Source = policy.YAML(p.NetworkPolicy)
 	}
-	p.TypeMeta = metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"}
-	text, err := yaml.Marshal(p.NetworkPolicy)
-	if err != nil {
-		return p, fmt.Errorf("simulated: policy %s/%s: %w", p.Namespace, p.Name, err)
-	}
-	p.Source = string(text)
-	return p, nil
+	return p
 }
 
 // Delete removes the named policies; one that is not there is no error.
@@ -90,12 +77,8 @@ func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 		return fmt.Errorf("simulated: delete policies: %w", err)
 	}
 	return c.change(func(old []policy.Policy) []policy.Policy {
-		return slices.DeleteFunc(old, func(p policy.Policy) bool { return slices.Contains(refs, refOf(p)) })
+		return slices.DeleteFunc(old, func(p policy.Policy) bool { return slices.Contains(refs, p.Ref()) })
 	})
-}
-
-func refOf(p policy.Policy) sandbox.PolicyRef {
-	return sandbox.PolicyRef{Namespace: p.Namespace, Name: p.Name}
 }
 
 // change puts in force what next makes of a copy of the policies that are; what
