@@ -36,6 +36,7 @@ node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; un
 	@bin/netpol-lab image
 
 bin/netpol-lab: $(GO_FILES) $(CONTENT) static/dist/lab.js
+	@echo "building the lab: a few minutes on a machine that has not done it before, seconds after that"
 	go build -o $@ ./cmd/netpol-lab
 
 static/dist/lab.js: $(FRONTEND) web/frontend/node_modules/.package-lock.json

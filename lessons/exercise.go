@@ -29,6 +29,9 @@ type Exercise struct {
 	// proves that a deny is a deny, and one open, which proves that it is not
 	// everything that stopped.
 	Checks []Check
+	// Final says that it is graded only when the learner asks for it, and with a
+	// score.
+	Final bool
 	// Hints are three, as HTML, each giving away more than the one before.
 	Hints []string
 	// Explanation tells why the solution is one, as HTML.
@@ -93,6 +96,10 @@ func (o Outcome) Met() int {
 	return n
 }
 
+// Score is the share of the checks that are met, in whole percent, rounded down: 100
+// is a pass.
+func (o Outcome) Score() int { return 100 * o.Met() / len(o.Checks) }
+
 // Grade grades what was observed of the lesson's flows, by their IDs.
 func (e *Exercise) Grade(l *Lesson, observed map[string]probe.Verdict) Outcome {
 	out := Outcome{Passed: true, Observed: observed}
@@ -129,6 +136,7 @@ func meets(got, want probe.Verdict) bool {
 // exerciseFile is checks.yaml as it is written.
 type exerciseFile struct {
 	Title       string      `yaml:"title"`
+	Final       bool        `yaml:"final"`
 	Task        string      `yaml:"task"`
 	Predict     []flowName  `yaml:"predict"`
 	Checks      []checkFile `yaml:"checks"`
@@ -165,7 +173,7 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exercise{ID: path.Base(dir), Title: raw.Title}
+	e := &Exercise{ID: path.Base(dir), Title: raw.Title, Final: raw.Final}
 	var errs []error
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s:%d: %s: %s", file, lineOfField(root, field), field, fmt.Sprintf(format, args...)))

@@ -5,9 +5,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 // simulatingLab is a lab on the simulator, whose flows follow the policies.
@@ -76,6 +79,64 @@ func TestAnExerciseIsGradedByWhatIsObserved(t *testing.T) {
 	v.exercise("begin", nil)
 	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != strings.Count(e.Start, "kind: NetworkPolicy") {
 		t.Errorf("%d policies are in force at the start", len(s.Policies))
+	}
+}
+
+func TestALookGivesNothingAwayAndCountsOnlyWhereItFindsAPass(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	e := exerciseOf(t, "close-production")
+	id := v.start()
+	look := url.Values{"look": {"1"}}
+	tries := func() string {
+		t.Helper()
+		a := v.send("GET", "/me/record.json", nil)
+		if a.status != http.StatusOK {
+			t.Fatalf("the export: status %d", a.status)
+		}
+		return a.body
+	}
+	before := tries()
+	if a := v.put(id, e.Wrong[0].YAML); a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	body := v.exercise("check", look)
+	if !strings.Contains(body, "By now ") || strings.Contains(body, `class="look"`) || strings.Contains(body, "Not yet: ") {
+		t.Error("a look that finds no pass does not say how far it has come, or says more")
+	}
+	if !strings.Contains(body, "Expected</th>") {
+		t.Error("a look does not show expectation and observation beside the prediction")
+	}
+	if after := tries(); after != before {
+		t.Errorf("a look was kept: %s", after)
+	}
+	if a := v.put(id, e.Solution); a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	if body := v.exercise("check", look); !strings.Contains(body, "Passed: all ") || strings.Contains(body, "data-look") && strings.Count(body, "data-look") != strings.Count(body, "data-exercise")-1 {
+		t.Error("a look that finds a pass does not say so, or goes on looking")
+	}
+	passed := tries()
+	if !strings.Contains(passed, `"exercise":"close-production"`) {
+		t.Errorf("the pass was not kept: %s", passed)
+	}
+	v.exercise("check", look)
+	if after := tries(); after != passed {
+		t.Error("a look after the pass was kept")
+	}
+
+	// The final challenge is graded when the learner asks, and with a score.
+	const final = "/lessons/shop-challenge/exercises/whole-shop/check"
+	other := simulatingLab(t).learner(t)
+	a := other.send("POST", "/sandboxes", strings.NewReader(`{"lab": "shop-challenge"}`), "Content-Type", "application/json")
+	if a.status != http.StatusAccepted {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	other.await(other.snapshot(a).id(), sandbox.Ready)
+	if body := other.page("POST", final, look).body; strings.Contains(body, "By now ") || strings.Contains(body, "Your score") || strings.Contains(body, "data-look") {
+		t.Error("a look at the final challenge says something")
+	}
+	if body := other.page("POST", final, url.Values{}).body; !strings.Contains(body, "Your score: ") || !strings.Contains(body, "Not yet: ") {
+		t.Error("the final challenge has no score")
 	}
 }
 
@@ -205,5 +266,37 @@ func TestASectionThatIsDoneLeadsToTheNext(t *testing.T) {
 	}
 	if a := v.page("POST", "/lessons/network-policies/sections/none/done", url.Values{}); a.status != http.StatusNotFound {
 		t.Errorf("a section that does not exist: status %d", a.status)
+	}
+}
+
+func TestALessonIsCompletedWithItsLastSectionAndExercise(t *testing.T) {
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := all[len(all)-1]
+	begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	var whole store.Progress
+	for i, s := range l.Sections {
+		if s.ID != "" {
+			whole.Sections = append(whole.Sections, store.Section{Lesson: l.Slug, Section: s.ID, CompletedAt: begin.Add(time.Duration(i) * time.Hour)})
+		}
+	}
+	last := begin.Add(100 * time.Hour)
+	for _, e := range l.Exercises {
+		whole.Exercises = append(whole.Exercises, store.Exercise{Lesson: l.Slug, Exercise: e.ID, FirstPass: &store.Pass{CheckResult: store.CheckResult{Passed: true, At: last}}})
+	}
+	if r := lessonRecord(l, whole); !r.CompletedAt.Equal(last) || !strings.Contains(r.Progress(), "Completed on 5 May 2026") {
+		t.Errorf("completed at %v: %s", r.CompletedAt, r.Progress())
+	}
+	lacking := whole
+	lacking.Sections = whole.Sections[1:]
+	if r := lessonRecord(l, lacking); !r.CompletedAt.IsZero() {
+		t.Error("completed without a section")
+	}
+	lacking = whole
+	lacking.Exercises = whole.Exercises[1:]
+	if r := lessonRecord(l, lacking); !r.CompletedAt.IsZero() {
+		t.Error("completed without an exercise")
 	}
 }

@@ -47,27 +47,38 @@ func (s *server) renderMe(w http.ResponseWriter, r *http.Request, status int, wr
 // lessonRecord is what the learner has done of a lesson.
 func lessonRecord(l *lessons.Lesson, progress store.Progress) views.LessonRecord {
 	record := views.LessonRecord{Title: l.Title, URL: "/lessons/" + l.Slug}
+	var last time.Time
+	done := func(at time.Time) {
+		if at.After(last) {
+			last = at
+		}
+	}
 	for _, section := range l.Sections {
 		if section.ID != "" {
 			record.Sections++
-			if progress.Section(l.Slug, section.ID).Completed() {
+			if kept := progress.Section(l.Slug, section.ID); kept.Completed() {
 				record.SectionsDone++
+				done(kept.CompletedAt)
 			}
 		}
 	}
 	for _, e := range l.Exercises {
 		kept := progress.Exercise(l.Slug, e.ID)
 		exercise := views.ExerciseRecord{Title: e.Title, URL: record.URL + "#exercise-" + e.ID, Tries: kept.Tries, Hints: kept.Hints, Passed: kept.Passed(), Skipped: kept.Skipped()}
-		last := kept.Latest
+		check := kept.Latest
 		if kept.FirstPass != nil {
-			last = &kept.FirstPass.CheckResult
+			check = &kept.FirstPass.CheckResult
+			done(check.At)
 		}
 		var detail checkDetail
 		// What an older version has kept may lack it: then there is only less to say.
-		if last != nil && json.Unmarshal(last.Detail, &detail) == nil {
-			exercise.Met, exercise.Of, exercise.Provider, exercise.At = detail.Met, detail.Of, detail.Provider, last.At
+		if check != nil && json.Unmarshal(check.Detail, &detail) == nil {
+			exercise.Met, exercise.Of, exercise.Provider, exercise.At = detail.Met, detail.Of, detail.Provider, check.At
 		}
 		record.Exercises = append(record.Exercises, exercise)
+	}
+	if record.SectionsDone == record.Sections && record.Passed() == len(record.Exercises) {
+		record.CompletedAt = last
 	}
 	return record
 }

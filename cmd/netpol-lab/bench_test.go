@@ -26,7 +26,7 @@ import (
 func BenchmarkKind(b *testing.B) {
 	s := startServer(b)
 	begun := time.Now()
-	id := s.create()
+	id := s.create("network-policies")
 	s.wait(id, 4*time.Minute, "ready", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Ready })
 	start := time.Since(begun)
 	s.wait(id, time.Minute, "every flow open", allOpen)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -17,8 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
 // server is netpol-lab in a process of its own, as people run it.
@@ -86,12 +89,30 @@ func (s *server) end(sig syscall.Signal) error {
 // ask sends one request as the learner; into may be nil.
 func (s *server) ask(method, path, contentType, body string, into any) (int, string) {
 	s.t.Helper()
+	code, answer := s.send(method, path, body, "Accept", "application/json", "Content-Type", contentType)
+	if into != nil && code < 300 {
+		if err := json.Unmarshal([]byte(answer), into); err != nil {
+			s.t.Fatalf("%s %s: %v\n%s", method, path, err, answer)
+		}
+	}
+	return code, answer
+}
+
+// askFragment sends an empty form as the page's script does, and returns the box.
+func (s *server) askFragment(path string) (int, string) {
+	s.t.Helper()
+	return s.send("POST", path, "", "Accept", "text/html", "X-Fragment", "exercise", "Content-Type", "application/x-www-form-urlencoded")
+}
+
+func (s *server) send(method, path, body string, header ...string) (int, string) {
+	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.base+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Content-Type", contentType)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	resp, err := s.learner.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
@@ -101,18 +122,13 @@ func (s *server) ask(method, path, contentType, body string, into any) (int, str
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if into != nil && resp.StatusCode < 300 {
-		if err := json.Unmarshal(b, into); err != nil {
-			s.t.Fatalf("%s %s: %v\n%s", method, path, err, b)
-		}
-	}
 	return resp.StatusCode, string(b)
 }
 
-func (s *server) create() sandbox.ID {
+func (s *server) create(lab string) sandbox.ID {
 	s.t.Helper()
 	var snap sandbox.Snapshot
-	if code, body := s.ask("POST", "/sandboxes", "application/json", `{"lab":"network-policies"}`, &snap); code != http.StatusAccepted {
+	if code, body := s.ask("POST", "/sandboxes", "application/json", `{"lab":"`+lab+`"}`, &snap); code != http.StatusAccepted {
 		s.t.Fatalf("start: %d %s", code, body)
 	}
 	return snap.ID
@@ -171,7 +187,13 @@ func allOpen(s sandbox.Snapshot) bool {
 	return measured(s)
 }
 
+// verdicts passes where the lesson's flows are measured, and these are as wanted.
 func verdicts(want map[string]probe.Verdict) func(sandbox.Snapshot) bool {
+	right := verdictsOf(want)
+	return func(s sandbox.Snapshot) bool { return right(s) && measured(s) }
+}
+
+func verdictsOf(want map[string]probe.Verdict) func(sandbox.Snapshot) bool {
 	return func(s sandbox.Snapshot) bool {
 		got := map[string]probe.Verdict{}
 		for _, o := range s.Observations {
@@ -182,7 +204,7 @@ func verdicts(want map[string]probe.Verdict) func(sandbox.Snapshot) bool {
 				return false
 			}
 		}
-		return measured(s)
+		return true
 	}
 }
 
@@ -199,7 +221,7 @@ const policyHead = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetad
 // the server ended and started again, politely and not, on the way.
 func TestKind_the_lesson_on_a_real_cluster(t *testing.T) {
 	s := startServer(t)
-	id := s.create()
+	id := s.create("network-policies")
 	s.wait(id, 4*time.Minute, "ready, and every flow open", allOpen)
 
 	s.apply(id, fmt.Sprintf(policyHead, "default-deny-all")+"  podSelector: {}\n  policyTypes: [Ingress, Egress]\n")
@@ -295,7 +317,7 @@ func TestKind_the_lesson_on_a_real_cluster(t *testing.T) {
 // while a sandbox is being made.
 func TestKind_killed_while_creating_is_cleaned_up(t *testing.T) {
 	s := startServer(t)
-	id := s.create()
+	id := s.create("network-policies")
 	s.wait(id, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, id) != "" && len(foldersOf(t, id)) == 1 })
 	listen := strings.TrimPrefix(s.base, "http://")
 	if err := s.end(syscall.SIGKILL); err == nil {
@@ -305,6 +327,82 @@ func TestKind_killed_while_creating_is_cleaned_up(t *testing.T) {
 	s.wait(id, time.Minute, "said, and nothing left", func(snap sandbox.Snapshot) bool {
 		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "server was stopped") && containerOf(t, id) == "" && len(foldersOf(t, id)) == 0
 	})
+}
+
+// TestKind_every_exercise is each exercise of each lesson on a real cluster: its
+// start and its wrong answers fail, with what the learner is told of them, and its
+// solution passes. Every flow must be as predicted, so what is graded in the simulator
+// is what is graded here.
+func TestKind_every_exercise(t *testing.T) {
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t)
+	for _, l := range all {
+		t.Run(l.Slug, func(t *testing.T) {
+			lab := s.as(t)
+			id := lab.create(l.Slug)
+			lab.wait(id, 4*time.Minute, "ready, and every flow known", func(s sandbox.Snapshot) bool {
+				return s.State == sandbox.Ready && len(s.Observations) == len(l.Flows)
+			})
+			for _, e := range l.Exercises {
+				t.Run(e.ID, func(t *testing.T) {
+					lab := lab.as(t)
+					// What is kept of the learner is kept by exercise, so the pass comes last.
+					lab.grade(id, l, e, "start", e.Start)
+					for _, w := range e.Wrong {
+						lab.grade(id, l, e, w.Name, w.YAML)
+					}
+					lab.grade(id, l, e, "solution", e.Solution)
+				})
+			}
+		})
+	}
+}
+
+// as is the server for a subtest.
+func (s *server) as(t *testing.T) *server {
+	out := *s
+	out.t = t
+	return &out
+}
+
+// grade puts the policies into force, and compares what becomes of them with what is
+// predicted.
+func (s *server) grade(id sandbox.ID, l *lessons.Lesson, e *lessons.Exercise, name, yaml string) {
+	s.t.Helper()
+	predicted, err := l.Predicted(yaml)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	path := "/lessons/" + l.Slug + "/exercises/" + e.ID + "/"
+	if name == "start" {
+		if code, body := s.ask("POST", path+"begin", "application/x-www-form-urlencoded", "", nil); code != http.StatusOK {
+			s.t.Fatalf("begin: %d %s", code, body)
+		}
+	} else {
+		if code, body := s.ask("DELETE", "/sandboxes/"+string(id)+"/policies", "", "", nil); code != http.StatusOK {
+			s.t.Fatalf("delete: %d %s", code, body)
+		}
+		if strings.Contains(yaml, "kind: NetworkPolicy") {
+			s.apply(id, yaml)
+		}
+	}
+	s.wait(id, 30*time.Second, name+": every flow as predicted", verdictsOf(predicted))
+	outcome := e.Grade(l, predicted)
+	if want := name == "solution"; outcome.Passed != want {
+		s.t.Errorf("%s: passes: %v, want %v", name, outcome.Passed, want)
+	}
+	code, body := s.askFragment(path + "check")
+	if code != http.StatusOK || !strings.Contains(body, views.Exercise{Exercise: e, Outcome: &outcome}.Verdict()) {
+		s.t.Errorf("%s: the check answers %d, without %q:\n%s", name, code, views.Exercise{Exercise: e, Outcome: &outcome}.Verdict(), body)
+	}
+	for _, c := range outcome.Checks {
+		if told := strings.Contains(body, html.EscapeString(c.Hint)); !c.OK && !told {
+			s.t.Errorf("%s: what is wrong with %s is not told", name, c.Flow.ID)
+		}
+	}
 }
 
 // TestKind_browser_walk is a learner in Chromium.

@@ -140,6 +140,14 @@ func TestServe_auto_without_docker_simulates_the_whole_lab_and_says_so(t *testin
 		t.Fatalf("apply: %d %s", code, body)
 	}
 	s.until(snap.ID, productionDenied)
+	const form = "application/x-www-form-urlencoded"
+	if code, body := s.ask("POST", "/lessons/network-policies/exercises/close-production/check", form, "", nil); code != http.StatusOK || !strings.Contains(body, "Passed: ") {
+		t.Errorf("the check: %d %s", code, body)
+	}
+	if code, body := s.ask("POST", "/me/name", form, "name=Somebody", nil); code != http.StatusOK || !strings.Contains(body, "What Somebody has done") {
+		t.Errorf("the name: %d %s", code, body)
+	}
+	_, record := s.ask("GET", "/me/record.json", "", "", nil)
 	s.stop()
 	if said := s.said.text.String(); !strings.Contains(said, "simulated") || !strings.Contains(said, "docker") || !strings.Contains(said, "make run SANDBOX=kind") {
 		t.Errorf("it said %q, want what is missing and how to get it", said)
@@ -151,6 +159,9 @@ func TestServe_auto_without_docker_simulates_the_whole_lab_and_says_so(t *testin
 	again.learner.Jar = jarOf(t, s, address)
 	if snap := again.until(snap.ID, productionDenied); len(snap.Policies) != 1 || snap.Policies[0].YAML != denyProduction {
 		t.Errorf("policies after the restart: %+v", snap.Policies)
+	}
+	if _, body := again.ask("GET", "/me/record.json", "", "", nil); body != record || !strings.Contains(body, "Somebody") || !strings.Contains(body, `"exercise":"close-production"`) {
+		t.Errorf("the learner's record was %s, and after the restart it is %s", record, body)
 	}
 	again.stop()
 	if said := again.said.text.String(); !strings.Contains(said, "as you have asked") {

@@ -124,6 +124,13 @@ test("the_lab_on_a_real_cluster", async (t) => {
     });
   }
 
+  for (const id of ["close-production", "front-to-back", "metrics", "names"]) {
+    await t.test(`the exercise ${id} is solved by what is measured`, async () => {
+      await walk.doExercise(page, walk.lessons[0], id);
+      assert.match(await page.locator(`[data-exercise="${id}"] .predict thead`).textContent(), /Measured/);
+    });
+  }
+
   await t.test("deleting_all_policies_opens_everything_again", async () => {
     await page.setViewportSize({ width: 1440, height: 1000 });
     await page.getByRole("button", { name: "Delete all" }).click();

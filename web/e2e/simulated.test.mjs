@@ -1,32 +1,17 @@
 // One walk through the lab in a browser, on the server as make builds it, with
 // simulated sandboxes.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
+import { serve } from "./server.mjs";
 import { apply, becomes, denyAll, dns, verdictIn, webToApi } from "./walk.mjs";
 
-const binary = new URL("../../bin/netpol-lab", import.meta.url).pathname;
-const at = (path) => new URL(path, base).href;
+let server, browser, context, page, errors;
 
-let data, server, base, browser, context, page, errors;
+const at = (path) => server.at(path);
 
 before(async () => {
-  data = await mkdtemp(join(tmpdir(), "netpol-lab-e2e-"));
-  server = spawn(binary, ["serve", "--sandbox", "simulated", "--listen", "127.0.0.1:0", "--data", data], { stdio: ["ignore", "pipe", "ignore"] });
-  server.on("error", (e) => assert.fail(`${binary} does not run (make bin/netpol-lab builds it): ${e.message}`));
-  let output = "";
-  for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
-    output += chunk;
-    base = /http:\/\/\S+/.exec(output)?.[0];
-    if (base) break;
-  }
-  assert.ok(base, `the server did not start: ${output}`);
-  server.stdout.resume();
+  server = await serve();
   browser = await launch();
   context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
   errors = collectErrors(context);
@@ -35,12 +20,7 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  if (server.exitCode === null) {
-    const ended = once(server, "exit");
-    server.kill("SIGTERM");
-    await ended;
-  }
-  await rm(data, { recursive: true });
+  await server?.stop();
 });
 
 const text = (selector, on = page) => on.locator(selector).textContent();

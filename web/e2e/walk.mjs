@@ -1,7 +1,18 @@
 // The lesson's policies, and what each flow must come to under them, for the walks
 // through real labs.
 import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { until } from "./browser.mjs";
+
+const content = new URL("../../lessons/content/", import.meta.url);
+
+/** The lessons in their order: their slugs, and the folders that they are in. */
+export const lessons = readdirSync(content)
+  .sort()
+  .map((name) => {
+    const folder = new URL(`${name}/`, content);
+    return { folder, slug: /^slug: (.+)$/m.exec(readFileSync(new URL("lesson.md", folder), "utf8"))[1] };
+  });
 
 export const denyAll = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -103,4 +114,86 @@ export async function apply(yaml, page) {
   await page.keyboard.press("ControlOrMeta+a");
   await page.keyboard.insertText(yaml);
   await page.keyboard.press("ControlOrMeta+Enter");
+}
+
+// --- Exercises ---
+
+/** The texts that are kept beside an exercise. */
+function answersOf(lesson, id) {
+  const folder = new URL(`exercises/${id}/`, lesson.folder);
+  const read = (name) => (existsSync(new URL(name, folder)) ? readFileSync(new URL(name, folder), "utf8") : "");
+  const wrong = readdirSync(folder).filter((name) => name.startsWith("wrong-"));
+  return { start: read("start.yaml"), solution: read("solution.yaml"), wrong: read(wrong[0]) };
+}
+
+/** The policies that a text has, "namespace/name", in their order on the page. */
+function named(yaml) {
+  return yaml
+    .split(/^---$/m)
+    .filter((d) => /^kind: NetworkPolicy$/m.test(d))
+    .map((d) => `${/^ {2}namespace: (.+)$/m.exec(d)[1]}/${/^ {2}name: (.+)$/m.exec(d)[1]}`)
+    .sort();
+}
+
+const inForce = async (page) => (await page.locator("#policies code").allTextContents()).sort();
+
+async function comeIntoForce(page, names) {
+  await until(async () => JSON.stringify(await inForce(page)) === JSON.stringify(names), "the policies are in force", 15_000).catch(async (e) => {
+    throw new Error(`${e.message}: want ${names}, have ${await inForce(page)}; the page says: ${await page.locator("#problems").textContent()}`);
+  });
+}
+
+/** Makes these the policies in force, by the buttons and the editor. */
+async function put(page, yaml) {
+  const names = named(yaml);
+  for (const name of await inForce(page)) {
+    if (!names.includes(name)) await page.getByRole("button", { name: `Delete ${name}`, exact: true }).click();
+  }
+  await comeIntoForce(page, (await inForce(page)).filter((name) => names.includes(name)));
+  if (names.length > 0) await apply(yaml, page);
+  await comeIntoForce(page, names);
+}
+
+/**
+ * Does an exercise as a learner may: predicts, begins, goes wrong, asks for a hint and
+ * finds a solution. The lesson is one of lessons, and open in the page, with a sandbox.
+ */
+export async function doExercise(page, lesson, id) {
+  const box = page.locator(`[data-exercise="${id}"]`);
+  const { start, solution, wrong } = answersOf(lesson, id);
+  const final = (await box.getAttribute("data-look")) === null;
+  const press = (name) => box.getByRole("button", { name, exact: true }).click();
+  const says = (pattern) =>
+    until(async () => pattern.test(await box.locator("[data-result]").textContent()), `${id} says ${pattern}`, 15_000).catch(async (e) => {
+      throw new Error(`${e.message}; it says: ${await box.locator("[data-result]").textContent()}`);
+    });
+  assert.equal(await box.locator(".badge").count(), 0, `${id} is new to the learner`);
+
+  const rows = box.locator(".predict tbody tr");
+  const predicted = await rows.count();
+  for (let i = 0; i < predicted; i++) await rows.nth(i).getByRole("radio", { name: i % 2 ? "open" : "blocked" }).check();
+  await press("Keep my prediction");
+  await until(async () => (await box.locator("input[checked]").count()) === predicted, "the prediction is kept");
+
+  await press("Set up the start");
+  await comeIntoForce(page, named(start));
+  await put(page, wrong);
+  if (!final) {
+    // The page looks by itself, and shows expectation and observation beside the prediction.
+    await says(/By now \d+ of \d+ connections are as they should be/);
+    await until(async () => (await box.locator(".predict thead th").count()) === 4, "the comparison is shown");
+    assert.equal(await box.locator("input[checked]").count(), predicted, "the prediction is still there");
+  }
+  await press("Check");
+  await says(final ? /Your score: \d\d? of 100\. Not yet: / : /Not yet: /);
+  assert.ok((await box.locator(".look").first().textContent()).length > 10, "what to look at is told");
+  await press("Hint 1 of 3");
+  await until(async () => (await box.locator(".hints li").count()) === 1, "the hint is shown");
+
+  await put(page, solution);
+  if (final) await press("Check");
+  await says(final ? /Your score: 100 of 100\. Passed: / : /Passed: /);
+  await says(/that is least privilege/);
+  await until(async () => (await box.locator(".predict .hit, .predict .miss").count()) === predicted, "each prediction is judged");
+  assert.equal(await box.locator(".badge").textContent(), "passed");
 }

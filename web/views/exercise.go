@@ -21,8 +21,11 @@ type Exercise struct {
 	Hints int
 	// Predicted are the learner's own predictions by flow ID; nil where none were made.
 	Predicted map[string]probe.Verdict
-	// Outcome is what came of the last look at it; nil where none was taken.
+	// Outcome is what came of it just now; nil where it was not looked at.
 	Outcome *lessons.Outcome
+	// Look says that nobody has asked for the Outcome, which is no pass: the page tells
+	// how far it has come, and gives nothing away.
+	Look bool
 	// Expected is what the evaluator expected then, by flow ID.
 	Expected map[string]probe.Verdict
 	// Problem says why something could not be done; empty where it could.
@@ -50,15 +53,24 @@ func (e Exercise) Badge() string {
 
 // Verdict is the sentence about the outcome.
 func (e Exercise) Verdict() string {
+	score := ""
+	if e.Final {
+		score = fmt.Sprintf("Your score: %d of 100. ", e.Outcome.Score())
+	}
 	switch met, all := e.Outcome.Met(), len(e.Outcome.Checks); {
+	case e.Look:
+		return fmt.Sprintf("By now %d of %d connections are as they should be. Press Check to see which are not.", met, all)
 	case e.Outcome.Passed:
-		return fmt.Sprintf("Passed: all %d connections are as they should be.", all)
+		return fmt.Sprintf("%sPassed: all %d connections are as they should be.", score, all)
 	case e.Outcome.Unknown > 0:
-		return fmt.Sprintf("Not yet: %d of %d connections are as they should be, and %d could not be measured.", met, all, e.Outcome.Unknown)
+		return fmt.Sprintf("%sNot yet: %d of %d connections are as they should be, and of %d nothing is known.", score, met, all, e.Outcome.Unknown)
 	default:
-		return fmt.Sprintf("Not yet: %d of %d connections are as they should be.", met, all)
+		return fmt.Sprintf("%sNot yet: %d of %d connections are as they should be.", score, met, all)
 	}
 }
+
+// looked says that the page's script may look by itself after a change.
+func (e Exercise) looked() bool { return !e.Passed && !e.Final }
 
 // observed is how what was seen is called.
 func (e Exercise) observed() string {

@@ -21,7 +21,20 @@ type LessonRecord struct {
 	Title, URL             string
 	Sections, SectionsDone int
 	Exercises              []ExerciseRecord
+	// CompletedAt is when the last of its sections was read and the last of its
+	// exercises passed; zero while one is left.
+	CompletedAt time.Time
 }
+
+// Progress is the sentence about how far the lesson is.
+func (l LessonRecord) Progress() string {
+	if !l.CompletedAt.IsZero() {
+		return fmt.Sprintf("✓ Completed on %s: all %d sections read, all %d exercises passed.", day(l.CompletedAt), l.Sections, len(l.Exercises))
+	}
+	return fmt.Sprintf("%d of %d sections read, %d of %d exercises passed.", l.SectionsDone, l.Sections, l.Passed(), len(l.Exercises))
+}
+
+func day(t time.Time) string { return t.Format("2 January 2006") }
 
 // Passed counts the exercises that were passed.
 func (l LessonRecord) Passed() int {
@@ -68,7 +81,7 @@ func (e ExerciseRecord) Seen() string {
 	if e.Provider == "simulated" {
 		where = "simulated"
 	}
-	return fmt.Sprintf("%d of %d connections as they should be, %s, %s", e.Met, e.Of, where, e.At.Format("2 January 2006"))
+	return fmt.Sprintf("%d of %d connections as they should be, %s, %s", e.Met, e.Of, where, day(e.At))
 }
 
 // QuizRecord is what was done of a quiz. Best and Latest are right answers, of Of.

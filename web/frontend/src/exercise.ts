@@ -1,42 +1,113 @@
 // Exercises in the lesson's text: each form is sent in the background, and the
 // server's new box takes the place of the old one. Without this script every form
-// does the same with a reload.
+// does the same with a reload. After the learner's own changes the script also looks
+// by itself how far the exercise at hand has come.
+
+const patience = 15_000;
+
+/** Where a tab keeps, over a reload, which exercise is at hand. */
+const atHand = "netpol-lab exercise";
+
+/** Whether the learner has changed the policies since the exercise began. */
+let changed = false;
 
 document.addEventListener("submit", (e) => {
   const form = e.target as HTMLFormElement;
   const box = form.closest<HTMLElement>("[data-exercise]");
   if (!box) return;
   e.preventDefault();
-  void send(box, form, e.submitter);
+  sessionStorage.setItem(atHand, box.dataset["exercise"]!);
+  if (form.action.endsWith("/begin")) changed = false;
+  void ask(box, form, e.submitter);
 });
 
-const patience = 15_000;
+/** The learner applies or deletes policies. */
+export function change(): void {
+  changed = true;
+}
 
-async function send(box: HTMLElement, form: HTMLFormElement, button: HTMLElement | null): Promise<void> {
+/** Every flow is known after a change. */
+export function settled(): void {
+  const box = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(sessionStorage.getItem(atHand) ?? "")}"]`);
+  if (changed && box?.dataset["look"] !== undefined) void look(box);
+}
+
+async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement | null): Promise<void> {
   if (box.ariaBusy === "true") return;
   box.ariaBusy = "true";
   const label = button?.textContent ?? "";
   // What takes longer than a moment says so.
   const slow = setTimeout(() => button && (button.textContent = "One moment…"), 400);
   try {
-    const answer = await fetch(form.action, {
-      method: "POST",
-      headers: { Accept: "text/html", "X-Fragment": "exercise" },
-      body: new URLSearchParams([...new FormData(form)].map(([k, v]) => [k, String(v)])),
-      signal: AbortSignal.timeout(patience),
-    });
-    const text = await answer.text();
-    const next = new DOMParser().parseFromString(text, "text/html").querySelector<HTMLElement>("[data-exercise]");
-    if (!next) throw new Error(new DOMParser().parseFromString(text, "text/html").querySelector("main p")?.textContent ?? "");
+    const next = await send(form.action, new FormData(form));
     box.replaceWith(next);
-    next.querySelector<HTMLElement>("[data-result]")?.focus({ preventScroll: true });
+    result(next).focus({ preventScroll: true });
   } catch (error) {
     const message = error instanceof Error && error.name === "Error" && error.message;
-    const result = box.querySelector("[data-result]");
-    if (result) result.textContent = message || "The lab's server does not answer. Try again in a moment.";
+    result(box).textContent = message || "The lab's server does not answer. Try again in a moment.";
   } finally {
     clearTimeout(slow);
     if (button) button.textContent = label;
     box.ariaBusy = null;
   }
+}
+
+// Nobody has asked for this: it takes neither the focus nor a choice that is not sent
+// yet, and says nothing where it fails.
+async function look(box: HTMLElement): Promise<void> {
+  const form = box.querySelector<HTMLFormElement>('form[action$="/check"]');
+  if (!form || box.ariaBusy === "true") return;
+  const fields = new FormData();
+  fields.set("look", "1");
+  const next = await send(form.action, fields).catch(() => null);
+  if (!next || !box.isConnected || box.ariaBusy === "true") return;
+  for (const choice of box.querySelectorAll<HTMLInputElement>("input:checked")) {
+    const same = next.querySelector<HTMLInputElement>(`input[name="${choice.name}"][value="${choice.value}"]`);
+    if (same) same.checked = true;
+  }
+  const focused = box.contains(document.activeElement) ? selectorOf(document.activeElement!) : null;
+  const region = result(box);
+  const news = result(next);
+  // The live region stays the same element, so that its new text is spoken.
+  for (const node of besides(box, region).flat()) node.remove();
+  const [before, after] = besides(next, news);
+  region.before(...before);
+  region.after(...after);
+  region.replaceChildren(...news.childNodes);
+  box.toggleAttribute("data-look", next.hasAttribute("data-look"));
+  if (focused) box.querySelector<HTMLElement>(focused)?.focus({ preventScroll: true });
+}
+
+/** Sends the form, and returns the exercise's new box. */
+async function send(action: string, fields: FormData): Promise<HTMLElement> {
+  const answer = await fetch(action, {
+    method: "POST",
+    headers: { Accept: "text/html", "X-Fragment": "exercise" },
+    body: new URLSearchParams([...fields].map(([k, v]) => [k, String(v)])),
+    signal: AbortSignal.timeout(patience),
+  });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const box = page.querySelector<HTMLElement>("[data-exercise]");
+  if (!box) throw new Error(page.querySelector("main p")?.textContent ?? "");
+  return box;
+}
+
+function result(box: HTMLElement): HTMLElement {
+  const found = box.querySelector<HTMLElement>("[data-result]");
+  if (!found) throw new Error("the exercise has no place for its result");
+  return found;
+}
+
+/** The box's nodes before and after the one. */
+function besides(box: HTMLElement, one: HTMLElement): [ChildNode[], ChildNode[]] {
+  const all = [...box.childNodes];
+  const at = all.indexOf(one);
+  return [all.slice(0, at), all.slice(at + 1)];
+}
+
+/** Finds the same field or button in another version of the box. */
+function selectorOf(element: Element): string | null {
+  if (element instanceof HTMLInputElement) return `input[name="${element.name}"][value="${element.value}"]`;
+  if (element instanceof HTMLButtonElement && element.form) return `form[action="${element.form.getAttribute("action")}"] button`;
+  return element.matches("summary") ? "summary" : null;
 }

@@ -6,7 +6,7 @@ import { confirm } from "./confirm";
 import * as draft from "./draft";
 import { enhance } from "./editor";
 import type { SandboxEvent } from "./events";
-import "./exercise";
+import * as exercise from "./exercise";
 import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";
 import { gone, nothing, reduce, type Model } from "./model";
@@ -64,6 +64,7 @@ function run(section: HTMLElement): void {
       model = batch.reduce(reduce, model);
       section.dataset["seq"] = String(batch.at(-1)!.seq);
       render(!batch.some((e: SandboxEvent) => e.type === "snapshot"));
+      if (batch.some((e: SandboxEvent) => e.type === "settled")) exercise.settled();
       if (model.state === "stopped") feed.stop();
     },
     connection: sayConnection,
@@ -157,11 +158,17 @@ function run(section: HTMLElement): void {
       applyButton,
       async () => {
         if (model.state !== "ready") throw new api.Refusal(notReady(model));
+        exercise.change();
         await api.apply(sandbox(), editor.text());
         showProblems("");
       },
       tell,
     );
+  }
+
+  async function remove(policy?: string): Promise<void> {
+    exercise.change();
+    await api.deletePolicies(sandbox(), policy);
   }
 
   function onSubmit(form: HTMLFormElement, submit: (button: HTMLElement | null) => Promise<void>): void {
@@ -179,7 +186,7 @@ function run(section: HTMLElement): void {
   onSubmit(find<HTMLFormElement>("policy-form"), apply);
   onSubmit(parts.start, (b) => act(b, async () => begin(await api.start(lab)), tellStatus));
   onSubmit(parts.stop, (b) => act(b, () => api.stop(sandbox()), tellStatus));
-  onSubmit(parts.deleteAll, (b) => act(b, () => api.deletePolicies(sandbox()), tell));
+  onSubmit(parts.deleteAll, (b) => act(b, () => remove(), tell));
   onSubmit(parts.reset, async (b) => {
     const question = "Throw this cluster away and make a fresh one?";
     const explanation = "Its policies go with it. The text in the editor stays.";
@@ -190,7 +197,7 @@ function run(section: HTMLElement): void {
     const button = (e.target as Element).closest<HTMLElement>("[data-delete-policy]");
     if (!button) return;
     e.preventDefault();
-    void act(button, () => api.deletePolicies(sandbox(), button.dataset["deletePolicy"]), tell);
+    void act(button, () => remove(button.dataset["deletePolicy"]), tell);
   });
 
   if (sandbox()) feed.follow(sandbox());

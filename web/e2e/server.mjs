@@ -1,0 +1,37 @@
+// The server as make builds it, in a process of its own, with simulated sandboxes.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const binary = new URL("../../bin/netpol-lab", import.meta.url).pathname;
+
+/** Starts it with a data folder of its own; stop ends it and removes the folder. */
+export async function serve() {
+  const data = await mkdtemp(join(tmpdir(), "netpol-lab-e2e-"));
+  const server = spawn(binary, ["serve", "--sandbox", "simulated", "--listen", "127.0.0.1:0", "--data", data], { stdio: ["ignore", "pipe", "ignore"] });
+  server.on("error", (e) => assert.fail(`${binary} does not run (make bin/netpol-lab builds it): ${e.message}`));
+  let output = "";
+  let base;
+  for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
+    output += chunk;
+    base = /http:\/\/\S+/.exec(output)?.[0];
+    if (base) break;
+  }
+  assert.ok(base, `the server did not start: ${output}`);
+  server.stdout.resume();
+  return {
+    /** The address of a path on it. */
+    at: (path) => new URL(path, base).href,
+    async stop() {
+      if (server.exitCode === null) {
+        const ended = once(server, "exit");
+        server.kill("SIGTERM");
+        await ended;
+      }
+      await rm(data, { recursive: true });
+    },
+  };
+}
