@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,11 @@ func TestImports_kind_and_client_go_have_one_importer(t *testing.T) {
 				t.Errorf("%s depends on %s", pkg, dep)
 			}
 		}
+	}
+	// The clients of every kind there is take minutes to compile, on a learner's machine
+	// too.
+	if slices.Contains(deps(t, "cmd/netpol-lab"), "k8s.io/client-go/kubernetes") {
+		t.Error("cmd/netpol-lab depends on k8s.io/client-go/kubernetes; sandbox/kind has a client of its own")
 	}
 	for _, dep := range deps(t, "cmd/netpol-probe") {
 		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !strings.HasPrefix(dep, module) {

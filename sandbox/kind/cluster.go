@@ -13,9 +13,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/klog/v2"
@@ -34,10 +31,10 @@ type cluster struct {
 
 	// admin sets the lab up and fetches the accounts' tokens; nothing that a
 	// learner asks for is done with it.
-	admin kubernetes.Interface
+	admin *api
 	// policies acts as the policies account, pods as the prober account.
-	policies     kubernetes.Interface
-	pods         kubernetes.Interface
+	policies     *api
+	pods         *api
 	proberConfig *rest.Config
 	prober       *probe.Prober
 
@@ -155,11 +152,10 @@ func (c *cluster) open(ctx context.Context, pod string) (io.ReadWriteCloser, err
 		}
 	}
 	namespace, name := splitName(pod)
-	url := c.pods.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").Name(name).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{
-			Container: probeContainer, Command: []string{"/netpol-probe", "dial"}, Stdin: true, Stdout: true, Stderr: true,
-		}, scheme.ParameterCodec).URL()
-	executor, err := remotecommand.NewWebSocketExecutor(c.proberConfig, "GET", url.String())
+	url := c.pods.execURL(namespace, name, &corev1.PodExecOptions{
+		Container: probeContainer, Command: []string{"/netpol-probe", "dial"}, Stdin: true, Stdout: true, Stderr: true,
+	})
+	executor, err := remotecommand.NewWebSocketExecutor(c.proberConfig, "GET", url)
 	if err != nil {
 		return nil, err
 	}
@@ -187,8 +183,8 @@ func (c *cluster) open(ctx context.Context, pod string) (io.ReadWriteCloser, err
 // refresh reads the pod's and the outside hosts' addresses again.
 func (c *cluster) refresh(ctx context.Context, name string) error {
 	namespace, pod := splitName(name)
-	found, err := c.pods.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
-	if err != nil {
+	var found corev1.Pod
+	if err := c.pods.get(ctx, pods, namespace, pod, &found); err != nil {
 		return err
 	}
 	addr, err := netip.ParseAddr(found.Status.PodIP)

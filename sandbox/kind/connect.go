@@ -11,13 +11,11 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -68,14 +66,14 @@ func (p *Provider) newCluster(spec sandbox.Spec, config *rest.Config) (*cluster,
 		opened:   map[string]bool{},
 	}
 	var err error
-	if c.admin, err = kubernetes.NewForConfig(config); err != nil {
+	if c.admin, err = newAPI(config); err != nil {
 		return nil, err
 	}
-	if c.policies, err = kubernetes.NewForConfig(newAccount(c.admin, policiesAccount).config(config)); err != nil {
+	if c.policies, err = newAPI(newAccount(c.admin, policiesAccount).config(config)); err != nil {
 		return nil, err
 	}
 	c.proberConfig = newAccount(c.admin, proberAccount).config(config)
-	if c.pods, err = kubernetes.NewForConfig(c.proberConfig); err != nil {
+	if c.pods, err = newAPI(c.proberConfig); err != nil {
 		return nil, err
 	}
 	c.prober = probe.NewProber(c.open, c.log)
@@ -98,10 +96,10 @@ func (c *cluster) awaitAPI(ctx context.Context, limit time.Duration) error {
 }
 
 // apiReady asks the API server once whether it is ready.
-func apiReady(ctx context.Context, client kubernetes.Interface) error {
+func apiReady(ctx context.Context, client *api) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	return client.ready(ctx)
 }
 
 // pause waits before another look at something that cannot be watched, and
@@ -121,21 +119,17 @@ func pause(ctx context.Context) bool {
 // controller manager comes to it, which keeps it from then on.
 func (c *cluster) publishCA(ctx context.Context) error {
 	const name = "kube-root-ca.crt"
-	return created(c.admin.CoreV1().ConfigMaps(sandbox.DNSNamespace).Create(ctx, &corev1.ConfigMap{
+	return created(c.admin.create(ctx, configMaps, sandbox.DNSNamespace, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: sandbox.DNSNamespace, Name: name},
 		Data:       map[string]string{"ca.crt": string(c.proberConfig.CAData)},
-	}, metav1.CreateOptions{}))
+	}))
 }
 
 // oneDNSReplica scales the cluster's DNS down, as soon as kubeadm has made it, from
 // two replicas to the one that a node has use for.
 func (c *cluster) oneDNSReplica(ctx context.Context) error {
-	deployments := c.admin.AppsV1().Deployments(sandbox.DNSNamespace)
 	for {
-		_, err := deployments.UpdateScale(ctx, "coredns", &autoscalingv1.Scale{
-			ObjectMeta: metav1.ObjectMeta{Namespace: sandbox.DNSNamespace, Name: "coredns"},
-			Spec:       autoscalingv1.ScaleSpec{Replicas: 1},
-		}, metav1.UpdateOptions{})
+		err := c.admin.scale(ctx, sandbox.DNSNamespace, "coredns", 1)
 		if !apierrors.IsNotFound(err) {
 			return err
 		}
@@ -149,7 +143,7 @@ func (c *cluster) oneDNSReplica(ctx context.Context) error {
 func (c *cluster) prepare(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := created(c.admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: meta("", systemNamespace)}, metav1.CreateOptions{})); err != nil {
+		if err := created(c.admin.create(ctx, namespaces, "", &corev1.Namespace{ObjectMeta: meta("", systemNamespace)})); err != nil {
 			return err
 		}
 		for name := range accountRules {
@@ -166,7 +160,7 @@ func (c *cluster) prepare(ctx context.Context) error {
 }
 
 func (c *cluster) prepareNamespace(ctx context.Context, ns sandbox.Namespace) error {
-	if err := created(c.admin.CoreV1().Namespaces().Create(ctx, namespaceObject(ns), metav1.CreateOptions{})); err != nil {
+	if err := created(c.admin.create(ctx, namespaces, "", namespaceObject(ns))); err != nil {
 		return err
 	}
 	// No pod is admitted without it, and the controller that would make it
@@ -176,19 +170,19 @@ func (c *cluster) prepareNamespace(ctx context.Context, ns sandbox.Namespace) er
 	}
 	for name := range accountRules {
 		role, binding := roleObjects(ns.Name, name)
-		if err := created(c.admin.RbacV1().Roles(ns.Name).Create(ctx, role, metav1.CreateOptions{})); err != nil {
+		if err := created(c.admin.create(ctx, roles, ns.Name, role)); err != nil {
 			return err
 		}
-		if err := created(c.admin.RbacV1().RoleBindings(ns.Name).Create(ctx, binding, metav1.CreateOptions{})); err != nil {
+		if err := created(c.admin.create(ctx, roleBindings, ns.Name, binding)); err != nil {
 			return err
 		}
 	}
-	pods := map[string]sandbox.Pod{}
+	byName := map[string]sandbox.Pod{}
 	for _, pod := range ns.Pods {
-		pods[pod.Name] = pod
+		byName[pod.Name] = pod
 	}
 	for _, svc := range ns.Services {
-		if err := created(c.admin.CoreV1().Services(ns.Name).Create(ctx, serviceObject(ns.Name, svc, pods[svc.Pod]), metav1.CreateOptions{})); err != nil {
+		if err := created(c.admin.create(ctx, services, ns.Name, serviceObject(ns.Name, svc, byName[svc.Pod]))); err != nil {
 			return err
 		}
 	}
@@ -197,13 +191,13 @@ func (c *cluster) prepareNamespace(ctx context.Context, ns sandbox.Namespace) er
 
 func (c *cluster) createAccount(ctx context.Context, namespace, name string) error {
 	no := false
-	return created(c.admin.CoreV1().ServiceAccounts(namespace).Create(ctx,
-		&corev1.ServiceAccount{ObjectMeta: meta(namespace, name), AutomountServiceAccountToken: &no}, metav1.CreateOptions{}))
+	return created(c.admin.create(ctx, serviceAccounts, namespace,
+		&corev1.ServiceAccount{ObjectMeta: meta(namespace, name), AutomountServiceAccountToken: &no}))
 }
 
-// created is the error of a Create, where somebody else's creation of the same
+// created is the error of a creation, where somebody else's creation of the same
 // object is none.
-func created[T any](_ T, err error) error {
+func created(err error) error {
 	if apierrors.IsAlreadyExists(err) {
 		return nil
 	}
@@ -216,7 +210,7 @@ func (c *cluster) createPods(ctx context.Context, image, node string) error {
 	for _, ns := range c.topology.Namespaces {
 		for _, pod := range ns.Pods {
 			group.Go(func() error {
-				return created(c.admin.CoreV1().Pods(ns.Name).Create(ctx, podObject(ns.Name, pod, image, node), metav1.CreateOptions{}))
+				return created(c.admin.create(ctx, pods, ns.Name, podObject(ns.Name, pod, image, node)))
 			})
 		}
 	}
@@ -227,17 +221,16 @@ func (c *cluster) createPods(ctx context.Context, image, node string) error {
 func (c *cluster) awaitNode(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, nodeLimit, fmt.Errorf("the node was not ready within %s", nodeLimit))
 	defer cancel()
-	nodes := c.admin.CoreV1().Nodes()
 	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
 	return watchUntil(ctx, only,
 		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Node, string, error) {
-			list, err := nodes.List(ctx, opts)
-			if err != nil {
-				return nil, "", err
-			}
-			return list.Items, list.ResourceVersion, nil
+			var list corev1.NodeList
+			err := c.admin.list(ctx, nodes, "", opts, &list)
+			return list.Items, list.ResourceVersion, err
 		},
-		nodes.Watch,
+		func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			return c.admin.watch(ctx, nodes, "", opts)
+		},
 		func(node *corev1.Node) bool {
 			for _, condition := range node.Status.Conditions {
 				if condition.Type == corev1.NodeReady {
@@ -257,16 +250,15 @@ func (c *cluster) awaitPods(ctx context.Context, limit time.Duration) error {
 	for _, pod := range c.topology.Sources() {
 		waiting[pod] = true
 	}
-	pods := c.admin.CoreV1().Pods(metav1.NamespaceAll)
 	return watchUntil(ctx, metav1.ListOptions{},
 		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Pod, string, error) {
-			list, err := pods.List(ctx, opts)
-			if err != nil {
-				return nil, "", err
-			}
-			return list.Items, list.ResourceVersion, nil
+			var list corev1.PodList
+			err := c.admin.list(ctx, pods, "", opts, &list)
+			return list.Items, list.ResourceVersion, err
 		},
-		pods.Watch,
+		func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			return c.admin.watch(ctx, pods, "", opts)
+		},
 		func(pod *corev1.Pod) bool {
 			name := pod.Namespace + "/" + pod.Name
 			addr, err := netip.ParseAddr(pod.Status.PodIP)
@@ -342,8 +334,8 @@ func watchOnce[T any](ctx context.Context, opts metav1.ListOptions,
 
 // dnsAddress is the ClusterIP of the cluster's DNS service.
 func (c *cluster) dnsAddress(ctx context.Context) (netip.Addr, error) {
-	service, err := c.admin.CoreV1().Services(sandbox.DNSNamespace).Get(ctx, sandbox.DNSName, metav1.GetOptions{})
-	if err != nil {
+	var service corev1.Service
+	if err := c.admin.get(ctx, services, sandbox.DNSNamespace, sandbox.DNSName, &service); err != nil {
 		return netip.Addr{}, err
 	}
 	return netip.ParseAddr(service.Spec.ClusterIP)
@@ -355,8 +347,7 @@ func (c *cluster) markReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.admin.CoreV1().Namespaces().Patch(ctx, systemNamespace, types.MergePatchType, patch, metav1.PatchOptions{})
-	return err
+	return c.admin.patch(ctx, namespaces, "", systemNamespace, types.MergePatchType, patch, metav1.PatchOptions{})
 }
 
 // topologyHash tells two topologies apart.
@@ -412,7 +403,8 @@ func (c *cluster) resume(ctx context.Context, network string, node netip.Addr) e
 	if err := c.awaitAPI(ctx, adoptLimit); err != nil {
 		return err
 	}
-	system, err := c.admin.CoreV1().Namespaces().Get(ctx, systemNamespace, metav1.GetOptions{})
+	var system corev1.Namespace
+	err := c.admin.get(ctx, namespaces, "", systemNamespace, &system)
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
 	} else if err != nil {

@@ -7,9 +7,6 @@ import (
 	"sync"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -35,7 +32,7 @@ func adminConfig(kubeconfig []byte, address string) (*rest.Config, error) {
 // account is one of the lab's service accounts, with a token that is renewed
 // before it expires. The token is held in memory only.
 type account struct {
-	admin kubernetes.Interface
+	admin *api
 	name  string
 	now   func() time.Time
 
@@ -44,7 +41,7 @@ type account struct {
 	renew time.Time
 }
 
-func newAccount(admin kubernetes.Interface, name string) *account {
+func newAccount(admin *api, name string) *account {
 	return &account{admin: admin, name: name, now: time.Now}
 }
 
@@ -55,13 +52,11 @@ func (a *account) bearer(ctx context.Context) (string, error) {
 	if a.token != "" && a.now().Before(a.renew) {
 		return a.token, nil
 	}
-	seconds := int64(tokenLife / time.Second)
-	granted, err := a.admin.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, a.name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
+	token, err := a.admin.token(ctx, systemNamespace, a.name, int64(tokenLife/time.Second))
 	if err != nil {
 		return "", fmt.Errorf("a token for the account %s: %w", a.name, err)
 	}
-	a.token = granted.Status.Token
+	a.token = token
 	// Reckoned from here: the API server's clock need not agree.
 	a.renew = a.now().Add(tokenLife / 2)
 	return a.token, nil

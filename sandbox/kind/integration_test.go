@@ -23,7 +23,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
@@ -225,13 +225,22 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 			t.Errorf("%s: got %v, want it forbidden", what, err)
 		}
 	}
-	for name, client := range map[string]attempts{"policies": {ctx, lab.policies}, "prober": {ctx, lab.pods}} {
+	as := func(account string) attempts {
+		t.Helper()
+		client, err := kubernetes.NewForConfig(newAccount(lab.admin, account).config(lab.proberConfig))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return attempts{ctx, client}
+	}
+	clients := map[string]attempts{policiesAccount: as(policiesAccount), proberAccount: as(proberAccount)}
+	for name, client := range clients {
 		for _, what := range []string{"list secrets", "list all policies", "create policy in kube-system", "list nodes", "create pod", "delete pod", "update namespace", "create token", "create role binding"} {
 			forbidden(name+": "+what, client.attempt(what))
 		}
 	}
-	forbidden("policies: list pods", attempts{ctx, lab.policies}.attempt("list pods"))
-	forbidden("prober: list policies", attempts{ctx, lab.pods}.attempt("list policies"))
+	forbidden("policies: list pods", clients[policiesAccount].attempt("list pods"))
+	forbidden("prober: list policies", clients[proberAccount].attempt("list policies"))
 
 	// And the API server's own list of what they may, beyond what every
 	// account may ask about itself and about the API.
@@ -239,7 +248,7 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 		policiesAccount: {"networkpolicies": {"create", "delete", "get", "list", "patch", "update", "watch"}},
 		proberAccount:   {"pods": {"get", "list"}, "pods/exec": {"create", "get"}},
 	} {
-		client := map[string]attempts{policiesAccount: {ctx, lab.policies}, proberAccount: {ctx, lab.pods}}[name]
+		client := clients[name]
 		for namespace, want := range map[string]map[string][]string{"production": rules, "kube-system": {}, "default": {}} {
 			got, err := client.rules(namespace)
 			if err != nil {
@@ -255,8 +264,8 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 func TestKind_pods_hold_no_credentials_and_no_privileges(t *testing.T) {
 	for _, full := range topology.Sources() {
 		namespace, name := splitName(full)
-		pod, err := lab.admin.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
-		if err != nil {
+		var pod corev1.Pod
+		if err := lab.admin.get(t.Context(), pods, namespace, name, &pod); err != nil {
 			t.Fatal(err)
 		}
 		if len(pod.Spec.Volumes) > 0 {
@@ -291,8 +300,9 @@ func TestKind_a_token_is_renewed_before_it_expires(t *testing.T) {
 	if err != nil || second == first {
 		t.Errorf("the token was not renewed (%v)", err)
 	}
-	review, err := lab.admin.AuthenticationV1().TokenReviews().Create(t.Context(),
-		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: second}}, metav1.CreateOptions{})
+	var review authenticationv1.TokenReview
+	err = lab.admin.groups[pods.group].Post().AbsPath("/apis/authentication.k8s.io/v1/tokenreviews").
+		Body(&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: second}}).Do(t.Context()).Into(&review)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -22,12 +24,10 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/rest"
 	kinderrors "sigs.k8s.io/kind/pkg/errors"
 	"sigs.k8s.io/kind/pkg/exec"
 
@@ -448,15 +448,21 @@ func TestProblemsOf_places_what_the_API_server_says(t *testing.T) {
 	}
 }
 
-// fakeCluster is a cluster whose API is client-go's fake, and whose pods answer
-// every request with the verdict that answer gives.
-func fakeCluster(t *testing.T, answer func(probe.Request) probe.Verdict) (*cluster, *fake.Clientset) {
+// fakeCluster is a cluster whose API server takes whatever it is sent, and whose pods
+// answer every request with the verdict that answer gives.
+func fakeCluster(t *testing.T, answer func(probe.Request) probe.Verdict) *cluster {
 	t.Helper()
-	client := fake.NewClientset()
-	// The fake does not create what is applied and is not there.
-	client.PrependReactor("patch", "networkpolicies", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, &networkingv1.NetworkPolicy{}, nil
-	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if _, err := io.WriteString(w, `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}`); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := newAPI(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := &cluster{topology: small(t), policies: client, addrs: addrs, log: slog.New(slog.DiscardHandler)}
 	c.prober = probe.NewProber(func(ctx context.Context, pod string) (io.ReadWriteCloser, error) {
 		requests, in := io.Pipe()
@@ -475,11 +481,11 @@ func fakeCluster(t *testing.T, answer func(probe.Request) probe.Verdict) (*clust
 		return &execStream{stdin: in, stdout: out, cancel: func() {}}, nil
 	}, c.log)
 	t.Cleanup(func() { c.Close() })
-	return c, client
+	return c
 }
 
 func TestCanary_finds_a_network_that_ignores_policies(t *testing.T) {
-	c, _ := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Open })
+	c := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Open })
 	err := c.canary(t.Context(), 200*time.Millisecond)
 	var failed *sandbox.Failure
 	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "does not enforce") {
@@ -488,7 +494,7 @@ func TestCanary_finds_a_network_that_ignores_policies(t *testing.T) {
 }
 
 func TestCanary_finds_a_network_that_denies_everything(t *testing.T) {
-	c, _ := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Blocked })
+	c := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Blocked })
 	var failed *sandbox.Failure
 	if err := c.canary(t.Context(), 200*time.Millisecond); !errors.As(err, &failed) {
 		t.Errorf("got %v, want a Failure", err)
@@ -496,7 +502,7 @@ func TestCanary_finds_a_network_that_denies_everything(t *testing.T) {
 }
 
 func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testing.T) {
-	c, _ := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Open })
+	c := fakeCluster(t, func(probe.Request) probe.Verdict { return probe.Open })
 	c.addrs.External = nil
 	got := map[string]probe.Verdict{}
 	reports := make(chan sandbox.Observation, 100)

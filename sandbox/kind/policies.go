@@ -79,9 +79,8 @@ func (c *cluster) applyOne(ctx context.Context, p policy.Policy, dryRun []string
 		return err
 	}
 	force := true
-	_, err = c.policies.NetworkingV1().NetworkPolicies(p.Namespace).Patch(ctx, p.Name, types.ApplyPatchType, body,
+	return c.policies.patch(ctx, networkPolicies, p.Namespace, p.Name, types.ApplyPatchType, body,
 		metav1.PatchOptions{FieldManager: fieldManager, Force: &force, DryRun: dryRun})
-	return err
 }
 
 // applied is the object that is sent for the policy. It has the API's defaults
@@ -131,7 +130,7 @@ func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 	var group errgroup.Group
 	for _, ref := range refs {
 		group.Go(func() error {
-			err := c.policies.NetworkingV1().NetworkPolicies(ref.Namespace).Delete(ctx, ref.Name, metav1.DeleteOptions{})
+			err := c.policies.delete(ctx, networkPolicies, ref.Namespace, ref.Name)
 			if err != nil && !apierrors.IsNotFound(err) {
 				return fmt.Errorf("kind: delete policy %s/%s: %w", ref.Namespace, ref.Name, err)
 			}
@@ -149,8 +148,8 @@ func (c *cluster) Policies(ctx context.Context) ([]policy.Policy, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	for i, namespace := range names {
 		group.Go(func() error {
-			list, err := c.policies.NetworkingV1().NetworkPolicies(namespace).List(ctx, metav1.ListOptions{})
-			if err != nil {
+			var list networkingv1.NetworkPolicyList
+			if err := c.policies.list(ctx, networkPolicies, namespace, metav1.ListOptions{}, &list); err != nil {
 				return fmt.Errorf("kind: list policies of %s: %w", namespace, err)
 			}
 			for _, obj := range list.Items {

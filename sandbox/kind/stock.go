@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	kindcluster "sigs.k8s.io/kind/pkg/cluster"
-	"sigs.k8s.io/kind/pkg/cluster/nodes"
+	kindnodes "sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 )
 
@@ -69,7 +69,7 @@ func readManifest(ctx context.Context, from string) (string, error) {
 	return string(text), err
 }
 
-func loadFile(node nodes.Node, archive string) error {
+func loadFile(node kindnodes.Node, archive string) error {
 	file, err := os.Open(archive)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func loadFile(node nodes.Node, archive string) error {
 
 // loadPodImage copies the lab pods' image from Docker into the node, under the
 // name that the pods use there.
-func (p *Provider) loadPodImage(ctx context.Context, node nodes.Node) error {
+func (p *Provider) loadPodImage(ctx context.Context, node kindnodes.Node) error {
 	save := exec.CommandContext(ctx, "docker", "save", p.opts.PodImage)
 	archive, err := save.StdoutPipe()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -136,15 +137,15 @@ func newVerifier(t *testing.T) *verifier {
 	v.marker = v.byID[sandbox.FlowID("marker/ask", "marker/answer", 8080, sandbox.TCP, sandbox.ViaIP)]
 	v.addrs = v.cluster.addrs
 	v.addrs.Services = map[string]netip.Addr{}
-	services, err := v.cluster.admin.CoreV1().Services("").List(t.Context(), metav1.ListOptions{})
-	if err != nil {
+	var made corev1.ServiceList
+	if err := v.cluster.admin.list(t.Context(), services, "", metav1.ListOptions{}, &made); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range services.Items {
+	for _, s := range made.Items {
 		v.addrs.Services[s.Namespace+"/"+s.Name] = netip.MustParseAddr(s.Spec.ClusterIP)
 	}
-	dns, err := v.cluster.admin.CoreV1().Pods(sandbox.DNSNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
-	if err != nil {
+	var dns corev1.PodList
+	if err := v.cluster.admin.list(t.Context(), pods, sandbox.DNSNamespace, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"}, &dns); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range dns.Items {
