@@ -122,8 +122,11 @@ export async function apply(yaml, page) {
 function answersOf(lesson, id) {
   const folder = new URL(`exercises/${id}/`, lesson.folder);
   const read = (name) => (existsSync(new URL(name, folder)) ? readFileSync(new URL(name, folder), "utf8") : "");
-  const wrong = readdirSync(folder).filter((name) => name.startsWith("wrong-"));
-  return { start: read("start.yaml"), solution: read("solution.yaml"), wrong: read(wrong[0]) };
+  const start = read("start.yaml");
+  const wrong = readdirSync(folder).filter((name) => name.startsWith("wrong-")).map(read);
+  // On the way to one that has less than the start there may be a solution.
+  const keeps = (yaml) => named(start).every((name) => named(yaml).includes(name));
+  return { start, solution: read("solution.yaml"), wrong: wrong.find(keeps) ?? wrong[0] };
 }
 
 /** The policies that a text has, "namespace/name", in their order on the page. */
