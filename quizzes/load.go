@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -255,6 +256,7 @@ type questionChecker struct {
 	out    Question
 	// predictor is there where there are policies.
 	predictor *sandbox.Predictor
+	policies  []policy.Policy
 }
 
 func (c *questionChecker) at(steps ...any) []any { return append(slices.Clone(c.steps), steps...) }
@@ -288,7 +290,56 @@ func (c *questionChecker) check(lab *sandbox.Topology) Question {
 	case Fix:
 		c.fix()
 	}
+	if flows := c.out.asked(); len(flows) > 0 && c.predictor != nil {
+		c.draw(flows)
+	}
 	return c.out
+}
+
+// asked are the flows that the question is about, in the topology's order.
+func (q Question) asked() []sandbox.Flow {
+	about := map[string]bool{q.Flow.ID: true}
+	for _, c := range q.Choices {
+		if c.Flow != nil {
+			about[c.Flow.ID] = true
+		}
+	}
+	if q.Topology == nil {
+		return nil
+	}
+	return slices.DeleteFunc(q.Topology.Flows(), func(f sandbox.Flow) bool { return !about[f.ID] })
+}
+
+// draw draws the flows as they are asked about, and what becomes of them.
+func (c *questionChecker) draw(flows []sandbox.Flow) {
+	about := map[string]bool{}
+	for _, f := range flows {
+		about[f.From], about[f.To] = true, true
+	}
+	var ends []string
+	for _, ns := range c.out.Topology.Namespaces {
+		for _, pod := range ns.Pods {
+			ends = append(ends, ns.Name+"/"+pod.Name)
+		}
+	}
+	ends = append(ends, sandbox.DNSNamespace+"/"+sandbox.DNSName)
+	for _, x := range c.out.Topology.External {
+		ends = append(ends, x.Name)
+	}
+	ends = slices.DeleteFunc(ends, func(name string) bool { return !about[name] })
+	spec := picture.Spec{
+		ID: c.out.ID + "-asked", Caption: "Open or not?", Ends: ends, Flows: flows,
+		Policies: c.policies, Addresses: &c.out.addresses, Asked: true,
+	}
+	var err error
+	if c.out.Asked, err = picture.Draw(c.out.Topology, spec); err != nil {
+		c.bad("cannot be drawn: "+err.Error(), c.at()...)
+		return
+	}
+	spec.ID, spec.Caption, spec.Asked = c.out.ID+"-answered", "What becomes of it under these policies.", false
+	if c.out.Answered, err = picture.Draw(c.out.Topology, spec); err != nil {
+		c.bad("cannot be drawn: "+err.Error(), c.at()...)
+	}
 }
 
 // network reads what the policies act on, and the policies.
@@ -316,6 +367,7 @@ func (c *questionChecker) network(lab *sandbox.Topology) {
 	}
 	c.address()
 	policies, err := parse(c.out.Topology, c.source.Policies)
+	c.policies = policies
 	var invalid *policy.Error
 	switch {
 	case errors.As(err, &invalid):

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -87,6 +88,11 @@ type Question struct {
 	Choices []Choice
 	// Fix is set where the kind is Fix.
 	Fix *FixTask
+	// Asked and Answered are pictures of the flows that the question is about, without
+	// and with what becomes of them; nil where it is about none. What they say is said
+	// by the other fields too.
+	Asked    *picture.Picture `json:"-"`
+	Answered *picture.Picture `json:"-"`
 
 	addresses sandbox.Addresses
 }

@@ -459,3 +459,55 @@ func TestOnlyAQuestionAboutTheLessonsTopologyCanBeProved(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsAskedIsDrawnWithoutAndWithWhatBecomesOfIt(t *testing.T) {
+	drawn := 0
+	for _, quiz := range content(t) {
+		ids := map[string]bool{}
+		for _, q := range quiz.Questions {
+			if q.Kind != Flows && q.Kind != Verdict {
+				if q.Asked != nil || q.Answered != nil {
+					t.Errorf("%s: is drawn, and is about no flows", q.ID)
+				}
+				continue
+			}
+			drawn++
+			if q.Asked == nil || q.Answered == nil {
+				t.Fatalf("%s: is not drawn", q.ID)
+			}
+			flows, open := 0, 0
+			for _, c := range q.Choices {
+				if q.Kind == Flows && c.Flow != nil || q.Kind == Verdict && c.Correct {
+					flows++
+					if c.Verdict == probe.Open {
+						open++
+					}
+				}
+			}
+			for _, p := range []struct {
+				svg, id                    string
+				asked, open, blocked, told int
+			}{
+				{q.Asked.SVG, q.Asked.ID, flows, 0, 0, len(q.Asked.Sentences)},
+				{q.Answered.SVG, q.Answered.ID, 0, open, flows - open, len(q.Answered.Sentences)},
+			} {
+				if ids[p.id] {
+					t.Errorf("%s: the ID %s is on the page twice", q.ID, p.id)
+				}
+				ids[p.id] = true
+				asked, open, blocked := strings.Count(p.svg, `class="pic-flow asked"`), strings.Count(p.svg, `class="pic-flow open"`), strings.Count(p.svg, `class="pic-flow blocked"`)
+				if asked != p.asked || open != p.open || blocked != p.blocked || p.told != flows {
+					t.Errorf("%s: the picture %s has %d flows asked, %d open, %d blocked and %d sentences, want %d, %d, %d and %d", q.ID, p.id, asked, open, blocked, p.told, p.asked, p.open, p.blocked, flows)
+				}
+			}
+			for _, away := range []string{"isolated", "allowed", "✓", "✕", "no DNS"} {
+				if said := q.Asked.SVG + strings.Join(q.Asked.Sentences, " "); strings.Contains(said, away) {
+					t.Errorf("%s: the picture that asks says %q", q.ID, away)
+				}
+			}
+		}
+	}
+	if drawn < 10 {
+		t.Errorf("%d questions are drawn", drawn)
+	}
+}

@@ -139,8 +139,14 @@ func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
 			if strings.Contains(empty.body, "explanation") {
 				t.Error("the explanations are there before anything was answered")
 			}
+			if !strings.Contains(empty.body, "pic-flow asked") || strings.Contains(empty.body, "pic-flow open") || strings.Contains(empty.body, "pic-flow blocked") {
+				t.Error("the pictures do not ask, or they answer")
+			}
 			form := with(formIn(t, empty), quiz, true)
 			right := v.answer(form)
+			if strings.Contains(right.body, "pic-flow asked") || !strings.Contains(right.body, "pic-flow open") {
+				t.Error("the pictures of what was graded still ask")
+			}
 			if right.status != http.StatusOK {
 				t.Fatalf("status %d", right.status)
 			}

@@ -20,7 +20,7 @@ func TestImports_go_one_way(t *testing.T) {
 		"sandbox/simulated": {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/nodeimage"},
 		"sandbox/nodeimage": {"cmd", "web", "lessons", "quizzes", "static"},
 		"lessons":           {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
-		"quizzes":           {"cmd", "web", "lessons", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"quizzes":           {"cmd", "web", "lessons$", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
 		"static":            {"cmd", "web", "lessons", "quizzes", "sandbox"},
 		"web":               {"cmd", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
 		"cmd/netpol-probe":  {"web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox$"},

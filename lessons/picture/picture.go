@@ -28,6 +28,12 @@ type Spec struct {
 	Flows []sandbox.Flow
 	// Policies are in force.
 	Policies []policy.Policy
+	// Addresses are those of the topology where it matters which; nil for those that
+	// are planned.
+	Addresses *sandbox.Addresses
+	// Asked draws the flows as questions: without what becomes of them, and without
+	// which pods are isolated.
+	Asked bool
 }
 
 // Picture is a drawn picture.
@@ -104,6 +110,9 @@ type rect struct{ x, y, w, h int }
 
 func newScene(t *sandbox.Topology, spec Spec) (*scene, error) {
 	addresses := t.PlannedAddresses()
+	if spec.Addresses != nil {
+		addresses = *spec.Addresses
+	}
 	predictor, err := sandbox.NewPredictor(t, addresses, spec.Policies)
 	if err != nil {
 		return nil, err
@@ -123,7 +132,7 @@ func newScene(t *sandbox.Topology, spec Spec) (*scene, error) {
 		if !ok {
 			return nil, &EndError{i, name, "is no pod and no outside host of the topology"}
 		}
-		if p, ok := evaluator.Pod(namespace, pod); ok {
+		if p, ok := evaluator.Pod(namespace, pod); ok && !spec.Asked {
 			e.ingress, e.egress = isolated(evaluator, p)
 		}
 		if !inCluster {
@@ -147,6 +156,9 @@ func newScene(t *sandbox.Topology, spec Spec) (*scene, error) {
 			return nil, &FlowError{i, err.Error()}
 		}
 		drawn := &flow{from: s.ends[f.From], to: s.ends[f.To], label: label(f, prediction.Verdict), verdict: prediction.Verdict, sentence: sentence(f, prediction)}
+		if spec.Asked {
+			drawn.verdict, drawn.label, drawn.sentence = asked, "? "+portLabel(f), question(f)
+		}
 		for _, name := range []string{f.From, f.To} {
 			if s.ends[name] == nil {
 				return nil, &FlowError{i, name + " is not among the picture's pods"}
@@ -211,16 +223,13 @@ func isolated(e *policy.Evaluator, pod policy.Endpoint) (ingress, egress bool) {
 	return len(in.Ingress.Policies) > 0, len(out.Egress.Policies) > 0
 }
 
+// asked is in the place of a verdict that is not told.
+const asked probe.Verdict = ""
+
 // label is what stands on a flow's line: symbol, port and word, so that nothing is
 // told by colour alone.
 func label(f sandbox.Flow, v probe.Verdict) string {
-	port := fmt.Sprint(f.Port)
-	if f.Protocol != sandbox.TCP {
-		port += "/" + string(f.Protocol)
-	}
-	if f.Via == sandbox.ViaName {
-		port = fmt.Sprintf("%s:%d", f.Service, f.ServicePort)
-	}
+	port := portLabel(f)
 	switch v {
 	case probe.Open:
 		return "✓ " + port + " allowed"
@@ -230,16 +239,33 @@ func label(f sandbox.Flow, v probe.Verdict) string {
 	return "✕ " + port + " blocked"
 }
 
+func portLabel(f sandbox.Flow) string {
+	switch {
+	case f.Via == sandbox.ViaName:
+		return fmt.Sprintf("%s:%d", f.Service, f.ServicePort)
+	case f.Protocol != sandbox.TCP:
+		return fmt.Sprintf("%d/%s", f.Port, f.Protocol)
+	}
+	return fmt.Sprint(f.Port)
+}
+
+// ends names the flow in a sentence that goes on.
+func ends(f sandbox.Flow) string {
+	way := ""
+	if f.Via == sandbox.ViaName {
+		way = " by the name " + f.Service
+	}
+	return fmt.Sprintf("From %s to %s%s, port %d/%s", f.From, f.To, way, f.Port, f.Protocol)
+}
+
+func question(f sandbox.Flow) string { return ends(f) + ": open or not?" }
+
 func sentence(f sandbox.Flow, p sandbox.Prediction) string {
 	last := p.Decisions[len(p.Decisions)-1]
 	if !strings.Contains(f.To, "/") {
 		last.To = f.To // an outside host's name, for an address that a cluster gives anew
 	}
-	way := ""
-	if f.Via == sandbox.ViaName {
-		way = " by the name " + f.Service
-	}
-	what := fmt.Sprintf("From %s to %s%s, port %d/%s. ", f.From, f.To, way, f.Port, f.Protocol)
+	what := ends(f) + ". "
 	if p.Verdict == probe.DNSFailed {
 		what += "The name is not found. "
 	}

@@ -52,18 +52,24 @@ func (e *end) svg(b *strings.Builder) {
 	}
 }
 
-// svg draws an arrow where the flow is allowed, and a dashed line that ends at
-// a bar where it is not.
+// svg draws an arrow where the flow is allowed, a dashed line that ends at a bar
+// where it is not, and a line with no end of its own where that is the question.
 func (f *flow) svg(b *strings.Builder) {
 	class, tip := "blocked", 3
-	if f.open() {
+	switch {
+	case f.verdict == asked:
+		class, tip = "asked", 0
+	case f.open():
 		class, tip = "open", 8
 	}
 	from, to := f.from.box.x+f.from.box.w, f.to.box.x+f.to.box.w
 	fmt.Fprintf(b, "<g class=\"pic-flow %s\">\n<path class=\"pic-line\" d=\"M%d %dH%dV%dH%d\"/>\n", class, from, f.fromY, f.laneX, f.toY, to+tip)
-	if f.open() {
+	switch {
+	case f.verdict == asked:
+		fmt.Fprintf(b, "<circle class=\"pic-asked\" cx=\"%d\" cy=\"%d\" r=\"4\"/>\n", to, f.toY)
+	case f.open():
 		fmt.Fprintf(b, "<path class=\"pic-tip\" d=\"M%d %dl9 -5v10z\"/>\n", to, f.toY)
-	} else {
+	default:
 		fmt.Fprintf(b, "<path class=\"pic-bar\" d=\"M%d %dv14\"/>\n", to+tip, f.toY-7)
 	}
 	fmt.Fprintf(b, "<circle class=\"pic-from\" cx=\"%d\" cy=\"%d\" r=\"3\"/>\n", from, f.fromY)

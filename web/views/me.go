@@ -29,7 +29,7 @@ type LessonRecord struct {
 // Progress is the sentence about how far the lesson is.
 func (l LessonRecord) Progress() string {
 	if !l.CompletedAt.IsZero() {
-		return fmt.Sprintf("✓ Completed on %s: all %d sections read, all %d exercises passed.", day(l.CompletedAt), l.Sections, len(l.Exercises))
+		return fmt.Sprintf("✓ Completed on %s: every section read, every exercise passed.", day(l.CompletedAt))
 	}
 	return fmt.Sprintf("%d of %d sections read, %d of %d exercises passed.", l.SectionsDone, l.Sections, l.Passed(), len(l.Exercises))
 }

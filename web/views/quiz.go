@@ -10,6 +10,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
@@ -136,6 +137,14 @@ func (q question) hint() string {
 		return fmt.Sprintf("Change line %d alone. What counts is what the policy then does, not how you write it.", q.Fix.Line)
 	}
 	return "Choose one."
+}
+
+// drawn is the picture of the question's flows; nil where it is about none.
+func (q question) drawn() *picture.Picture {
+	if q.answer != nil {
+		return q.Answered
+	}
+	return q.Asked
 }
 
 func (q question) input() string {
