@@ -49,7 +49,10 @@ type Lesson struct {
 	// Snippets are the blocks of YAML in the text's order. Each can be applied
 	// as it is.
 	Snippets []Snippet
-	Topology *sandbox.Topology
+	// Walkthrough are the pictures of walkthrough.yaml, the lesson in a few steps; nil
+	// where there is none.
+	Walkthrough []*picture.Picture
+	Topology    *sandbox.Topology
 	// Flows are all that the topology's sandbox measures.
 	Flows []sandbox.Flow
 }
@@ -189,6 +192,9 @@ func load(fsys fs.FS, dir string) (*Lesson, error) {
 				errs = append(errs, fmt.Errorf("%s: the text does not mention it: write a line :::%s %s", at, kind.directive, id))
 			}
 		}
+	}
+	if lesson.Walkthrough, err = lesson.loadWalkthrough(fsys, path.Join(dir, "walkthrough.yaml")); err != nil {
+		errs = append(errs, err)
 	}
 	errs = append(errs, lesson.readText(textFile, src, text, parts)...)
 	return lesson, errors.Join(errs...)

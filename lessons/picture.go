@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/netpol-lab/netpol-lab/lessons/picture"
+	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
 // pictureFile is pictures/ID.yaml as it is written.
@@ -36,21 +37,8 @@ func (l *Lesson) loadPicture(fsys fs.FS, file string) (*picture.Picture, error) 
 	if strings.TrimSpace(raw.Caption) == "" {
 		bad("caption", "is missing: one sentence that says what to see")
 	}
-	if len(raw.Flows) == 0 {
-		bad("flows", "there are none to draw")
-	}
 	spec := picture.Spec{ID: strings.TrimSuffix(path.Base(file), ".yaml"), Caption: strings.TrimSpace(raw.Caption), Ends: raw.Pods}
-	for i, name := range raw.Flows {
-		flows, err := l.find(name)
-		switch field := fmt.Sprintf("flows[%d]", i); {
-		case err != nil:
-			bad(field, "%v", err)
-		case len(flows) > 1:
-			bad(field, "stands for %d flows: a picture wants them one by one", len(flows))
-		default:
-			spec.Flows = append(spec.Flows, flows[0])
-		}
-	}
+	spec.Flows = l.pictureFlows(raw.Flows, bad)
 	if strings.TrimSpace(raw.Policies) != "" {
 		// The text of a block begins in the line below its field.
 		spec.Policies, err = l.parsePolicies(file, lineOfField(root, "policies"), []byte(raw.Policies))
@@ -62,6 +50,31 @@ func (l *Lesson) loadPicture(fsys fs.FS, file string) (*picture.Picture, error) 
 		return nil, errors.Join(errs...)
 	}
 	drawn, err := picture.Draw(l.Topology, spec)
+	drawError(err, "policies", bad)
+	return drawn, errors.Join(errs...)
+}
+
+// pictureFlows finds the flows of a picture, which has them one by one.
+func (l *Lesson) pictureFlows(names []flowName, bad func(field, format string, args ...any)) (flows []sandbox.Flow) {
+	if len(names) == 0 {
+		bad("flows", "there are none to draw")
+	}
+	for i, name := range names {
+		found, err := l.find(name)
+		switch field := fmt.Sprintf("flows[%d]", i); {
+		case err != nil:
+			bad(field, "%v", err)
+		case len(found) > 1:
+			bad(field, "stands for %d flows: a picture wants them one by one", len(found))
+		default:
+			flows = append(flows, found[0])
+		}
+	}
+	return flows
+}
+
+// drawError says of what was drawn which field is wrong; other is that of all else.
+func drawError(err error, other string, bad func(field, format string, args ...any)) {
 	var end *picture.EndError
 	var flow *picture.FlowError
 	switch {
@@ -70,7 +83,6 @@ func (l *Lesson) loadPicture(fsys fs.FS, file string) (*picture.Picture, error) 
 	case errors.As(err, &flow):
 		bad(fmt.Sprintf("flows[%d]", flow.Index), "%v", err)
 	case err != nil:
-		bad("policies", "%v", err)
+		bad(other, "%v", err)
 	}
-	return drawn, errors.Join(errs...)
 }

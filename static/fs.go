@@ -34,6 +34,8 @@ var contentTypes = map[string]string{
 	".map":  "application/json",
 	".svg":  "image/svg+xml",
 	".txt":  "text/plain; charset=utf-8",
+	".vtt":  "text/vtt; charset=utf-8",
+	".webm": "video/webm",
 }
 
 // Files are the files to serve, read into memory.
@@ -48,10 +50,11 @@ type file struct {
 	gzipped     []byte // nil where that is not smaller
 }
 
-// Load reads the files that are part of the binary.
-func Load() (*Files, error) { return load(embedded) }
+// Embedded is the files that are part of the binary, for [Load].
+func Embedded() fs.FS { return embedded }
 
-func load(fsys fs.FS) (*Files, error) {
+// Load reads all files. It fails where one is of a kind that it does not know.
+func Load(fsys fs.FS) (*Files, error) {
 	files := &Files{byName: map[string]file{}}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
@@ -65,9 +68,11 @@ func load(fsys fs.FS) (*Files, error) {
 		if err != nil {
 			return err
 		}
-		zipped, err := compress(plain)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		var zipped []byte
+		if !strings.HasPrefix(contentType, "video/") { // which is compressed already
+			if zipped, err = compress(plain); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 		}
 		sum := sha256.Sum256(plain)
 		files.byName[name] = file{contentType: contentType, hash: hex.EncodeToString(sum[:8]), plain: plain, gzipped: zipped}
@@ -104,6 +109,10 @@ func (f *Files) URL(name string) string {
 	}
 	return Prefix + name + "?v=" + file.hash
 }
+
+// Content is the content of the named file, nil where there is none. It is not to be
+// changed.
+func (f *Files) Content(name string) []byte { return f.byName[name].plain }
 
 // Serve serves the file that the path names behind Prefix. It reports
 // false, and writes nothing, where there is none; folders are not listed.

@@ -14,11 +14,13 @@ var style = strings.Repeat("a { color: red }\n", 100)
 
 func testFiles(t *testing.T) *Files {
 	t.Helper()
-	files, err := load(fstest.MapFS{
-		"css/lab.css":   {Data: []byte(style)},
-		"dist/lab.js":   {Data: []byte("1")},
-		"dist/.keep":    {},
-		"icons/dot.svg": {Data: []byte("<svg/>")},
+	files, err := Load(fstest.MapFS{
+		"css/lab.css":       {Data: []byte(style)},
+		"dist/lab.js":       {Data: []byte("1")},
+		"dist/.keep":        {},
+		"icons/dot.svg":     {Data: []byte("<svg/>")},
+		"dist/video/a.webm": {Data: []byte(strings.Repeat("frame", 100))},
+		"dist/video/a.vtt":  {Data: []byte("WEBVTT\n")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +42,7 @@ func get(t *testing.T, files *Files, url string, header ...string) *http.Respons
 }
 
 func TestFilesOfTheBinaryLoad(t *testing.T) {
-	files, err := Load()
+	files, err := Load(Embedded())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +121,31 @@ func TestTextIsSentCompressedToWhoTakesIt(t *testing.T) {
 }
 
 func TestAFileOfUnknownKindIsAnError(t *testing.T) {
-	if _, err := load(fstest.MapFS{"css/lab.exe": {}}); err == nil || !strings.Contains(err.Error(), "css/lab.exe") {
+	if _, err := Load(fstest.MapFS{"css/lab.exe": {}}); err == nil || !strings.Contains(err.Error(), "css/lab.exe") {
 		t.Errorf("error = %v, want one that names the file", err)
+	}
+}
+
+func TestAVideoIsServedInPiecesAndAsItIs(t *testing.T) {
+	files := testFiles(t)
+	res := get(t, files, files.URL("dist/video/a.webm"), "Accept-Encoding", "gzip", "Range", "bytes=5-9")
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusPartialContent || string(body) != "frame" || res.Header.Get("Content-Range") != "bytes 5-9/500" {
+		t.Errorf("status %d, %q, range %q", res.StatusCode, body, res.Header.Get("Content-Range"))
+	}
+	if got := res.Header.Get("Content-Encoding"); got != "" {
+		t.Errorf("Content-Encoding = %q of what is compressed already", got)
+	}
+	if got := res.Header.Get("Content-Type"); got != "video/webm" {
+		t.Errorf("Content-Type = %q", got)
+	}
+	if got := get(t, files, files.URL("dist/video/a.vtt")).Header.Get("Content-Type"); !strings.HasPrefix(got, "text/vtt") {
+		t.Errorf("Content-Type of the captions = %q", got)
+	}
+	if got := string(files.Content("dist/video/a.vtt")); got != "WEBVTT\n" {
+		t.Errorf("the content is %q", got)
 	}
 }

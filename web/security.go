@@ -31,6 +31,7 @@ func secure(next http.Handler) http.Handler {
 			"style-src 'self' 'nonce-" + nonce + "'",
 			"img-src 'self'",
 			"connect-src 'self'",
+			"media-src 'self'",
 			"base-uri 'none'",
 			"form-action 'self'",
 			"frame-ancestors 'none'",

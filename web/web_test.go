@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -47,12 +48,17 @@ type setup struct {
 	// sandboxes replaces the Manager.
 	sandboxes func(Sandboxes) Sandboxes
 	attempts  Attempts
+	// files replaces the files of the binary.
+	files fs.FS
 }
 
 func newLab(t *testing.T, s setup) *lab {
 	t.Helper()
 	if s.provider == nil {
 		s.provider = &sandboxtest.Provider{}
+	}
+	if s.files == nil {
+		s.files = static.Embedded()
 	}
 	if s.limits == (limits{}) {
 		s.limits = defaultLimits
@@ -72,7 +78,7 @@ func newLab(t *testing.T, s setup) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := static.Load()
+	files, err := static.Load(s.files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -613,7 +619,7 @@ func TestNewRefusesWhatIsIncomplete(t *testing.T) {
 	if _, err := New(Deps{}); err == nil {
 		t.Error("no error without dependencies")
 	}
-	files, err := static.Load()
+	files, err := static.Load(static.Embedded())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,5 +110,5 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	if input.exercise != nil {
 		exercises[input.exercise.ID] = *input.exercise
 	}
-	return render(w, r, status, views.Lesson(page, lesson, lab, exercises, done, s.quizEntries(lesson.Slug)))
+	return render(w, r, status, views.Lesson(page, lesson, s.video(lesson.Slug), lab, exercises, done, s.quizEntries(lesson.Slug)))
 }

@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	files, err := static.Load()
+	files, err := static.Load(static.Embedded())
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";
 import { gone, nothing, reduce, type Model } from "./model";
 import * as panel from "./panel";
+import "./walkthrough";
 
 const section = document.getElementById("lab");
 if (section) run(section);
