@@ -316,13 +316,7 @@ func (c *questionChecker) draw(flows []sandbox.Flow) {
 	for _, f := range flows {
 		about[f.From], about[f.To] = true, true
 	}
-	var ends []string
-	for _, ns := range c.out.Topology.Namespaces {
-		for _, pod := range ns.Pods {
-			ends = append(ends, ns.Name+"/"+pod.Name)
-		}
-	}
-	ends = append(ends, sandbox.DNSNamespace+"/"+sandbox.DNSName)
+	ends := append(c.out.Topology.Sources(), sandbox.DNSNamespace+"/"+sandbox.DNSName)
 	for _, x := range c.out.Topology.External {
 		ends = append(ends, x.Name)
 	}

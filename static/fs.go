@@ -50,8 +50,8 @@ type file struct {
 	gzipped     []byte // nil where that is not smaller
 }
 
-// Embedded is the files that are part of the binary, for [Load].
-func Embedded() fs.FS { return embedded }
+// Content is the files that are part of the binary, for [Load].
+func Content() fs.FS { return embedded }
 
 // Load reads all files. It fails where one is of a kind that it does not know.
 func Load(fsys fs.FS) (*Files, error) {

@@ -42,7 +42,7 @@ func get(t *testing.T, files *Files, url string, header ...string) *http.Respons
 }
 
 func TestFilesOfTheBinaryLoad(t *testing.T) {
-	files, err := Load(Embedded())
+	files, err := Load(Content())
 	if err != nil {
 		t.Fatal(err)
 	}

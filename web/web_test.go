@@ -58,7 +58,7 @@ func newLab(t *testing.T, s setup) *lab {
 		s.provider = &sandboxtest.Provider{}
 	}
 	if s.files == nil {
-		s.files = static.Embedded()
+		s.files = static.Content()
 	}
 	if s.limits == (limits{}) {
 		s.limits = defaultLimits
@@ -619,7 +619,7 @@ func TestNewRefusesWhatIsIncomplete(t *testing.T) {
 	if _, err := New(Deps{}); err == nil {
 		t.Error("no error without dependencies")
 	}
-	files, err := static.Load(static.Embedded())
+	files, err := static.Load(static.Content())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -398,8 +398,8 @@ func (s *server) grade(id sandbox.ID, l *lessons.Lesson, e *lessons.Exercise, na
 	for deadline := time.Now().Add(time.Minute); strings.Contains(body, "has not settled yet") && time.Now().Before(deadline); {
 		code, body = s.askFragment(path + "check") // which waits itself
 	}
-	if code != http.StatusOK || !strings.Contains(body, views.Exercise{Exercise: e, Outcome: &outcome}.Verdict()) {
-		s.t.Errorf("%s: the check answers %d, without %q:\n%s", name, code, views.Exercise{Exercise: e, Outcome: &outcome}.Verdict(), body)
+	if want := (views.Exercise{Exercise: e, Outcome: &outcome}).Verdict(); code != http.StatusOK || !strings.Contains(body, want) {
+		s.t.Errorf("%s: the check answers %d, without %q:\n%s", name, code, want, body)
 	}
 	for _, c := range outcome.Checks {
 		if told := strings.Contains(body, html.EscapeString(c.Hint)); !c.OK && !told {

@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	files, err := static.Load(static.Embedded())
+	files, err := static.Load(static.Content())
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,6 @@ var (
 
 func newKinds() *runtime.Scheme {
 	s := runtime.NewScheme()
-	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"})
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, rbacv1.AddToScheme, networkingv1.AddToScheme, authenticationv1.AddToScheme, autoscalingv1.AddToScheme,
 	} {
@@ -62,7 +61,7 @@ func newKinds() *runtime.Scheme {
 			panic(err) // The kinds are constants of the program.
 		}
 	}
-	metav1.AddToGroupVersion(s, deployments.group)
+	metav1.AddToGroupVersion(s, deployments.group) // for their scale; their own kinds are not needed
 	return s
 }
 
