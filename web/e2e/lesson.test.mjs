@@ -39,6 +39,7 @@ test("a_learner_does_everything", async (t) => {
         }
         await page.locator(`form[action$="/sections/${id}/done"] button`).click();
         await until(() => decodeURIComponent(new URL(page.url()).hash) !== `#${id}`, "the next section");
+        await page.waitForLoadState(); // The address changes before the page is there.
       }
       assert.deepEqual([...undone], [], "each exercise is in a section");
       assert.match(page.url(), /\/me$/, "the last section leads to the learner's record");

@@ -159,7 +159,7 @@ async function tell(page, film, server) {
   const simulated = (await page.locator("#simulated").count()) > 0;
   const hand = new Hand(page, film);
   const flow = (id) => page.locator(`#matrix [data-flow="${id}"]`);
-  const turns = (id, verdict) => until(async () => (await flow(id).getAttribute("data-verdict")) === verdict, `${id} is ${verdict}`, 30_000);
+  const turns = (id, verdict) => until(async () => (await flow(id).getAttribute("data-verdict")) === verdict, `${id} is ${verdict}`, 60_000);
   const settled = () => page.locator("#settled");
   const row = (pod) => page.locator("#matrix tbody tr", { has: page.locator("th .pod", { hasText: new RegExp(`^${pod}$`) }) });
   const apply = async () => {
@@ -194,7 +194,7 @@ async function tell(page, film, server) {
     await apply();
     await turns("development/shell>production/db:5432/TCP", "blocked");
   });
-  await film.say("Nothing gets in or out of production any more. The intruder is stopped. But so is the shop.", () => hand.point(settled()));
+  await film.say("No rule lets anything in or out of production now. The intruder is stopped. But so is the shop.", () => hand.point(settled()));
 
   await film.say("The front end needs port 8080 of the back end. This policy selects api, and lets web in.", async () => hand.write(await policy("front-to-back", "allow-web-to-api")));
   await film.say("Apply it, and look at the cell.", apply);
@@ -234,7 +234,12 @@ async function tell(page, film, server) {
     await turns("production/web>production/api:8080/TCP@name", "open");
     await hand.point(flow("production/web>production/api:8080/TCP@name"));
   });
-  await film.say("What the shop needs is open, and the intruder has nothing left in production.", () => hand.point(row("shell")));
+  const reach = page.locator('#matrix [data-flow^="development/shell>production/"]');
+  await film.say("The front end reaches the back end, prometheus gets its metrics, and the intruder has nothing left in production.", async () => {
+    await hand.point(row("shell"));
+    const verdicts = await reach.evaluateAll((cells) => cells.map((c) => c.dataset.verdict));
+    assert.ok(verdicts.length > 0 && verdicts.every((v) => v === "blocked"), `the intruder's row in production: ${verdicts}`);
+  });
   await film.say("The rest of the lesson shows what policies cannot do, and where they trip you up. Predict, observe, explain: now it is your turn.", () =>
     hand.look(page.locator("#what-to-take-along")),
   );
