@@ -139,6 +139,46 @@ func TestEachSectionHasAPictureAndSomethingToPredict(t *testing.T) {
 	}
 }
 
+// What stands in the place of a video tells the lesson's story: the intruder has the
+// database at first, the shop has nothing in between, and in the end each has what is
+// theirs.
+func TestTheFirstLessonsWalkthroughTellsItsStory(t *testing.T) {
+	steps := content(t)[0].Walkthrough
+	if len(steps) < 6 || len(steps) > 8 {
+		t.Fatalf("%d steps: want 6 to 8", len(steps))
+	}
+	const (
+		byIP       = "From production/web to production/api, port 8080/TCP."
+		byName     = "From production/web to production/api by the name api, port 8080/TCP."
+		prometheus = "From monitoring/prometheus to production/api, port 9090/TCP."
+		grafana    = "From monitoring/grafana to production/api, port 9090/TCP."
+		intruder   = "From development/shell to production/db, port 5432/TCP."
+	)
+	last := len(steps) - 1
+	for step, open := range map[int][]string{
+		0:    {byIP, byName, prometheus, grafana, intruder},
+		1:    {},
+		2:    {},
+		last: {byIP, byName, prometheus},
+	} {
+		for _, flow := range []string{byIP, byName, prometheus, grafana, intruder} {
+			i := slices.IndexFunc(steps[step].Sentences, func(s string) bool { return strings.HasPrefix(s, flow) })
+			if i < 0 {
+				t.Fatalf("step %d does not draw the flow %q: %q", step+1, flow, steps[step].Sentences)
+			}
+			sentence := steps[step].Sentences[i]
+			if got, want := strings.Contains(sentence, "Allowed"), slices.Contains(open, flow); got != want {
+				t.Errorf("step %d: allowed %v, want %v: %s", step+1, got, want, sentence)
+			}
+		}
+	}
+	for i := 1; i <= last; i++ {
+		if slices.Equal(steps[i].Sentences, steps[i-1].Sentences) {
+			t.Errorf("nothing turns between the steps %d and %d", i, i+1)
+		}
+	}
+}
+
 func TestTheFirstLessonHasTheFactsThatItIsFor(t *testing.T) {
 	text := htmlOf(content(t)[0])
 	for _, fact := range []string{
@@ -211,6 +251,13 @@ func prose(t *testing.T) map[string]string {
 				text += "\n\n" + c.Hint
 			}
 			files[l.Slug+"/"+e.ID] = html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(text, ""))
+		}
+		if len(l.Walkthrough) > 0 {
+			var captions []string
+			for _, p := range l.Walkthrough {
+				captions = append(captions, p.Caption)
+			}
+			files[l.Slug+"/walkthrough"] = strings.Join(captions, "\n\n")
 		}
 	}
 	return files

@@ -31,6 +31,7 @@ hints:`, 1)
 		"04-first-steps/lesson.md":            under("## lesson.md"),
 		"04-first-steps/topology.yaml":        topology,
 		"04-first-steps/pictures/before.yaml": under("## pictures/ID.yaml"),
+		"04-first-steps/walkthrough.yaml":     under("## walkthrough.yaml"),
 		exercise + "checks.yaml":              checks,
 		exercise + "solution.yaml":            guard("{from: [{podSelector: {matchLabels: {app: web}}}]}"),
 		exercise + "wrong-everyone.yaml":      guard("{}"),
@@ -45,7 +46,7 @@ hints:`, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := loaded[0]; len(l.Exercises) != 1 || len(l.Exercises[0].Checks) != 2 || len(l.Sections) != 2 {
-		t.Errorf("exercises %d, sections %d", len(l.Exercises), len(l.Sections))
+	if l := loaded[0]; len(l.Exercises) != 1 || len(l.Exercises[0].Checks) != 2 || len(l.Sections) != 2 || len(l.Walkthrough) != 2 {
+		t.Errorf("exercises %d, sections %d, steps of the walk-through %d", len(l.Exercises), len(l.Sections), len(l.Walkthrough))
 	}
 }
