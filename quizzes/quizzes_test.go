@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/netpol-lab/netpol-lab/lessons/prose"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -53,6 +54,40 @@ func TestTheQuizzesOfTheBinaryLoad(t *testing.T) {
 	for _, id := range []string{"default-behaviour", "default-deny-egress", "who-enforces"} {
 		if _, ok := all[0].Question(id); !ok {
 			t.Errorf("the first quiz has no question %s", id)
+		}
+	}
+}
+
+// texts are all the words of authors in the quiz, a paragraph each.
+func texts(q *Quiz) string {
+	all := []string{q.Title}
+	for _, question := range q.Questions {
+		all = append(all, question.Prompt)
+		for _, c := range question.Choices {
+			all = append(all, c.Text, c.Explanation)
+		}
+		if f := question.Fix; f != nil {
+			all = append(all, f.Explanation)
+			for _, m := range f.Mistakes {
+				all = append(all, m.Explanation)
+			}
+		}
+	}
+	return strings.Join(all, "\n\n")
+}
+
+func TestTheTextIsEasyToRead(t *testing.T) {
+	for _, q := range content(t) {
+		for _, problem := range prose.HardToRead(texts(q)) {
+			t.Errorf("%s: %s", q.Slug, problem)
+		}
+	}
+}
+
+func TestTheTextIsFreeOfSlips(t *testing.T) {
+	for _, q := range content(t) {
+		for _, problem := range prose.Slips(texts(q)) {
+			t.Errorf("%s: %s", q.Slug, problem)
 		}
 	}
 }
