@@ -14,6 +14,8 @@ CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files -typ
 HAVE_DOCKER := $(shell .ci/docker check >/dev/null 2>&1 && echo yes)
 CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM
+FFMPEG := $(shell command -v ffmpeg)
+VIDEO  := $(wildcard static/dist/video/*)
 
 # One setting for building, vetting and testing, so that they share what is
 # compiled; only the race detector needs cgo.
@@ -35,7 +37,7 @@ endif
 node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; unchanged: nothing)
 	@bin/netpol-lab image
 
-bin/netpol-lab: $(GO_FILES) $(CONTENT) static/dist/lab.js
+bin/netpol-lab: $(GO_FILES) $(CONTENT) $(VIDEO) static/dist/lab.js
 	@echo "building the lab: a few minutes on a machine that has not done it before, seconds after that"
 	go build -o $@ ./cmd/netpol-lab
 
@@ -90,6 +92,11 @@ ifneq ($(CHROMIUM),)
 else
 	@.ci/left-out note "the browser tests: no Chromium here (on Debian: apt-get install chromium)"
 endif
+ifneq ($(and $(CHROMIUM),$(FFMPEG)),)
+	cd web/e2e && npm run --silent test:video
+else
+	@.ci/left-out note "the test of the video's recorder: no ffmpeg or no Chromium here (on Debian: apt-get install ffmpeg chromium)"
+endif
 
 .PHONY: test-kind
 test-kind: bin/netpol-lab web/e2e/node_modules/.package-lock.json
@@ -100,6 +107,14 @@ ifeq ($(HAVE_DOCKER),yes)
 else
 	@.ci/left-out note "everything on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"
 endif
+
+.PHONY: video
+video: bin/netpol-lab web/e2e/node_modules/.package-lock.json ## Record the lesson's video from the running lab, with captions (SANDBOX as for run), and put it into the binary
+ifeq ($(and $(CHROMIUM),$(FFMPEG)),)
+	@echo "make video needs Chromium and ffmpeg (on Debian: apt-get install chromium ffmpeg)" >&2; exit 1
+endif
+	cd web/e2e && SANDBOX=$(SANDBOX) node video.mjs ../../static/dist/video
+	@$(MAKE) --no-print-directory bin/netpol-lab
 
 SETS ?= 200
 SEED ?= 0
@@ -131,4 +146,4 @@ server-image: bin/netpol-lab ## Put the server into an image (BASE=... chooses t
 .PHONY: clean
 clean: ## Remove the sandboxes and everything that was built in this folder
 	@[ ! -x bin/netpol-lab ] || bin/netpol-lab clean --data $(DATA)
-	rm -rf bin static/dist/lab.js web/frontend/node_modules web/e2e/node_modules web/e2e/out .left-out
+	rm -rf bin static/dist/lab.js static/dist/video web/frontend/node_modules web/e2e/node_modules web/e2e/out .left-out

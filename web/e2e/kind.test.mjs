@@ -32,7 +32,7 @@ const settled = (change, on = page) =>
   until(
     async () => (await on.locator("#lab").getAttribute("data-change")) === String(change) && /flows measured after/.test(await text("#settled", on)),
     `change ${change} has settled`,
-    15_000,
+    30_000,
   );
 
 test("the_lab_on_a_real_cluster", async (t) => {

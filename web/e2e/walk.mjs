@@ -141,7 +141,7 @@ function named(yaml) {
 const inForce = async (page) => (await page.locator("#policies code").allTextContents()).sort();
 
 async function comeIntoForce(page, names) {
-  await until(async () => JSON.stringify(await inForce(page)) === JSON.stringify(names), "the policies are in force", 15_000).catch(async (e) => {
+  await until(async () => JSON.stringify(await inForce(page)) === JSON.stringify(names), "the policies are in force", 30_000).catch(async (e) => {
     throw new Error(`${e.message}: want ${names}, have ${await inForce(page)}; the page says: ${await page.locator("#problems").textContent()}`);
   });
 }
@@ -167,7 +167,7 @@ export async function doExercise(page, lesson, id) {
   const final = (await box.getAttribute("data-look")) === null;
   const press = (name) => box.getByRole("button", { name, exact: true }).click();
   const says = (pattern) =>
-    until(async () => pattern.test(await box.locator("[data-result]").textContent()), `${id} says ${pattern}`, 15_000).catch(async (e) => {
+    until(async () => pattern.test(await box.locator("[data-result]").textContent()), `${id} says ${pattern}`, 30_000).catch(async (e) => {
       throw new Error(`${e.message}; it says: ${await box.locator("[data-result]").textContent()}`);
     });
   assert.equal(await box.locator(".badge").count(), 0, `${id} is new to the learner`);
