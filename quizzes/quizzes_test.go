@@ -1,6 +1,7 @@
 package quizzes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -544,5 +545,32 @@ func TestWhatIsAskedIsDrawnWithoutAndWithWhatBecomesOfIt(t *testing.T) {
 	}
 	if drawn < 10 {
 		t.Errorf("%d questions are drawn", drawn)
+	}
+}
+
+func TestThePictureSaysOfEachFlowWhatTheKeySays(t *testing.T) {
+	begins := map[probe.Verdict]string{probe.Open: "Allowed", probe.Blocked: "Blocked", probe.DNSFailed: "The name is not found."}
+	for _, quiz := range content(t) {
+		for _, q := range quiz.Questions {
+			key := map[string]probe.Verdict{}
+			for _, c := range q.Choices {
+				switch {
+				case c.Flow != nil:
+					key[c.Flow.ID] = c.Verdict
+				case q.Kind == Verdict && c.Correct:
+					key[q.Flow.ID] = c.Verdict
+				}
+			}
+			if len(key) == 0 {
+				continue
+			}
+			for i, f := range q.asked() {
+				want, ok := begins[key[f.ID]]
+				_, said, found := strings.Cut(q.Answered.Sentences[i], fmt.Sprintf("port %d/%s. ", f.Port, f.Protocol))
+				if !ok || !found || !strings.HasPrefix(q.Answered.Sentences[i], "From "+f.From+" to "+f.To) || !strings.HasPrefix(said, want) {
+					t.Errorf("%s: of %s, which is %q, the picture says %q", q.ID, f.ID, key[f.ID], q.Answered.Sentences[i])
+				}
+			}
+		}
 	}
 }
