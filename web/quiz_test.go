@@ -412,7 +412,7 @@ func TestProveItNeedsNoScript(t *testing.T) {
 	given := " data-given>" + html.EscapeString(question.Policies) + "</textarea>"
 
 	page := v.page("GET", link, nil)
-	contains(t, page.body, given, `The editor has the policies of this question:`, `href="/quizzes/network-policies"`)
+	contains(t, page.body, given, `You are trying out the policies of this question:`, `href="/quizzes/network-policies"`)
 	send := func(form, path string, more url.Values) reply {
 		t.Helper()
 		values, ok := formsOn(page)[form]
