@@ -57,13 +57,17 @@ web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
 generate: ## Regenerate the Go code of the templates
 	go tool templ generate
 
+# What learners and authors read; color is a word of HTML.
+TEXTS := lessons/content quizzes/content README.md lessons/README.md quizzes/README.md web/EVENTS.md $(wildcard web/views/*.templ)
+
 .PHONY: check
-check: static/dist/lab.js ## Format, vet, static analysis, generated code, types
+check: static/dist/lab.js ## Format, vet, static analysis, generated code, types, spelling
 	@out=$$(gofmt -l cmd web lessons quizzes sandbox static); [ -z "$$out" ] || { echo "gofmt would change: $$out"; exit 1; }
 	go tool templ generate -path web/views >/dev/null
 	@git diff --exit-code --stat -- '*_templ.go' || { echo "the generated templates were stale: commit them"; exit 1; }
 	go vet -tags integration ./...
 	go tool staticcheck -checks inherit,-ST1005 -tags integration ./...
+	go tool misspell -error -locale UK -i color $(TEXTS)
 	cd web/frontend && npm run --silent check
 
 .PHONY: test

@@ -1,7 +1,6 @@
 package lessons
 
 import (
-	"fmt"
 	"html"
 	"io/fs"
 	"regexp"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/netpol-lab/netpol-lab/lessons/prose"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
@@ -225,8 +225,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// prose is the text of a lesson's files that is read as sentences, by file.
-func prose(t *testing.T) map[string]string {
+// texts are the texts of a lesson's files that are read as sentences, by file.
+func texts(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	fence := regexp.MustCompile("(?ms)^```.*?^```$")
@@ -263,109 +263,18 @@ func prose(t *testing.T) map[string]string {
 	return files
 }
 
-var word = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
-
-// sentences cuts prose into its sentences, each a list of words. What stands in
-// backquotes counts as one short word.
-func sentences(text string) (out [][]string) {
-	text = regexp.MustCompile("`[^`\n]*`").ReplaceAllString(text, "code")
-	text = regexp.MustCompile(`(?m)^ *(-|[0-9]+\.) `).ReplaceAllString(text, "\n\n")
-	for _, part := range regexp.MustCompile(`[.!?:]["*)]*\s|\n\s*\n`).Split(text+"\n", -1) {
-		if words := word.FindAllString(part, -1); len(words) > 0 {
-			out = append(out, words)
-		}
-	}
-	return out
-}
-
-// syllables counts groups of vowels, without a final silent e: near enough for a
-// grade over many words.
-func syllables(w string) int {
-	w = strings.ToLower(w)
-	n := len(regexp.MustCompile(`[aeiouy]+`).FindAllString(w, -1))
-	if strings.HasSuffix(w, "e") && !strings.HasSuffix(w, "le") && n > 1 {
-		n--
-	}
-	return max(n, 1)
-}
-
-// grade is the Flesch-Kincaid grade level: school years.
-func grade(text string) (grade, wordsPerSentence float64, longest []string) {
-	all := sentences(text)
-	words, parts := 0, 0
-	for _, s := range all {
-		words += len(s)
-		for _, w := range s {
-			parts += syllables(w)
-		}
-		if len(s) > len(longest) {
-			longest = s
-		}
-	}
-	wordsPerSentence = float64(words) / float64(len(all))
-	return 0.39*wordsPerSentence + 11.8*float64(parts)/float64(words) - 15.59, wordsPerSentence, longest
-}
-
-func TestTheGradeIsThatOfTextsWhoseGradeIsKnown(t *testing.T) {
-	for text, want := range map[string]string{
-		"The cat sat on the mat.": "-1.4",
-		"Kubernetes policies isolate every selected application alone.": "24.2",
-	} {
-		if g, _, _ := grade(text); fmt.Sprintf("%.1f", g) != want {
-			t.Errorf("%q: grade %.1f, want %s", text, g, want)
-		}
-	}
-}
-
 func TestTheTextIsEasyToRead(t *testing.T) {
-	for file, text := range prose(t) {
-		g, average, longest := grade(text)
-		t.Logf("%s: grade %.1f, %.1f words a sentence, longest %d", file, g, average, len(longest))
-		if g > 7 || average > 13 {
-			t.Errorf("%s: grade %.1f with %.1f words a sentence: want at most 7 and 13", file, g, average)
-		}
-		if len(longest) > 28 {
-			t.Errorf("%s: a sentence of %d words: %s", file, len(longest), strings.Join(longest, " "))
+	for file, text := range texts(t) {
+		for _, problem := range prose.HardToRead(text) {
+			t.Errorf("%s: %s", file, problem)
 		}
 	}
 }
 
 func TestTheTextIsFreeOfSlips(t *testing.T) {
-	doubled := func(text string) (out []string) {
-		for _, s := range sentences(text) {
-			for i := 1; i < len(s); i++ {
-				if strings.EqualFold(s[i-1], s[i]) && s[i] != "code" {
-					out = append(out, s[i-1]+" "+s[i])
-				}
-			}
-		}
-		return out
-	}
-	if got := doubled("We went to the the shop."); len(got) != 1 {
-		t.Errorf("doubled words found: %q", got)
-	}
-	forbidden := regexp.MustCompile(`(?i)\b(simply|obviously|trivial|whitelist\w*|blacklist\w*|check back|todo|fixme|lorem|click here|e\.g\.|i\.e\.|etc\.|recieve\w*|seperate\w*|occured|neccessary|accross|wich|teh|dont|doesnt|cant|its'|namespce\w*|kuber\w*netis)\b`)
-	for file, text := range prose(t) {
-		for _, d := range doubled(text) {
-			t.Errorf("%s: %q", file, d)
-		}
-		for _, w := range forbidden.FindAllString(text, -1) {
-			t.Errorf("%s: the word %q", file, w)
-		}
-		for paragraph := range strings.SplitSeq(text, "\n\n") {
-			for _, pair := range []string{"()", "[]", "{}"} {
-				if strings.Count(paragraph, pair[:1]) != strings.Count(paragraph, pair[1:]) {
-					t.Errorf("%s: %s do not match in %q", file, pair, paragraph)
-				}
-			}
-			for _, mark := range []string{"`", "**"} {
-				if strings.Count(paragraph, mark)%2 != 0 {
-					t.Errorf("%s: a %s is left over in %q", file, mark, paragraph)
-				}
-			}
-			if strings.Count(paragraph, `"`)%2 != 0 {
-				t.Errorf("%s: a quotation mark is left over in %q", file, paragraph)
-			}
+	for file, text := range texts(t) {
+		for _, problem := range prose.Slips(text) {
+			t.Errorf("%s: %s", file, problem)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package quizzes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/netpol-lab/netpol-lab/lessons/prose"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -53,6 +55,40 @@ func TestTheQuizzesOfTheBinaryLoad(t *testing.T) {
 	for _, id := range []string{"default-behaviour", "default-deny-egress", "who-enforces"} {
 		if _, ok := all[0].Question(id); !ok {
 			t.Errorf("the first quiz has no question %s", id)
+		}
+	}
+}
+
+// texts are all the words of authors in the quiz, a paragraph each.
+func texts(q *Quiz) string {
+	all := []string{q.Title}
+	for _, question := range q.Questions {
+		all = append(all, question.Prompt)
+		for _, c := range question.Choices {
+			all = append(all, c.Text, c.Explanation)
+		}
+		if f := question.Fix; f != nil {
+			all = append(all, f.Explanation)
+			for _, m := range f.Mistakes {
+				all = append(all, m.Explanation)
+			}
+		}
+	}
+	return strings.Join(all, "\n\n")
+}
+
+func TestTheTextIsEasyToRead(t *testing.T) {
+	for _, q := range content(t) {
+		for _, problem := range prose.HardToRead(texts(q)) {
+			t.Errorf("%s: %s", q.Slug, problem)
+		}
+	}
+}
+
+func TestTheTextIsFreeOfSlips(t *testing.T) {
+	for _, q := range content(t) {
+		for _, problem := range prose.Slips(texts(q)) {
+			t.Errorf("%s: %s", q.Slug, problem)
 		}
 	}
 }
@@ -509,5 +545,32 @@ func TestWhatIsAskedIsDrawnWithoutAndWithWhatBecomesOfIt(t *testing.T) {
 	}
 	if drawn < 10 {
 		t.Errorf("%d questions are drawn", drawn)
+	}
+}
+
+func TestThePictureSaysOfEachFlowWhatTheKeySays(t *testing.T) {
+	begins := map[probe.Verdict]string{probe.Open: "Allowed", probe.Blocked: "Blocked", probe.DNSFailed: "The name is not found."}
+	for _, quiz := range content(t) {
+		for _, q := range quiz.Questions {
+			key := map[string]probe.Verdict{}
+			for _, c := range q.Choices {
+				switch {
+				case c.Flow != nil:
+					key[c.Flow.ID] = c.Verdict
+				case q.Kind == Verdict && c.Correct:
+					key[q.Flow.ID] = c.Verdict
+				}
+			}
+			if len(key) == 0 {
+				continue
+			}
+			for i, f := range q.asked() {
+				want, ok := begins[key[f.ID]]
+				_, said, found := strings.Cut(q.Answered.Sentences[i], fmt.Sprintf("port %d/%s. ", f.Port, f.Protocol))
+				if !ok || !found || !strings.HasPrefix(q.Answered.Sentences[i], "From "+f.From+" to "+f.To) || !strings.HasPrefix(said, want) {
+					t.Errorf("%s: of %s, which is %q, the picture says %q", q.ID, f.ID, key[f.ID], q.Answered.Sentences[i])
+				}
+			}
+		}
 	}
 }

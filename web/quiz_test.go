@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/netpol-lab/netpol-lab/quizzes"
+	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
 var (
@@ -388,5 +389,86 @@ func TestProveItOpensTheWorkbenchWithTheQuestionsPolicies(t *testing.T) {
 	}
 	if a := v.page("GET", "/workbench", nil); strings.Contains(a.body, "data-given") {
 		t.Error("the workbench alone gives a text")
+	}
+}
+
+// formsOn are the hidden fields of each form of the lab, by its ID.
+func formsOn(page reply) map[string]url.Values {
+	forms := map[string]url.Values{}
+	for _, m := range regexp.MustCompile(`(?s)<form id="([^"]*)".*?</form>`).FindAllStringSubmatch(page.body, -1) {
+		forms[m[1]] = url.Values{}
+		for _, field := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(m[0], -1) {
+			forms[m[1]].Add(field[1], html.UnescapeString(field[2]))
+		}
+	}
+	return forms
+}
+
+func TestProveItNeedsNoScript(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	quiz := v.lab.quizzes[0]
+	question, _ := quiz.Question("one-end-is-not-enough")
+	link := "/workbench?question=one-end-is-not-enough&quiz=network-policies"
+	given := " data-given>" + html.EscapeString(question.Policies) + "</textarea>"
+
+	page := v.page("GET", link, nil)
+	contains(t, page.body, given, `You are trying out the policies of this question:`, `href="/quizzes/network-policies"`)
+	send := func(form, path string, more url.Values) reply {
+		t.Helper()
+		values, ok := formsOn(page)[form]
+		if !ok {
+			t.Fatalf("the page has no form %s", form)
+		}
+		for name, value := range more {
+			values[name] = value
+		}
+		return v.page("POST", path, values)
+	}
+	comesBack := func(a reply) {
+		t.Helper()
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != link+"#lab" {
+			t.Fatalf("status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), link+"#lab")
+		}
+		page = v.page("GET", link, nil)
+		contains(t, page.body, given)
+	}
+	comesBack(send("start", "/sandboxes", nil))
+	id := v.await(v.create(), sandbox.Ready)
+	page = v.page("GET", link, nil)
+
+	wrong := send("policy-form", "/sandboxes/"+id+"/policies", url.Values{"yaml": {"kind: NetworkPolice"}})
+	contains(t, wrong.body, "Nothing was applied:", ">kind: NetworkPolice</textarea>", `name="question" value="one-end-is-not-enough"`)
+	if strings.Contains(wrong.body, "data-given") {
+		t.Error("what the learner wrote is told to be the question's")
+	}
+	comesBack(send("policy-form", "/sandboxes/"+id+"/policies", url.Values{"yaml": {question.Policies}}))
+	contains(t, page.body, `data-policy="production/allow-web-to-api"`)
+	comesBack(send("delete-one", "/sandboxes/"+id+"/policies/delete", url.Values{"policy": {"production/allow-web-to-api"}}))
+	comesBack(send("delete-all", "/sandboxes/"+id+"/policies/delete", nil))
+	comesBack(send("reset", "/sandboxes/"+id+"/reset", nil))
+	comesBack(send("stop", "/sandboxes/"+v.await(v.create(), sandbox.Ready)+"/stop", nil))
+}
+
+func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	for name, c := range map[string]struct{ page, lab, quiz, question, want string }{
+		"no such quiz":        {"workbench", "network-policies", "none", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
+		"no such question":    {"workbench", "network-policies", "network-policies", "none", "/workbench?lab=network-policies#lab"},
+		"an address":          {"workbench", "network-policies", "//elsewhere.example/", "/../..", "/workbench?lab=network-policies#lab"},
+		"a line break":        {"workbench", "network-policies", "network-policies\r\nX: y", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
+		"nothing to prove":    {"workbench", "network-policies", "network-policies", "who-enforces", "/workbench?lab=network-policies#lab"},
+		"another lesson's":    {"workbench", "tenants", "network-policies", "one-end-is-not-enough", "/workbench?lab=tenants#lab"},
+		"the lesson's own":    {"lesson", "network-policies", "network-policies", "one-end-is-not-enough", "/lessons/network-policies#lab"},
+		"no fields of a quiz": {"workbench", "network-policies", "", "", "/workbench?lab=network-policies#lab"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := v.page("POST", "/sandboxes", url.Values{"page": {c.page}, "lab": {c.lab}, "quiz": {c.quiz}, "question": {c.question}})
+			if a.status != http.StatusSeeOther || a.header.Get("Location") != c.want {
+				t.Errorf("status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), c.want)
+			}
+		})
+	}
+	if a := v.page("GET", "/workbench", nil); strings.Contains(a.body, `id="proof"`) || strings.Contains(a.body, `name="quiz"`) {
+		t.Error("the workbench alone speaks of a question")
 	}
 }

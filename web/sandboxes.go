@@ -245,7 +245,7 @@ func (s *server) afterForm(w http.ResponseWriter, r *http.Request, yaml string, 
 	}
 	a := answerTo(err)
 	s.logFailure(r, a, err)
-	input := labInput{yaml: yaml}
+	input := labInput{yaml: yaml, proof: s.proof(r, lesson.Slug)}
 	for _, p := range a.Problems {
 		input.problems = append(input.problems, p.String())
 	}
@@ -255,11 +255,16 @@ func (s *server) afterForm(w http.ResponseWriter, r *http.Request, yaml string, 
 	return s.renderLab(w, r, a.status, place(r), lesson, input)
 }
 
-// back sends the browser to the page that the form was on.
+// back sends the browser to the page that the form was on; to the workbench with the
+// policies of a quiz's question, where these were tried out. The address is made of
+// what the form's fields name, never of what they say.
 func (s *server) back(w http.ResponseWriter, r *http.Request, lab string) error {
 	url := "/"
 	if lesson := s.lesson(lab); lesson != nil {
 		url = placeURL(place(r), lesson.Slug)
+		if proof := s.proof(r, lesson.Slug); proof != nil {
+			url = proof.URL() + "#lab"
+		}
 	}
 	http.Redirect(w, r, url, http.StatusSeeOther)
 	return nil

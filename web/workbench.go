@@ -58,7 +58,21 @@ func (s *server) quizInput(slug, id string) (lab string, input labInput, err err
 	case !question.Provable():
 		return "", labInput{}, refuse(http.StatusNotFound, "This question is not about something that a sandbox of the lesson has.")
 	}
-	return quiz.Lesson, labInput{yaml: question.Policies, given: true}, nil
+	proof := &views.Proof{Quiz: quiz.Slug, Title: quiz.Title, Question: question.ID, Prompt: question.Prompt}
+	return quiz.Lesson, labInput{yaml: question.Policies, given: true, proof: proof}, nil
+}
+
+// proof is the question of the form's fields quiz and question, where the lab's
+// workbench can be opened with it; else nil.
+func (s *server) proof(r *http.Request, lab string) *views.Proof {
+	if place(r) != placeWorkbench {
+		return nil
+	}
+	lesson, input, err := s.quizInput(r.PostForm.Get("quiz"), r.PostForm.Get("question"))
+	if err != nil || lesson != lab {
+		return nil
+	}
+	return input.proof
 }
 
 // labInput is what stands in the editor: what a learner has sent by a form and is
@@ -67,6 +81,8 @@ type labInput struct {
 	yaml     string
 	given    bool
 	problems []string
+	// proof is the quiz's question that is tried out; nil where none is.
+	proof *views.Proof
 	// exercise is the one that was just dealt with; nil where none was.
 	exercise *views.Exercise
 }
@@ -81,7 +97,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	lab := views.Lab{
 		Slug: lesson.Slug, Place: place, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
-		YAML:    input.yaml, Given: input.given, Problems: input.problems,
+		YAML:    input.yaml, Given: input.given, Problems: input.problems, Proof: input.proof,
 	}
 	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lesson.Slug {
 		lab.Sandbox, lab.Seq = snapshot, seq

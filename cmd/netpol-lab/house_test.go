@@ -21,8 +21,10 @@ func TestImports_go_one_way(t *testing.T) {
 		"sandbox/nodeimage": {"cmd", "web", "lessons", "quizzes", "static"},
 		"lessons":           {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
 		"quizzes":           {"cmd", "web", "lessons$", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"lessons/prose":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},
 		"static":            {"cmd", "web", "lessons", "quizzes", "sandbox"},
 		"web":               {"cmd", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"cmd/netpol-lab":    {"lessons/prose"}, // for tests alone
 		"cmd/netpol-probe":  {"web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox$"},
 	}
 	for pkg, bad := range forbidden {

@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -32,7 +33,23 @@ type Lab struct {
 	Given bool
 	// Problems says what was wrong with it.
 	Problems []string
-	Matrix   Matrix
+	// Proof is the quiz's question whose policies the page was opened with; nil where
+	// there is none.
+	Proof  *Proof
+	Matrix Matrix
+}
+
+// Proof is a quiz's question whose policies are tried out in the workbench.
+type Proof struct {
+	// Quiz is the quiz's slug, Title its title.
+	Quiz, Title string
+	// Question is the question's ID, Prompt its text.
+	Question, Prompt string
+}
+
+// URL is the address of the workbench with the question's policies.
+func (p Proof) URL() string {
+	return "/workbench?" + url.Values{"quiz": {p.Quiz}, "question": {p.Question}}.Encode()
 }
 
 // Status says in one or two sentences how the sandbox is.

@@ -95,7 +95,7 @@ func (q Quiz) question(i int) question {
 	out := question{Question: q.Questions[i], number: i + 1}
 	out.chosen, out.problem, out.answer = q.Answers[out.ID], q.Problems[out.ID], q.answer(out.ID)
 	if out.Provable() {
-		out.proveURL = "/workbench?" + url.Values{"quiz": {q.Slug}, "question": {out.ID}}.Encode()
+		out.proveURL = Proof{Quiz: q.Slug, Question: out.ID}.URL()
 	}
 	return out
 }
