@@ -330,7 +330,7 @@ func (c *questionChecker) draw(flows []sandbox.Flow) {
 		c.bad("cannot be drawn: "+err.Error(), c.at()...)
 		return
 	}
-	spec.ID, spec.Caption, spec.Asked = c.out.ID+"-answered", "What becomes of it under these policies.", false
+	spec.ID, spec.Caption, spec.Asked = c.out.ID+"-answered", "The answer, as the policies give it.", false
 	if c.out.Answered, err = picture.Draw(c.out.Topology, spec); err != nil {
 		c.bad("cannot be drawn: "+err.Error(), c.at()...)
 	}

@@ -25,7 +25,7 @@ function run(section: HTMLElement): void {
   const bar = document.createElement("div");
   bar.className = "buttons";
   bar.append(back, play, next, where);
-  list.after(bar);
+  list.before(bar); // above it, where it is seen before the picture is scrolled to
 
   function show(step: number): void {
     at = step;
