@@ -14,8 +14,9 @@ CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files -typ
 HAVE_DOCKER := $(shell .ci/docker check >/dev/null 2>&1 && echo yes)
 CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM
-FFMPEG := $(shell command -v ffmpeg)
-VIDEO  := $(wildcard static/dist/video/*)
+FFMPEG   := $(shell command -v ffmpeg)
+HUNSPELL := $(shell echo | hunspell -l -d en_GB >/dev/null 2>&1 && echo yes)
+VIDEO    := $(wildcard static/dist/video/*)
 
 # One setting for building, vetting and testing, so that they share what is
 # compiled; only the race detector needs cgo.
@@ -77,6 +78,9 @@ test: check test-unit test-oracle test-frontend test-kind ## Set everything up a
 .PHONY: test-unit
 test-unit: static/dist/lab.js
 	CGO_ENABLED=1 go test -race ./...
+ifeq ($(HUNSPELL),)
+	@.ci/left-out note "the spelling of lessons and quizzes: no hunspell here (on Debian: apt-get install hunspell hunspell-en-gb)"
+endif
 
 # The oracles are a module of their own, so that what they compare with stays out
 # of the product.

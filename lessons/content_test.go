@@ -278,3 +278,11 @@ func TestTheTextIsFreeOfSlips(t *testing.T) {
 		}
 	}
 }
+
+func TestTheTextIsSpeltAsADictionaryHasIt(t *testing.T) {
+	for file, text := range texts(t) {
+		for _, word := range prose.Misspelt(t, text) {
+			t.Errorf("%s: %q is in no dictionary: correct it, or add it to prose/words.txt", file, word)
+		}
+	}
+}

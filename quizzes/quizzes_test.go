@@ -93,6 +93,14 @@ func TestTheTextIsFreeOfSlips(t *testing.T) {
 	}
 }
 
+func TestTheTextIsSpeltAsADictionaryHasIt(t *testing.T) {
+	for _, q := range content(t) {
+		for _, word := range prose.Misspelt(t, texts(q)) {
+			t.Errorf("%s: %q is in no dictionary: correct it, or add it to lessons/prose/words.txt", q.Slug, word)
+		}
+	}
+}
+
 // A learner who always takes the same place, or always answers that something is
 // open, must not pass.
 func TestTheRightChoiceIsNotAlwaysAtTheSamePlace(t *testing.T) {

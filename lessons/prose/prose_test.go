@@ -2,6 +2,7 @@ package prose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,5 +53,12 @@ func TestSlipsAreFound(t *testing.T) {
 		if want == "" && len(problems) > 0 || want != "" && !strings.Contains(strings.Join(problems, "\n"), want) {
 			t.Errorf("%q: %q, want %q", text, problems, want)
 		}
+	}
+}
+
+func TestAWordThatIsInNoDictionaryIsFound(t *testing.T) {
+	text := "The labell selects a [namspace](#a-lnk) of Kubernetes, by `cde`. Its colour isn’t seen: a default-deny polcy, and a labell."
+	if got, want := Misspelt(t, text), []string{"labell", "namspace", "polcy"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

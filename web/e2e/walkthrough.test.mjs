@@ -47,7 +47,8 @@ test("the_keyboard_goes_through_the_pictures", async () => {
   for (let i = 1; i < count; i++) {
     await press("Next");
     assert.deepEqual(await shown(), [i]);
-    assert.equal(await status(), `Picture ${i + 1} of ${count}`);
+    const caption = await walk().locator("ol > li").nth(i).locator("figcaption").textContent();
+    assert.equal(await status(), `Picture ${i + 1} of ${count}: ${caption.trim()}`);
   }
   await press("Next");
   assert.deepEqual(await shown(), [count - 1], "after the last there is none");

@@ -21,16 +21,22 @@ function run(section: HTMLElement): void {
   const play = button("Play", () => (timer === undefined ? start() : pause()));
   const next = button("Next", () => go(at + 1));
   const where = document.createElement("span");
-  where.setAttribute("role", "status");
+  // Whoever does not see the picture change hears what the new one shows.
+  const heard = document.createElement("span");
+  heard.className = "visually-hidden";
+  const status = document.createElement("span");
+  status.setAttribute("role", "status");
+  status.append(where, heard);
   const bar = document.createElement("div");
   bar.className = "buttons";
-  bar.append(back, play, next, where);
+  bar.append(back, play, next, status);
   list.before(bar); // above it, where it is seen before the picture is scrolled to
 
   function show(step: number): void {
     at = step;
     steps.forEach((s, i) => (s.hidden = i !== at));
     where.textContent = `Picture ${at + 1} of ${steps.length}`;
+    heard.textContent = `: ${steps[at]!.querySelector("figcaption")?.textContent?.trim() ?? ""}`;
     // A button that is disabled would lose the focus.
     back.ariaDisabled = String(at === 0);
     next.ariaDisabled = String(at === steps.length - 1);
