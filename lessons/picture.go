@@ -38,6 +38,9 @@ func (l *Lesson) loadPicture(fsys fs.FS, file string) (*picture.Picture, error) 
 		bad("caption", "is missing: one sentence that says what to see")
 	}
 	spec := picture.Spec{ID: strings.TrimSuffix(path.Base(file), ".yaml"), Caption: strings.TrimSpace(raw.Caption), Ends: raw.Pods}
+	if strings.HasPrefix(spec.ID, walkthroughID) {
+		bad("file", "names that begin with %s are those of walkthrough.yaml's steps: choose another", walkthroughID)
+	}
 	spec.Flows = l.pictureFlows(raw.Flows, bad)
 	if strings.TrimSpace(raw.Policies) != "" {
 		// The text of a block begins in the line below its field.

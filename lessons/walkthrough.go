@@ -22,6 +22,9 @@ type walkthroughFile struct {
 	} `yaml:"steps"`
 }
 
+// walkthroughID begins the ID of each of its pictures.
+const walkthroughID = "walkthrough-"
+
 // loadWalkthrough draws the steps of the lesson's walk-through; none where there is no
 // such file.
 func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, error) {
@@ -46,6 +49,7 @@ func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, e
 	}
 	var steps []*picture.Picture
 	var policies []policy.Policy
+	seen := map[policy.Ref]int{} // the step that a policy came with, by its name
 	for i, step := range raw.Steps {
 		field := fmt.Sprintf("steps[%d]", i)
 		if strings.TrimSpace(step.Caption) == "" {
@@ -57,13 +61,19 @@ func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, e
 			if err != nil {
 				errs = append(errs, err)
 			}
+			for _, p := range more {
+				if before, ok := seen[p.Ref()]; ok {
+					bad(field+".apply", "%s comes with steps[%d] already: give this policy a name of its own", p.Ref(), before)
+				}
+				seen[p.Ref()] = i
+			}
 			policies = append(policies, more...)
 		}
 		if len(errs) > 0 {
 			continue // What is missing cannot be drawn.
 		}
 		drawn, err := picture.Draw(l.Topology, picture.Spec{
-			ID: fmt.Sprintf("walkthrough-%d", i+1), Caption: strings.TrimSpace(step.Caption), Ends: raw.Pods, Flows: flows, Policies: policies,
+			ID: fmt.Sprint(walkthroughID, i+1), Caption: strings.TrimSpace(step.Caption), Ends: raw.Pods, Flows: flows, Policies: policies,
 		})
 		if err != nil {
 			drawError(err, field, bad)

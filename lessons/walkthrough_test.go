@@ -89,7 +89,7 @@ func TestWhatIsWrongWithAWalkthroughIsSaidWithItsPlace(t *testing.T) {
 		"pod not drawn":       {"shop/db, shop/spy]", "shop/db]", "4: flows[1]: shop/spy is not among the picture's pods"},
 		"policy with a slip":  {"podSelector", "podselector", "13: spec.podselector:"},
 		"policy of elsewhere": {"namespace: shop}", "namespace: mall}", "11: metadata.namespace:"},
-		"a name again":        {"name: guard", "name: deny", "15: steps[2]: predict flows: the network has two policies named shop/deny"},
+		"a name again":        {"name: guard", "name: deny", "16: steps[2].apply: shop/deny comes with steps[1] already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(steps, c.old) {
@@ -100,5 +100,12 @@ func TestWhatIsWrongWithAWalkthroughIsSaidWithItsPlace(t *testing.T) {
 				t.Errorf("error = %v\nwant in it walkthrough.yaml:%s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestAPictureDoesNotTakeTheNameOfAStep(t *testing.T) {
+	_, err := Load(lessonWith(map[string]string{"pictures/walkthrough-1.yaml": "caption: One.\npods: [shop/web, shop/db]\nflows:\n  - {from: shop/web, to: shop/db, port: 5432}\n"}))
+	if err == nil || !strings.Contains(err.Error(), "01-one/pictures/walkthrough-1.yaml:1: file: names that begin with walkthrough-") {
+		t.Errorf("error = %v", err)
 	}
 }

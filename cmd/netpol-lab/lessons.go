@@ -39,7 +39,7 @@ func (c *lessonsCheckCmd) Run(std streams) error {
 	}
 	out := bufio.NewWriter(std.stdout)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "LESSON\tMINUTES\tSECTIONS\tEXERCISES\tCHECKS\tPICTURES\tSNIPPETS")
+	fmt.Fprintln(table, "LESSON\tMINUTES\tSECTIONS\tEXERCISES\tCHECKS\tPICTURES\tWALK-THROUGH\tSNIPPETS")
 	minutes, exercises := 0, 0
 	for _, l := range all {
 		checks, pictures := 0, 0
@@ -54,7 +54,7 @@ func (c *lessonsCheckCmd) Run(std streams) error {
 			}
 		}
 		minutes, exercises = minutes+l.Minutes, exercises+len(l.Exercises)
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", l.Slug, l.Minutes, len(l.Sections), len(l.Exercises), checks, pictures, len(l.Snippets))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", l.Slug, l.Minutes, len(l.Sections), len(l.Exercises), checks, pictures, len(l.Walkthrough), len(l.Snippets))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -25,7 +25,7 @@ func TestLessonsCheck_lists_what_the_binarys_lessons_have(t *testing.T) {
 		t.Fatalf("code %d, errors %q", code, errs)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) < 5 || strings.Join(strings.Fields(lines[0]), " ") != "LESSON MINUTES SECTIONS EXERCISES CHECKS PICTURES SNIPPETS" ||
+	if len(lines) < 5 || strings.Join(strings.Fields(lines[0]), " ") != "LESSON MINUTES SECTIONS EXERCISES CHECKS PICTURES WALK-THROUGH SNIPPETS" ||
 		!strings.HasPrefix(lines[1], "network-policies ") || !strings.HasSuffix(lines[len(lines)-1], " minutes.") {
 		t.Errorf("got\n%s", out)
 	}
