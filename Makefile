@@ -117,6 +117,10 @@ video: bin/netpol-lab web/e2e/node_modules/.package-lock.json ## Record the less
 ifeq ($(and $(CHROMIUM),$(FFMPEG)),)
 	@echo "make video needs Chromium and ffmpeg (on Debian: apt-get install chromium ffmpeg)" >&2; exit 1
 endif
+ifeq ($(SANDBOX),kind)
+	@.ci/docker check || .ci/docker start --ask
+	@bin/netpol-lab image
+endif
 	cd web/e2e && SANDBOX=$(SANDBOX) node video.mjs ../../static/dist/video
 	@$(MAKE) --no-print-directory bin/netpol-lab
 

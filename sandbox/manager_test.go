@@ -236,6 +236,49 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 	})
 }
 
+// A check is graded only where the flows have settled, so a learner must not wait for
+// it in vain.
+func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		sub, err := l.Subscribe("ann", id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		lying, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() {
+			for flow := l.topology.Flows()[0].ID; lying.Err() == nil; time.Sleep(50 * time.Millisecond) {
+				l.provider.Cluster(id).Lie(flow, 1)
+			}
+		}()
+		if _, err := l.Apply(t.Context(), "ann", id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range until(t, sub, ofType(sandbox.EventNotice)) {
+			if e.Type == sandbox.EventSettled {
+				t.Fatalf("settled while answers differed: %+v", e.Settled)
+			}
+		}
+		sub.Close() // Also where nobody looks any more.
+		stop()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		s := l.get("ann", id)
+		if s.Settled == nil || s.Settled.Change != 1 || s.Settled.Flips == 0 || s.Settled.TookMillis < 10_000 {
+			t.Errorf("settled: %+v", s.Settled)
+		}
+		before := l.provider.Cluster(id).Probed()
+		time.Sleep(time.Minute)
+		if after := l.provider.Cluster(id).Probed(); after != before {
+			t.Errorf("%d flows were probed for nobody", after-before)
+		}
+	})
+}
+
 func TestObserve_a_single_wrong_answer_is_never_told(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})

@@ -55,6 +55,31 @@ type observer struct {
 	changes chan change
 	number  int64 // of the last change that was taken up
 	clean   bool  // the last round measured every flow
+	// pending is what has been seen of a change whose burst ended before the flows
+	// settled; nil where there is none.
+	pending *effect
+}
+
+// effect is what has been seen of a change so far.
+type effect struct {
+	change
+	flips     int
+	firstFlip time.Time
+}
+
+func (e *effect) add(r result) {
+	e.flips += r.flips
+	if e.firstFlip.IsZero() {
+		e.firstFlip = r.firstFlip
+	}
+}
+
+func (o *observer) settle(e *effect) {
+	settled := &Settled{Change: e.number, TookMillis: time.Since(e.arrived).Milliseconds(), Flows: len(o.flows), Flips: e.flips}
+	if !e.firstFlip.IsZero() {
+		settled.FirstFlipMillis = max(1, e.firstFlip.Sub(e.arrived).Milliseconds())
+	}
+	o.feed.emit(Event{Type: EventSettled, Settled: settled})
 }
 
 func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
@@ -89,7 +114,7 @@ func (o *observer) run(ctx context.Context) {
 		case <-timer.C:
 			// What could not be measured is tried again also for nobody: a page
 			// that opens later should not begin with unknowns.
-			if o.feed.watcherCount() > 0 || !o.clean {
+			if o.feed.watcherCount() > 0 || !o.clean || o.pending != nil {
 				o.sweep(ctx)
 			}
 		}
@@ -97,17 +122,23 @@ func (o *observer) run(ctx context.Context) {
 	}
 }
 
-// sweep is one patient round. It gives way to a change.
+// sweep is one patient round, which may settle what a burst could not. It gives way
+// to a change.
 func (o *observer) sweep(ctx context.Context) {
 	sweeping, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		o.round(sweeping, o.pace.SweepTimeout)
-	}()
+	done := make(chan result)
+	go func() { done <- o.round(sweeping, o.pace.SweepTimeout) }()
 	select {
-	case <-done:
+	case r := <-done:
+		if o.pending == nil {
+			return
+		}
+		o.pending.add(r)
+		if r.clean && r.flips == 0 {
+			o.settle(o.pending)
+			o.pending = nil
+		}
 	case c := <-o.changes:
 		cancel()
 		<-done
@@ -118,40 +149,33 @@ func (o *observer) sweep(ctx context.Context) {
 // burst measures in quick rounds until two of them in a row have found nothing
 // new and the time to settle is over.
 func (o *observer) burst(ctx context.Context, c change) {
-	o.number = c.number
-	flips, quiet := 0, 0
-	var firstFlip time.Time
+	o.number, o.pending = c.number, nil
+	seen, quiet := &effect{change: c}, 0
 	for ctx.Err() == nil {
 		begun := time.Now()
 		r := o.round(ctx, o.pace.BurstTimeout)
-		flips += r.flips
-		if firstFlip.IsZero() {
-			firstFlip = r.firstFlip
-		}
 		select {
 		case next := <-o.changes:
 			// What has moved so far belongs to the older change, which nobody
 			// can tell apart from the newer any more.
 			o.number = next.number
-			c, flips, quiet, firstFlip = next, 0, 0, time.Time{}
+			seen, quiet = &effect{change: next}, 0
 			continue
 		default:
 		}
+		seen.add(r)
 		if r.clean && r.flips == 0 {
 			quiet++
 		} else {
 			quiet = 0
 		}
-		if quiet >= 2 && begun.Sub(c.answered) >= o.pace.Settle {
-			settled := &Settled{Change: c.number, TookMillis: time.Since(c.arrived).Milliseconds(), Flows: len(o.flows), Flips: flips}
-			if !firstFlip.IsZero() {
-				settled.FirstFlipMillis = max(1, firstFlip.Sub(c.arrived).Milliseconds())
-			}
-			o.feed.emit(Event{Type: EventSettled, Settled: settled})
+		if quiet >= 2 && begun.Sub(seen.answered) >= o.pace.Settle {
+			o.settle(seen)
 			return
 		}
-		if time.Since(c.answered) > burstLimit {
+		if time.Since(seen.answered) > burstLimit {
 			o.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "Not every flow could be measured twice alike since the change. The lab keeps measuring; the matrix shows what is known."}})
+			o.pending = seen
 			return
 		}
 		if rest := o.pace.BurstPause - time.Since(begun); rest > 0 {

@@ -19,8 +19,9 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// settlePatience is how long a check waits for the last change to settle.
-const settlePatience = 5 * time.Second
+// settlePatience is how long a check waits for the last change to settle: on a busy
+// machine silence has to last for seconds until it means something.
+const settlePatience = 15 * time.Second
 
 // exerciseRequest is one request about one exercise.
 type exerciseRequest struct {

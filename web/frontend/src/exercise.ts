@@ -3,7 +3,7 @@
 // does the same with a reload. After the learner's own changes the script also looks
 // by itself how far the exercise at hand has come.
 
-const patience = 15_000;
+const patience = 30_000;
 
 /** Where a tab keeps, over a reload, which exercise is at hand. */
 const atHand = "netpol-lab exercise";
@@ -52,15 +52,20 @@ async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement 
   }
 }
 
+/** How often each box was looked at: an older look's answer may come after a newer's. */
+const looks = new WeakMap<HTMLElement, number>();
+
 // Nobody has asked for this: it takes neither the focus nor a choice that is not sent
 // yet, and says nothing where it fails.
 async function look(box: HTMLElement): Promise<void> {
   const form = box.querySelector<HTMLFormElement>('form[action$="/check"]');
   if (!form || box.ariaBusy === "true") return;
+  const number = (looks.get(box) ?? 0) + 1;
+  looks.set(box, number);
   const fields = new FormData();
   fields.set("look", "1");
   const next = await send(form.action, fields).catch(() => null);
-  if (!next || !box.isConnected || box.ariaBusy === "true") return;
+  if (!next || looks.get(box) !== number || !box.isConnected || box.ariaBusy === "true") return;
   for (const choice of box.querySelectorAll<HTMLInputElement>("input:checked")) {
     const same = next.querySelector<HTMLInputElement>(`input[name="${choice.name}"][value="${choice.value}"]`);
     if (same) same.checked = true;
