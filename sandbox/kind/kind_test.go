@@ -174,7 +174,9 @@ func TestDelete_fails_where_something_is_left(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Delete(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "still there") {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := p.Delete(ctx, "a"); err == nil || !strings.Contains(err.Error(), "still there") {
 		t.Errorf("got %v, want to be told that the container is still there", err)
 	}
 }

@@ -200,27 +200,44 @@ func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
 	return nil
 }
 
-// remove removes every container of a cluster, by kind's label and by name,
-// and makes sure of it.
+// remove removes every container of a cluster, by kind's label and by name, until
+// none is left, ctx ends, or a minute is over: the "docker run" of a server that was
+// killed may still be at work, and make one while others are removed.
 func (p *Provider) remove(ctx context.Context, cluster string) error {
-	containers, err := containersWith(ctx, labelCluster+"="+cluster)
-	if err != nil {
-		return err
-	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	if err := removeContainer(ctx, nodeName(cluster)); err != nil {
 		return err
 	}
-	for name := range containers {
-		if err := removeContainer(ctx, name); err != nil {
+	for again := false; ; again = true {
+		left, err := removeLabelled(ctx, cluster)
+		if again && ctx.Err() != nil {
+			return fmt.Errorf("containers of cluster %s are still there after their removal: %w", cluster, ctx.Err())
+		}
+		if err != nil || left == 0 {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(removeAgain):
+		}
 	}
-	left, err := containersWith(ctx, labelCluster+"="+cluster)
-	if err != nil {
-		return err
-	}
-	if len(left) > 0 {
-		return fmt.Errorf("%d containers of cluster %s are still there after their removal", len(left), cluster)
-	}
-	return nil
 }
+
+// removeLabelled removes the containers of a cluster by kind's label, and says how
+// many there were.
+func removeLabelled(ctx context.Context, cluster string) (int, error) {
+	there, err := containersWith(ctx, labelCluster+"="+cluster)
+	if err != nil {
+		return 0, err
+	}
+	for name := range there {
+		if err := removeContainer(ctx, name); err != nil {
+			return 0, err
+		}
+	}
+	return len(there), nil
+}
+
+// removeAgain is the pause before containers are counted again.
+const removeAgain = 100 * time.Millisecond
