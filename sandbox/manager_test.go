@@ -136,6 +136,15 @@ func until(t *testing.T, sub *sandbox.Subscription, passes func(sandbox.Event) b
 	}
 }
 
+func (l *lab) subscribe(owner string, id sandbox.ID, after int64) *sandbox.Subscription {
+	l.t.Helper()
+	sub, err := l.Subscribe(owner, id, after)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return sub
+}
+
 func ofType(typ sandbox.EventType) func(sandbox.Event) bool {
 	return func(e sandbox.Event) bool { return e.Type == typ }
 }
@@ -145,10 +154,7 @@ func TestCreate_goes_through_the_steps_to_ready(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.create("ann")
-		sub, err := l.Subscribe("ann", id, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventObservations))
 		s := l.get("ann", id)
@@ -168,10 +174,7 @@ func TestEvents_are_numbered_without_a_gap(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.create("ann")
-		sub, err := l.Subscribe("ann", id, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 1)
 		defer sub.Close()
 		time.Sleep(2 * time.Second)
 		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
@@ -192,10 +195,7 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{Reaction: 30 * time.Millisecond})
 		defer l.Close()
 		id := l.ready("ann")
-		sub, err := l.Subscribe("ann", id, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 0)
 		defer sub.Close()
 		change, err := l.Apply(t.Context(), "ann", id, []byte(denyAll))
 		if err != nil {
@@ -243,10 +243,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		sub, err := l.Subscribe("ann", id, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 0)
 		defer sub.Close()
 		lying, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -284,10 +281,7 @@ func TestObserve_a_single_wrong_answer_is_never_told(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		sub, err := l.Subscribe("ann", id, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 0)
 		defer sub.Close()
 		flow := l.topology.Flows()[0].ID
 		l.provider.Cluster(id).Lie(flow, 1)
@@ -441,10 +435,7 @@ func TestStop_while_creating_cleans_up_and_ends_the_subscription(t *testing.T) {
 		l := newLab(t, sandboxtest.Never())
 		defer l.Close()
 		id := l.create("ann")
-		sub, err := l.Subscribe("ann", id, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventSnapshot))
 		synctest.Wait()
@@ -517,10 +508,7 @@ func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		sub, err := l.Subscribe("ann", id, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventSnapshot))
 		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
@@ -558,10 +546,7 @@ func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
 		}
 		l.start()
 		defer l.Close()
-		sub, err := l.Subscribe("ann", id, seq)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, seq)
 		defer sub.Close()
 		events := until(t, sub, ofType(sandbox.EventObservations))
 		if events[0].Type != sandbox.EventSnapshot {
@@ -633,10 +618,7 @@ func TestJanitor_stops_the_unused_but_not_the_watched(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.Idle = 10 * time.Minute })
 		defer l.Close()
 		unused, watched := l.ready("ann"), l.ready("bob")
-		sub, err := l.Subscribe("bob", watched, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("bob", watched, 0)
 		defer sub.Close()
 		time.Sleep(15 * time.Minute)
 		synctest.Wait()
@@ -659,10 +641,7 @@ func TestSubscription_replays_what_was_missed(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
-		sub, err := l.Subscribe("ann", id, seq)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := l.subscribe("ann", id, seq)
 		defer sub.Close()
 		events := until(t, sub, ofType(sandbox.EventSettled))
 		if events[0].Seq != seq+1 {

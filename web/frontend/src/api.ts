@@ -19,7 +19,7 @@ export class Refusal extends Error {
 }
 
 /** How long a request may take, in milliseconds. */
-const patience = 30_000;
+export const patience = 30_000;
 
 /** Starts a sandbox of the lab and returns its ID. */
 export async function start(lab: string): Promise<string> {

@@ -3,7 +3,7 @@
 // does the same with a reload. After the learner's own changes the script also looks
 // by itself how far the exercise at hand has come.
 
-const patience = 30_000;
+import { patience } from "./api";
 
 /** Where a tab keeps, over a reload, which exercise is at hand. */
 const atHand = "netpol-lab exercise";
