@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode/utf8"
 
 	"github.com/netpol-lab/netpol-lab/lessons/prose"
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -105,7 +107,7 @@ func TestTheTextIsSpeltAsADictionaryHasIt(t *testing.T) {
 // open, must not pass.
 func TestTheRightChoiceIsNotAlwaysAtTheSamePlace(t *testing.T) {
 	for _, q := range content(t) {
-		places, verdicts := map[int]bool{}, map[probe.Verdict]bool{}
+		places, verdicts, asked := map[int]bool{}, map[probe.Verdict]bool{}, 0
 		for _, question := range q.Questions {
 			for i, c := range question.Choices {
 				if c.Correct && question.Kind == Single {
@@ -113,11 +115,92 @@ func TestTheRightChoiceIsNotAlwaysAtTheSamePlace(t *testing.T) {
 				}
 				if c.Correct && question.Kind == Verdict {
 					verdicts[c.Verdict] = true
+					asked++
 				}
 			}
 		}
-		if len(places) == 1 || len(verdicts) == 1 {
+		if len(places) == 1 || len(verdicts) == 1 && asked > 1 {
 			t.Errorf("%s: every right choice is at one of the places %v and the verdicts %v", q.Slug, places, verdicts)
+		}
+	}
+}
+
+// Who always takes the longest choice must not pass: an author who is careful about
+// the right one makes it long without noticing.
+func TestTheRightChoiceIsTheLongestInAtMostAThird(t *testing.T) {
+	for _, q := range content(t) {
+		asked, longest := 0, []string{}
+		for _, question := range q.Questions {
+			if question.Kind != Single {
+				continue
+			}
+			asked++
+			right, wrong := 0, 0
+			for _, c := range question.Choices {
+				if n := utf8.RuneCountInString(c.Text); c.Correct {
+					right = n
+				} else {
+					wrong = max(wrong, n)
+				}
+			}
+			if right >= wrong {
+				longest = append(longest, question.ID)
+			}
+		}
+		if 3*len(longest) > asked {
+			t.Errorf("%s: the right choice is the longest in %d of %d: %v", q.Slug, len(longest), asked, longest)
+		}
+	}
+}
+
+// A prompt must not tell what its author takes for a mistake, and, since questions
+// are shuffled, cannot go on from another one.
+func TestAPromptGivesNothingAwayAndStandsAlone(t *testing.T) {
+	telling := regexp.MustCompile(`(?i)\b(thought|wanted|half|mistake\w*|forgot\w*|trap|wrongly)\b`)
+	goesOn := regexp.MustCompile(`(?i)(^now\b|\b(again|previous|earlier|last|next|other) (question|policy)\b|\bquestion (above|before|below)\b|\bas before\b|\bstill the same\b)`)
+	for _, q := range content(t) {
+		policies := map[string]string{}
+		for _, question := range q.Questions {
+			if w := telling.FindString(question.Prompt); w != "" {
+				t.Errorf("%s/%s: %q gives the answer away", q.Slug, question.ID, w)
+			}
+			if w := goesOn.FindString(question.Prompt); w != "" {
+				t.Errorf("%s/%s: %q goes on from another question, but they are shuffled", q.Slug, question.ID, w)
+			}
+			// What one question says of a set of policies answers another about the same.
+			if other := policies[question.Policies]; question.Policies != "" && other != "" {
+				t.Errorf("%s: %s and %s are about the same policies, on one page", q.Slug, other, question.ID)
+			}
+			policies[question.Policies] = question.ID
+		}
+	}
+}
+
+// The words of these questions are the lessons': what a rule does is said in plain ones.
+func TestTheWordsArePlain(t *testing.T) {
+	stiff := regexp.MustCompile(`(?i)\b(admit\w*|becomes? of|became of)\b`)
+	for _, q := range content(t) {
+		if w := stiff.FindString(texts(q)); w != "" {
+			t.Errorf("%s: say allow or let in, and what happens to, for %q", q.Slug, w)
+		}
+	}
+}
+
+func TestThereAreEnoughQuestionsOnEachMatter(t *testing.T) {
+	all := 0
+	var words strings.Builder
+	for _, q := range content(t) {
+		all += len(q.Questions)
+		for _, question := range q.Questions {
+			words.WriteString(question.Prompt + question.Policies + "\n")
+		}
+	}
+	if all < 45 {
+		t.Errorf("there are %d questions, want 45 or more", all)
+	}
+	for _, matter := range []string{"kubelet", "endPort", "IPv6", "`ipBlock` and, beside it", "headless", "NodePort", "ICMP", "resolv.conf"} {
+		if !strings.Contains(words.String(), matter) {
+			t.Errorf("no question is about %s", matter)
 		}
 	}
 }
