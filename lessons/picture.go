@@ -7,8 +7,8 @@ import (
 	"path"
 	"strings"
 
-	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 )
 
 // pictureFile is pictures/ID.yaml as it is written.

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/netpol-lab/netpol-lab/lessons/picture"
+	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 

@@ -14,8 +14,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 

@@ -10,7 +10,7 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"github.com/netpol-lab/netpol-lab/lessons"
-	"github.com/netpol-lab/netpol-lab/lessons/picture"
+	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 )
 
 // Lesson is a lesson's page: the text and, beside it, the lab.

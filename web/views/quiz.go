@@ -10,9 +10,9 @@ import (
 
 	"github.com/a-h/templ"
 
-	"github.com/netpol-lab/netpol-lab/lessons/picture"
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 )
 
 // Quiz is a quiz's page, before and after it was graded.

@@ -8,7 +8,7 @@ package views
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-import "github.com/netpol-lab/netpol-lab/lessons/picture"
+import "github.com/netpol-lab/netpol-lab/sandbox/picture"
 
 // Video is a recorded walk through a lesson.
 type Video struct {
