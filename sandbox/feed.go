@@ -32,7 +32,8 @@ type feed struct {
 	watched  chan struct{} // has a token whenever the number of watchers changed
 }
 
-// newFeed starts a feed whose first event will be number seq+1.
+// newFeed starts a feed with its first event, number seq+1: the state that the
+// sandbox is in. A sandbox without an event would have no number to go on from.
 func newFeed(picture Snapshot, flows []Flow, seq int64) *feed {
 	f := &feed{
 		picture:  picture,
@@ -44,6 +45,7 @@ func newFeed(picture Snapshot, flows []Flow, seq int64) *feed {
 	for _, fl := range flows {
 		f.order = append(f.order, fl.ID)
 	}
+	f.emit(Event{Type: EventState, State: &StateChange{State: picture.State, Reason: picture.Reason}})
 	return f
 }
 
@@ -182,14 +184,17 @@ func (f *feed) watch(delta int) {
 // Subscription reads a sandbox's events in order. It is for one reader; while
 // it is open, the sandbox counts as watched.
 type Subscription struct {
-	feed  *feed
+	feed *feed
+	// after is the number of the last event that was read. It means nothing while
+	// blank: then the reader has nothing yet, and is to begin with a snapshot.
 	after int64
+	blank bool
 	close sync.Once
 }
 
 func (f *feed) subscribe(after int64) *Subscription {
 	f.watch(+1)
-	return &Subscription{feed: f, after: after}
+	return &Subscription{feed: f, after: after, blank: after <= 0}
 }
 
 // Next waits for events after the last that was read and returns them all,
@@ -200,7 +205,7 @@ func (s *Subscription) Next(ctx context.Context) ([]Event, error) {
 	for {
 		events, wake, ended := s.read()
 		if len(events) > 0 {
-			s.after = events[len(events)-1].Seq
+			s.after, s.blank = events[len(events)-1].Seq, false
 			return events, nil
 		}
 		if ended {
@@ -220,12 +225,10 @@ func (s *Subscription) read() (events []Event, wake <-chan struct{}, ended bool)
 	defer f.mu.Unlock()
 	first := f.seq - int64(len(f.events)) + 1
 	switch {
-	case s.after == f.seq && s.after > 0:
-		// Up to date.
-	case s.after <= 0, s.after < first-1, s.after > f.seq:
+	case s.blank, s.after < first-1, s.after > f.seq:
 		snapshot := f.snapshotLocked()
 		events = []Event{{Seq: f.seq, Time: time.Now().UTC(), Type: EventSnapshot, Snapshot: &snapshot}}
-	default:
+	default: // What came after the number, which is nothing where it is the last.
 		events = append(events, f.events[s.after-first+1:]...)
 	}
 	return events, f.wake, f.ended

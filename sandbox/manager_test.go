@@ -631,6 +631,46 @@ func TestJanitor_stops_the_unused_but_not_the_watched(t *testing.T) {
 	})
 }
 
+func TestSubscription_a_sandbox_that_waits_is_told_of_once(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		l := newLab(t, sandboxtest.Slow(gate))
+		defer l.Close()
+		l.create("ann")
+		synctest.Wait()
+		id := l.create("bob")
+		s, seq, _ := l.Get("bob", id)
+		if s.State != sandbox.Queued || seq != 1 {
+			t.Fatalf("%s is event %d, want queued as event 1", s.State, seq)
+		}
+		for what, after := range map[string]int64{"without a number": 0, "with the number": seq} {
+			sub := l.subscribe("bob", id, after)
+			defer sub.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			told := 0
+			for ; told < 10; told++ {
+				if _, err := sub.Next(ctx); err != nil {
+					break
+				}
+			}
+			if want := map[bool]int{true: 1, false: 0}[after == 0]; told != want {
+				t.Errorf("%s: told %d times in a minute, want %d", what, told, want)
+			}
+		}
+		sub := l.subscribe("bob", id, seq)
+		defer sub.Close()
+		close(gate)
+		last := seq
+		for _, e := range until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Ready }) {
+			if e.Seq != last+1 || e.Type == sandbox.EventSnapshot {
+				t.Errorf("%s is event %d, after event %d", e.Type, e.Seq, last)
+			}
+			last = e.Seq
+		}
+	})
+}
+
 func TestSubscription_replays_what_was_missed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})

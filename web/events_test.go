@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
 
 // patience is how long a test waits for what must come.
@@ -121,6 +122,33 @@ func TestAConnectionGoesOnAfterItsNumberWithoutAGap(t *testing.T) {
 	}
 	if seen[sandbox.EventSnapshot] || !seen[sandbox.EventPolicies] || !seen[sandbox.EventObservations] {
 		t.Errorf("events = %v, want policies and observations and no snapshot", types)
+	}
+}
+
+// In a class all but one wait for their turn: each of them must cost next to nothing.
+func TestASandboxThatWaitsIsToldOfInOneMessage(t *testing.T) {
+	gate := make(chan struct{})
+	l := newLab(t, setup{provider: sandboxtest.Slow(gate)})
+	first := l.learner(t)
+	first.await(first.create(), sandbox.Creating)
+	v := l.learner(t)
+	id := v.create()
+	conn := v.watch(id, "")
+	message := next(t, conn)
+	if e := message[0]; len(message) != 1 || e.Type != sandbox.EventSnapshot || e.Snapshot.State != sandbox.Queued || e.Seq != 1 {
+		t.Fatalf("the first message is %+v, want a snapshot of a queued sandbox, number 1", message)
+	}
+	close(gate)
+	last := message[0].Seq
+	for state := sandbox.Queued; state != sandbox.Ready; {
+		for _, e := range next(t, conn) {
+			if e.Type == sandbox.EventSnapshot || e.Seq != last+1 {
+				t.Fatalf("%s is event %d, after event %d of a sandbox that waits", e.Type, e.Seq, last)
+			}
+			if last = e.Seq; e.State != nil {
+				state = e.State.State
+			}
+		}
 	}
 }
 
