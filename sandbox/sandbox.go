@@ -4,6 +4,11 @@
 //
 // The package knows no technology: sandbox/kind makes sandboxes out of kind
 // clusters running Calico.
+//
+// A Manager's locks are taken in this order, and let go of before anything is
+// asked of a cluster or a provider: instance.turn (which alone is held while the
+// cluster carries out a change), Manager.mu, instance.mu, feed.mu.
+// Manager.checking is taken on its own.
 package sandbox
 
 import (

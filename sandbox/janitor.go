@@ -1,0 +1,39 @@
+package sandbox
+
+import (
+	"fmt"
+	"time"
+)
+
+// janitor stops the sandboxes that nobody uses or that are too old.
+func (m *Manager) janitor() {
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		m.mu.Lock()
+		all := make([]*instance, 0, len(m.instances))
+		for _, in := range m.instances {
+			all = append(all, in)
+		}
+		m.mu.Unlock()
+		for _, in := range all {
+			if in.feed.watcherCount() > 0 {
+				in.touch()
+			}
+			in.mu.Lock()
+			idle := time.Since(in.touched)
+			in.mu.Unlock()
+			switch age := time.Since(in.created); {
+			case age > m.opts.MaxAge:
+				in.stop(fmt.Sprintf("Sandboxes live %s at most. Press Start for a new one; your YAML stays in the editor.", m.opts.MaxAge))
+			case idle > m.opts.Idle:
+				in.stop(fmt.Sprintf("Nobody has used this sandbox for %s. Press Start for a new one; your YAML stays in the editor.", m.opts.Idle))
+			}
+		}
+	}
+}
