@@ -270,13 +270,6 @@ func (s *server) back(w http.ResponseWriter, r *http.Request, lab string) error 
 	return nil
 }
 
-func place(r *http.Request) string {
-	if r.PostForm.Get("page") == placeWorkbench {
-		return placeWorkbench
-	}
-	return placeLesson
-}
-
 func contentType(r *http.Request) string {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
