@@ -82,5 +82,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 	if input.exercise != nil {
 		exercises[input.exercise.ID] = *input.exercise
 	}
-	return render(w, r, status, views.Lesson(page, lesson, s.video(lesson.Slug), lab, exercises, done, s.quizEntries(lesson.Slug)))
+	return render(w, r, status, views.LessonPage(page, views.Lesson{
+		Lesson: lesson, Video: s.video(lesson.Slug), Lab: lab, Exercises: exercises, Done: done, Quizzes: s.quizEntries(lesson.Slug),
+	}))
 }
