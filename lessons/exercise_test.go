@@ -232,7 +232,7 @@ func TestAPictureIsDrawnWhereTheTextMountsIt(t *testing.T) {
 	if len(blocks) != 4 || blocks[1].Picture == nil || blocks[1].Picture.ID != "data" || !strings.Contains(blocks[1].Picture.SVG, "✕ 5432 blocked") {
 		t.Fatalf("blocks: %+v", blocks)
 	}
-	want := "From shop/web to shop/db, port 5432/TCP. Blocked: shop/guard isolates db for ingress, and no ingress rule admits anything."
+	want := "From shop/web to shop/db, port 5432/TCP. Blocked: shop/guard isolates db for ingress, and no ingress rule allows anything."
 	if s := blocks[1].Picture.Sentences; len(s) != 1 || s[0] != want {
 		t.Errorf("in words: %q", s)
 	}

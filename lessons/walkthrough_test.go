@@ -58,7 +58,7 @@ func TestEachStepOfAWalkthroughAddsItsPoliciesToThoseBefore(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("the steps have the IDs %v: want three", ids)
 	}
-	if last := drawn[2].Sentences[1]; !strings.Contains(last, "shop/deny isolates db") || !strings.Contains(last, "guard admits only") {
+	if last := drawn[2].Sentences[1]; !strings.Contains(last, "shop/deny isolates db") || !strings.Contains(last, "guard allows only") {
 		t.Errorf("the last step says %q: want the policies of both steps in force", last)
 	}
 }

@@ -109,7 +109,7 @@ func TestAFixSaysWhatBecomesOfEachWantedFlow(t *testing.T) {
 		t.Fatalf("answer %+v, problem %q", answer, problem)
 	}
 	first, second := answer.Outcomes[0], answer.Outcomes[1]
-	if first.AsWanted() || first.Verdict != probe.Blocked || !strings.Contains(first.Reason, "admits only pods labelled app=api; web has app=web") {
+	if first.AsWanted() || first.Verdict != probe.Blocked || !strings.Contains(first.Reason, "allows only pods labelled app=api; web has app=web") {
 		t.Errorf("the flow that is wanted: %+v", first)
 	}
 	if !second.AsWanted() || second.Open {

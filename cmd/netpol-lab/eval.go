@@ -334,8 +334,8 @@ func explain(w io.Writer, s *scenario, e *policy.Evaluator, f policy.Flow) error
 
 // reasons are the words of [policy.Because] as sentences.
 var reasons = map[policy.Because]string{
-	policy.Admitted:    "it is isolated, and a rule admits the flow",
-	policy.NotAdmitted: "it is isolated, and no rule admits the flow",
+	policy.Admitted:    "it is isolated, and a rule allows the flow",
+	policy.NotAdmitted: "it is isolated, and no rule allows the flow",
 	policy.NotIsolated: "no policy isolates it",
 	policy.NoPod:       "it is no pod, so no policy selects it",
 	policy.HostNetwork: "it uses its node's network, so no policy selects it",
@@ -367,15 +367,15 @@ func explainDirection(w io.Writer, s *scenario, what string, d policy.Direction)
 		says := "has no rule, so it only isolates"
 		switch {
 		case p.Admits:
-			says = "admits the flow"
+			says = "allows the flow"
 		case len(p.Rules) > 0:
-			says = "does not admit the flow"
+			says = "does not allow the flow"
 		}
 		fmt.Fprintf(w, "  %s: policy %s %s\n", s.policies.where(p.Policy, p.Position), p.Policy, says)
 		for _, r := range p.Rules {
-			says := "does not admit it"
+			says := "does not allow it"
 			if r.Admits {
-				says = "admits it"
+				says = "allows it"
 			}
 			fmt.Fprintf(w, "    %s: %s %s\n", s.policies.where(p.Policy, r.Position), r.Field, says)
 			for _, m := range r.Mismatches {

@@ -153,10 +153,10 @@ func TestThePictureIsWellFormedAndHasNoStyleOfItsOwn(t *testing.T) {
 func TestTheWordsAreTheEnginesAndSymbolAndWordTellTheVerdict(t *testing.T) {
 	p := example(t)
 	for i, want := range []string{
-		"From shop/web to shop/db, port 5432/TCP. Allowed: shop/web-out admits db for egress of web, and shop/web-to-db admits web for ingress of db.",
-		"From shop/web to shop/db by the name db, port 5432/TCP. The name is not found. Blocked: shop/web-out isolates web for egress and admits only pods of its own namespace shop; coredns-1 is in kube-system.",
-		"From ops/shell to shop/db, port 8125/UDP. Blocked: shop/web-to-db isolates db for ingress and admits only pods of its own namespace shop; shell is in ops.",
-		"From shop/web to internet, port 443/TCP. Blocked: shop/web-out isolates web for egress and admits only pods; internet is none, so only an ipBlock can admit it.",
+		"From shop/web to shop/db, port 5432/TCP. Allowed: shop/web-out allows db for egress of web, and shop/web-to-db allows web for ingress of db.",
+		"From shop/web to shop/db by the name db, port 5432/TCP. The name is not found. Blocked: shop/web-out isolates web for egress and allows only pods of its own namespace shop; coredns-1 is in kube-system.",
+		"From ops/shell to shop/db, port 8125/UDP. Blocked: shop/web-to-db isolates db for ingress and allows only pods of its own namespace shop; shell is in ops.",
+		"From shop/web to internet, port 443/TCP. Blocked: shop/web-out isolates web for egress and allows only pods; internet is none, so only an ipBlock can allow it.",
 		"From ops/shell to internet, port 443/TCP. Allowed: no policy isolates shell for egress, and internet is no pod, so no policy selects it.",
 		"From ops/shell to ops/agent, port 9100/TCP. Allowed: no policy isolates shell for egress, and agent uses its node's network, so no policy selects it.",
 		"From ops/shell to kube-system/kube-dns, port 53/UDP. Allowed: no policy isolates shell for egress or coredns-1 for ingress.",

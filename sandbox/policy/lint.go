@@ -70,9 +70,9 @@ const (
 	// CheckNamespaceLabelUnknown: a namespaceSelector asks for a label that no
 	// namespace has.
 	CheckNamespaceLabelUnknown Check = "namespace-label-unknown"
-	// CheckEmptyAdmitsAll: a rule's from, to or ports is written and is empty. That
+	// CheckEmptyAllowsAll: a rule's from, to or ports is written and is empty. That
 	// is as if it were not written, and admits all; none is easily meant by it.
-	CheckEmptyAdmitsAll Check = "empty-admits-all"
+	CheckEmptyAllowsAll Check = "empty-allows-all"
 	// CheckEmptyNamespaceSelector: a peer's namespaceSelector is written and has no
 	// value, beside a podSelector. That is as if it were not written, and looks only in
 	// the policy's own namespace, where namespaceSelector: {} means every namespace.
@@ -265,14 +265,14 @@ func (l *linter) empty(kind networkingv1.PolicyType, r sourceRule) {
 		end, who = "destinations", "every destination"
 	}
 	if len(r.peers) == 0 && (r.peers != nil || l.written(r.peerField)) {
-		l.found(CheckEmptyAdmitsAll, r.peerField,
-			fmt.Sprintf("%s is empty, which is the same as not there: the rule admits %s.", l.subject(r.peerField), who),
-			fmt.Sprintf("To admit none, take the rule away: what no rule admits is denied. To admit all %s, leave the field out.", end))
+		l.found(CheckEmptyAllowsAll, r.peerField,
+			fmt.Sprintf("%s is empty, which is the same as not there: the rule allows %s.", l.subject(r.peerField), who),
+			fmt.Sprintf("To allow none, take the rule away: what no rule allows is denied. To allow all %s, leave the field out.", end))
 	}
 	if field := r.field + ".ports"; len(r.ports) == 0 && (r.ports != nil || l.written(field)) {
-		l.found(CheckEmptyAdmitsAll, field,
-			fmt.Sprintf("%s is empty, which is the same as not there: the rule admits every port.", l.subject(field)),
-			"To admit none, take the rule away: what no rule admits is denied. To admit all ports, leave the field out.")
+		l.found(CheckEmptyAllowsAll, field,
+			fmt.Sprintf("%s is empty, which is the same as not there: the rule allows every port.", l.subject(field)),
+			"To allow none, take the rule away: what no rule allows is denied. To allow all ports, leave the field out.")
 	}
 }
 
@@ -304,7 +304,7 @@ func (l *linter) andOr(r sourceRule) map[int]bool {
 			}
 		}
 		l.found(CheckAndOrSuspicion, fmt.Sprintf("%s[%d]", r.peerField, i+1),
-			fmt.Sprintf("%s[%d] and [%d] of %s are two entries, so a pod needs to match only one of them; that admits %s, where both selectors in one entry would admit only %s.",
+			fmt.Sprintf("%s[%d] and [%d] of %s are two entries, so a pod needs to match only one of them; that allows %s, where both selectors in one entry would allow only %s.",
 				r.peerField, i, i+1, l.policy.Ref(), l.names(more), l.names(and)),
 			fmt.Sprintf("If a pod must match both, write one entry, with one dash; if either is enough, write two rules, to make that plain.\n%s", text(both)))
 	}
@@ -367,7 +367,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 		}
 		if len(in) == 0 {
 			l.found(CheckSelectorMatchesNothing, field+".namespaceSelector",
-				fmt.Sprintf("%s matches no namespace: none meets all of %s, so the entry admits nothing.", l.subject(field+".namespaceSelector"), selectorText(s)),
+				fmt.Sprintf("%s matches no namespace: none meets all of %s, so the entry allows nothing.", l.subject(field+".namespaceSelector"), selectorText(s)),
 				"Write the labels of the namespace that is meant. "+l.namespaceLabels())
 			return
 		}
@@ -534,7 +534,7 @@ func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own
 	if len(host) > 0 {
 		fix := "No policy isolates such a pod; give it a network of its own (hostNetwork: false) to isolate it."
 		if field != "spec.podSelector" {
-			fix = "To admit such a pod, write an ipBlock with the address of its node; that admits whatever else is on the node, too."
+			fix = "To allow such a pod, write an ipBlock with the address of its node; that allows whatever else is on the node, too."
 		}
 		say(fmt.Sprintf("its labels are those of %s, which shares its node's network and so is selected by no policy", l.names(host)), fix)
 		return
@@ -662,7 +662,7 @@ func (l *linter) block(b *networkingv1.IPBlock, field string) {
 			text([]networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: b.CIDR, Except: slices.Concat(b.Except, podRanges, nodeRanges)}}})
 	}
 	l.found(CheckIPBlockCoversCluster, field,
-		fmt.Sprintf("%s, %s, covers addresses inside the cluster: %s %s admitted, too.", l.subject(field), b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix)
+		fmt.Sprintf("%s, %s, covers addresses inside the cluster: %s %s allowed, too.", l.subject(field), b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix)
 }
 
 // The widest range that a cluster may have for its Services' addresses.
@@ -990,7 +990,7 @@ func (l *linter) noEffect(kind networkingv1.PolicyType, r sourceRule, compiled *
 		from, to = to, from
 	}
 	l.found(CheckNoEffect, r.field,
-		fmt.Sprintf("%s lets %s connect to %s, but %s %s %s for %s, and no policy admits these connections there: the rule has no effect, since both ends must allow a connection.",
+		fmt.Sprintf("%s lets %s connect to %s, but %s %s %s for %s, and no policy allows these connections there: the rule has no effect, since both ends must allow a connection.",
 			l.subject(r.field), from, to, enumerate(by), plural("isolates", "isolate", len(by)), l.names(closed), strings.ToLower(string(opposite))),
 		l.otherEnd(opposite, r, closed))
 }

@@ -179,9 +179,9 @@ var lintCases = []lintCase{
 	{"egress_to_a_port_that_is_not_served", egressTo("to: [{podSelector: {matchLabels: {app: db}}}]\nports: [{port: 3306}]"), "port-not-served spec.egress[0].ports[0].port"},
 	{"service_port_in_ingress", ingressPorts("api", "[{port: 80}]"), "service-port spec.ingress[0].ports[0].port"},
 	{"service_port_by_name_in_egress", egressTo("to: [{podSelector: {matchLabels: {app: api}}}]\nports: [{port: shop}]"), "service-port spec.egress[0].ports[0].port"},
-	{"from_is_an_empty_list", policyYAML("production", "p", "podSelector: {matchLabels: {app: api}}\npolicyTypes: [Ingress]\ningress: [{from: []}]"), "empty-admits-all spec.ingress[0].from"},
-	{"from_has_no_value", ingressFrom(""), "empty-admits-all spec.ingress[0].from"},
-	{"to_and_ports_are_empty_lists", egressTo("to: []\nports: []"), "empty-admits-all spec.egress[0].to; empty-admits-all spec.egress[0].ports"},
+	{"from_is_an_empty_list", policyYAML("production", "p", "podSelector: {matchLabels: {app: api}}\npolicyTypes: [Ingress]\ningress: [{from: []}]"), "empty-allows-all spec.ingress[0].from"},
+	{"from_has_no_value", ingressFrom(""), "empty-allows-all spec.ingress[0].from"},
+	{"to_and_ports_are_empty_lists", egressTo("to: []\nports: []"), "empty-allows-all spec.egress[0].to; empty-allows-all spec.egress[0].ports"},
 	{"namespace_selector_has_no_value", ingressFrom("- namespaceSelector:\n  podSelector: {matchLabels: {app: web}}"), "empty-namespace-selector spec.ingress[0].from[0].namespaceSelector"},
 	{"egress_rules_that_are_ignored", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Ingress]\negress: [{}]"), "policy-types-missing spec.egress"},
 	{"ingress_rules_that_are_ignored", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\ningress: [{}]\negress: [{}]"), "policy-types-missing spec.ingress"},
@@ -195,7 +195,7 @@ var lintCases = []lintCase{
 	{"range_of_services", egressTo("to: [{ipBlock: {cidr: 10.96.0.0/12}}]"), "ipblock-covers-cluster spec.egress[0].to[0].ipBlock"},
 	{"ingress_without_its_egress", policyYAML("production", "default-deny-all", denyAll) + policyYAML("production", "dns", allowDNS) + policyYAML("production", "allow-web-to-api", apiFromWeb), "no-effect spec.ingress[0]"},
 	{"egress_without_its_ingress", policyYAML("production", "default-deny-all", denyAll) + policyYAML("production", "dns", allowDNS) + policyYAML("production", "allow-web-to-api", webToAPI), "no-effect spec.egress[0]"},
-	{"other_end_admits_another_port", policyYAML("production", "a", apiFromWeb) + policyYAML("production", "b", strings.Replace(webToAPI, "8080", "9090", 1)) + policyYAML("production", "dns", allowDNS), "no-effect spec.ingress[0]; no-effect spec.egress[0]"},
+	{"other_end_allows_another_port", policyYAML("production", "a", apiFromWeb) + policyYAML("production", "b", strings.Replace(webToAPI, "8080", "9090", 1)) + policyYAML("production", "dns", allowDNS), "no-effect spec.ingress[0]; no-effect spec.egress[0]"},
 	{"ports_of_a_dns_rule_by_name", policyYAML("production", "p", "podSelector: {matchLabels: {app: db}}\npolicyTypes: [Egress]\negress: [{ports: [{protocol: UDP, port: dns}]}]"), "dns-tcp-missing spec.egress[0].ports"},
 	{"several_findings_by_place", policyYAML("production", "z", "podSelector: {matchLabels: {app: api}}\ningress:\n- ports: [{port: 80}, {port: 1}]\n- from: [{podSelector: {matchLabels: {app: x}}}]\negress: []") + policyYAML("development", "a", "podSelector: {matchLabels: {app: none}}"), "selector-matches-nothing spec.podSelector; service-port spec.ingress[0].ports[0].port; port-not-served spec.ingress[0].ports[1].port; selector-matches-nothing spec.ingress[1].from[0].podSelector; policy-types-missing spec.egress"},
 	{"named_nodes_and_hosts_in_one_range", egressTo("to: [{ipBlock: {cidr: 172.18.0.0/24}}]"), "ipblock-covers-cluster spec.egress[0].to[0].ipBlock"},
@@ -262,10 +262,10 @@ func TestLintIsSilent(t *testing.T) {
 
 		{"about_dns_without_dns_pods", policyYAML("production", "p", denyAll), without("kube-system")},
 		{"about_dns_where_only_ingress_is_isolated", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Ingress]"), nil},
-		{"about_dns_where_any_destination_is_admitted", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress: [{}]"), nil},
-		{"about_dns_where_another_policy_admits_it", policyYAML("production", "p", webToAPI) + dns, nil},
+		{"about_dns_where_any_destination_is_allowed", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress: [{}]"), nil},
+		{"about_dns_where_another_policy_allows_it", policyYAML("production", "p", webToAPI) + dns, nil},
 		{"about_dns_of_the_dns_pod_itself", policyYAML("kube-system", "p", "podSelector: {}\npolicyTypes: [Egress]"), nil},
-		{"about_dns_where_another_policy_admits_tcp", policyYAML("production", "udp", "podSelector: {}\npolicyTypes: [Egress]\negress: [{ports: [{port: 53, protocol: UDP}]}]") + policyYAML("production", "tcp", "podSelector: {}\npolicyTypes: [Egress]\negress: [{ports: [{port: 53}]}]"), nil},
+		{"about_dns_where_another_policy_allows_tcp", policyYAML("production", "udp", "podSelector: {}\npolicyTypes: [Egress]\negress: [{ports: [{port: 53, protocol: UDP}]}]") + policyYAML("production", "tcp", "podSelector: {}\npolicyTypes: [Egress]\negress: [{ports: [{port: 53}]}]"), nil},
 		{"about_dns_in_a_range_of_ports", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress: [{ports: [{port: 1, endPort: 100, protocol: UDP}, {port: 1, endPort: 100}]}]"), nil},
 
 		{"about_both_selectors_in_one_entry", policyYAML("production", "p", apiFromPrometheus), nil},
@@ -315,7 +315,7 @@ func TestLintIsSilent(t *testing.T) {
 		{"about_a_rule_that_has_an_effect_for_one_pod", policyYAML("production", "deny", denyAll) + dns + policyYAML("production", "p", webToAPI) + policyYAML("production", "q", "podSelector: {matchLabels: {app: api}}\npolicyTypes: [Ingress]\ningress: [{from: [{podSelector: {}}], ports: [{port: http}]}]"), nil},
 		{"about_a_rule_whose_ports_overlap_by_name_and_range", policyYAML("production", "p", strings.Replace(webToAPI, "8080", "http", 1)) + dns + policyYAML("production", "q", strings.Replace(apiFromWeb, "8080", "8000\n    endPort: 8100", 1)), nil},
 		{"about_a_rule_for_sources_outside", policyYAML("production", "deny", denyAll) + dns + ingressPorts("api", "[{port: 8080}]"), nil},
-		{"about_a_pod_that_is_admitted_to_itself", policyYAML("production", "p", "podSelector: {matchLabels: {app: db}}\npolicyTypes: [Ingress, Egress]\ningress: [{from: [{podSelector: {matchLabels: {app: db}}}]}]") + dns, nil},
+		{"about_a_pod_that_is_allowed_to_itself", policyYAML("production", "p", "podSelector: {matchLabels: {app: db}}\npolicyTypes: [Ingress, Egress]\ningress: [{from: [{podSelector: {matchLabels: {app: db}}}]}]") + dns, nil},
 		{"about_a_rule_without_peers_or_ports", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Ingress]\ningress: [{}]"), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -529,7 +529,7 @@ func TestEveryCheckIsAmongTheGeneratedFindings(t *testing.T) {
 		}
 	}
 	for _, c := range []Check{CheckDNSNotAllowed, CheckDNSTCPMissing, CheckAndOrSuspicion, CheckSelectorMatchesNothing, CheckPortNotServed, CheckServicePort,
-		CheckPolicyTypesMissing, CheckIPBlockCoversCluster, CheckNoEffect, CheckNamespaceLabelUnknown, CheckEmptyAdmitsAll} {
+		CheckPolicyTypesMissing, CheckIPBlockCoversCluster, CheckNoEffect, CheckNamespaceLabelUnknown, CheckEmptyAllowsAll} {
 		if count[c] == 0 {
 			t.Errorf("no finding of %s", c)
 		}

@@ -68,7 +68,7 @@ func (s speaker) allows(d *Direction) string {
 	}
 	for _, p := range d.Policies {
 		if p.Admits {
-			return fmt.Sprintf("%s admits %s for %s of %s", p.Policy, peer, way, self)
+			return fmt.Sprintf("%s allows %s for %s of %s", p.Policy, peer, way, self)
 		}
 	}
 	return ""
@@ -92,7 +92,7 @@ func (s speaker) blocks(d *Direction) string {
 		}
 	}
 	if nearest == nil {
-		return fmt.Sprintf("%s %s %s for %s, and no %s rule admits anything", list(names), plural("isolates", "isolate", len(names)), self, way, way)
+		return fmt.Sprintf("%s %s %s for %s, and no %s rule allows anything", list(names), plural("isolates", "isolate", len(names)), self, way, way)
 	}
 	admits := s.admitsOnly(d, nearest)
 	if len(names) == 0 {
@@ -139,35 +139,35 @@ func (s speaker) mismatch(peer, peerNamespace string, rule *RuleVerdict, m *Mism
 	}
 	switch m.Kind {
 	case MismatchNamespace:
-		return fmt.Sprintf("admits only pods of its own namespace %s; %s is in %s", m.Want, peer, m.Got)
+		return fmt.Sprintf("allows only pods of its own namespace %s; %s is in %s", m.Want, peer, m.Got)
 	case MismatchNamespaceLabel:
 		if name, ok := strings.CutPrefix(m.Want, nameLabel+"="); ok {
-			return fmt.Sprintf("admits only pods of the namespace %s; %s is in %s", name, peer, peerNamespace)
+			return fmt.Sprintf("allows only pods of the namespace %s; %s is in %s", name, peer, peerNamespace)
 		}
-		return fmt.Sprintf("admits only pods of namespaces %s; %s", labelled(m.Want), has("the namespace "+peerNamespace))
+		return fmt.Sprintf("allows only pods of namespaces %s; %s", labelled(m.Want), has("the namespace "+peerNamespace))
 	case MismatchPodLabel:
-		return fmt.Sprintf("admits only pods %s; %s", labelled(m.Want), has(peer))
+		return fmt.Sprintf("allows only pods %s; %s", labelled(m.Want), has(peer))
 	case MismatchNoPod:
 		if m.Got != "" {
-			return fmt.Sprintf("admits only pods with a network of their own; %s uses its node's, so only an ipBlock can admit it", peer)
+			return fmt.Sprintf("allows only pods with a network of their own; %s uses its node's, so only an ipBlock can allow it", peer)
 		}
-		return fmt.Sprintf("admits only pods; %s is none, so only an ipBlock can admit it", peer)
+		return fmt.Sprintf("allows only pods; %s is none, so only an ipBlock can allow it", peer)
 	case MismatchAddress:
-		return fmt.Sprintf("admits only addresses in %s; %s", m.Want, address(peer, m.Got))
+		return fmt.Sprintf("allows only addresses in %s; %s", m.Want, address(peer, m.Got))
 	case MismatchExcept:
 		return fmt.Sprintf("leaves out %s, and with it %s", strings.TrimPrefix(m.Want, "not "), strings.TrimSuffix(peer+" ("+m.Got+")", " ("+peer+")"))
 	case MismatchPortName:
 		port, protocol, _ := strings.Cut(m.Want, "/")
 		if m.Got == "" {
-			return fmt.Sprintf("admits %s only on the %s port named %s, which %s does not have", peer, protocol, port, s.to)
+			return fmt.Sprintf("allows %s only on the %s port named %s, which %s does not have", peer, protocol, port, s.to)
 		}
-		return fmt.Sprintf("admits %s only on the port named %s, which is %s on %s", peer, port, m.Got, s.to)
+		return fmt.Sprintf("allows %s only on the port named %s, which is %s on %s", peer, port, m.Got, s.to)
 	}
 	var wants []string
 	for _, other := range rule.Mismatches {
 		wants = append(wants, other.Want)
 	}
-	return fmt.Sprintf("admits %s only on %s, not on %s", peer, list(slices.Compact(wants)), m.Got)
+	return fmt.Sprintf("allows %s only on %s, not on %s", peer, list(slices.Compact(wants)), m.Got)
 }
 
 // address says what address the peer has.
