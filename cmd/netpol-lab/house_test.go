@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -73,4 +74,22 @@ func deps(t *testing.T, pkg string) []string {
 		t.Fatalf("go list %s: %v", pkg, err)
 	}
 	return strings.Fields(string(out))
+}
+
+// TestGenerate_is_one_command keeps what a newcomer runs and what the check compares
+// with from writing different files: the generator puts the paths that it is given into
+// the code.
+func TestGenerate_is_one_command(t *testing.T) {
+	b, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(b), "templ generate"); n != 1 {
+		t.Errorf("the Makefile runs the generator in %d places, want 1, in generate", n)
+	}
+	_, check, _ := strings.Cut(string(b), "\ncheck:")
+	check, _, _ = strings.Cut(check, "\n\n")
+	if !strings.Contains(check, "$(MAKE) --no-print-directory generate") {
+		t.Error("make check does not generate as make generate does")
+	}
 }
