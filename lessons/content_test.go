@@ -54,8 +54,8 @@ func TestEachExerciseStartsUnsolvedIsSolvedByItsSolutionAndByNoWrongAnswer(t *te
 					out := grade(t, l, e, w.YAML)
 					var hints []string
 					for _, c := range out.Checks {
-						if !c.OK && len(strings.Fields(c.Hint)) > 4 {
-							hints = append(hints, c.Hint)
+						if !c.OK && len(strings.Fields(c.Hint.HTML())) > 4 {
+							hints = append(hints, c.Hint.HTML())
 						}
 					}
 					if out.Passed || out.Unknown > 0 || len(hints) == 0 {
@@ -246,11 +246,14 @@ func texts(t *testing.T) map[string]string {
 	}
 	for _, l := range content(t) {
 		for _, e := range l.Exercises {
-			text := e.Task + "\n" + e.Explanation + "\n" + strings.Join(e.Hints, "\n")
-			for _, c := range e.Checks {
-				text += "\n\n" + c.Hint
+			text := e.Task.HTML() + "\n" + e.Explanation.HTML()
+			for _, hint := range e.Hints {
+				text += "\n" + hint.HTML()
 			}
-			files[l.Slug+"/"+e.ID] = html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(text, ""))
+			for _, c := range e.Checks {
+				text += "\n\n" + c.Hint.HTML()
+			}
+			files[l.Slug+"/"+e.ID] = html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(regexp.MustCompile(`</?code>`).ReplaceAllString(text, "`"), ""))
 		}
 		if len(l.Walkthrough) > 0 {
 			var captions []string

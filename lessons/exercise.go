@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -20,8 +21,8 @@ type Exercise struct {
 	// ID names the exercise in its lesson; it is the name of its folder.
 	ID    string
 	Title string
-	// Task says what is wanted, as HTML.
-	Task string
+	// Task says what is wanted.
+	Task markdown.Text
 	// Predict are the flows whose verdicts the learner is asked to predict before
 	// anything is applied; none where the exercise asks for no prediction.
 	Predict []sandbox.Flow
@@ -32,10 +33,10 @@ type Exercise struct {
 	// Final says that it is graded only when the learner asks for it, and with a
 	// score.
 	Final bool
-	// Hints are three, as HTML, each giving away more than the one before.
-	Hints []string
-	// Explanation tells why the solution is one, as HTML.
-	Explanation string
+	// Hints are three, each giving away more than the one before.
+	Hints []markdown.Text
+	// Explanation tells why the solution is one.
+	Explanation markdown.Text
 	// Start are the policies in force when the exercise begins, as YAML; "" for
 	// none. Solution are those that solve it.
 	Start, Solution string
@@ -53,8 +54,8 @@ type Check struct {
 	// probe.Refused also meet: nothing was reached.
 	Want probe.Verdict
 	// Why says what the flow is good for, and Hint what to look at where the check
-	// fails. Neither gives the fix away.
-	Why, Hint string
+	// fails. Neither gives the fix away. Both stand in a line.
+	Why, Hint markdown.Text
 }
 
 // WrongAnswer is an answer that must not pass, kept to test the checks by.
@@ -183,14 +184,17 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 			bad(f.field, "is missing")
 		}
 	}
-	toHTML := func(field, text string) string {
-		html, err := renderText(text)
+	if err := markdown.Plain(raw.Title); err != nil {
+		bad("title", "%v", err)
+	}
+	read := func(made func(string) (markdown.Text, error), field, text string) markdown.Text {
+		t, err := made(text)
 		if err != nil {
 			bad(field, "%v", err)
 		}
-		return html
+		return t
 	}
-	e.Task, e.Explanation = toHTML("task", raw.Task), toHTML("explanation", raw.Explanation)
+	e.Task, e.Explanation = read(markdown.Paragraphs, "task", raw.Task), read(markdown.Paragraphs, "explanation", raw.Explanation)
 	if len(raw.Hints) != 3 {
 		bad("hints", "there are %d: want three, each giving away more than the one before", len(raw.Hints))
 	}
@@ -198,7 +202,7 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 		if strings.TrimSpace(h) == "" {
 			bad(fmt.Sprintf("hints[%d]", i), "is empty")
 		}
-		e.Hints = append(e.Hints, toHTML(fmt.Sprintf("hints[%d]", i), h))
+		e.Hints = append(e.Hints, read(markdown.Paragraphs, fmt.Sprintf("hints[%d]", i), h))
 	}
 	for i, name := range raw.Predict {
 		flows, err := l.find(name)
@@ -222,13 +226,14 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 		if c.Why == "" || c.Hint == "" {
 			bad(field, "why and hint are needed: what the flow is good for, and what to look at where the check fails")
 		}
+		why, hint := read(markdown.Line, field+".why", c.Why), read(markdown.Line, field+".hint", c.Hint)
 		for _, f := range flows {
 			if seen[f.ID] {
 				bad(field, "%s is checked twice", f.ID)
 			}
 			seen[f.ID] = true
 			wanted[want]++
-			e.Checks = append(e.Checks, Check{Flow: f, Want: want, Why: c.Why, Hint: c.Hint})
+			e.Checks = append(e.Checks, Check{Flow: f, Want: want, Why: why, Hint: hint})
 		}
 	}
 	if len(raw.Checks) > 0 && (wanted[probe.Open] == 0 || wanted[probe.Blocked] == 0) || len(raw.Checks) == 0 {

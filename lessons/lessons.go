@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 )
@@ -320,6 +321,9 @@ func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
 	for key, value := range map[string]string{"title": l.Title, "slug": l.Slug, "summary": l.Summary} {
 		if at, ok := line[key]; ok && value == "" {
 			bad(at, key, "is empty")
+		}
+		if err := markdown.Plain(value); err != nil {
+			bad(line[key], key, "%v", err)
 		}
 	}
 	if l.Slug != "" && !slugName.MatchString(l.Slug) {

@@ -2,26 +2,18 @@ package lessons
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"html"
 	"strings"
 
-	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/parser"
-	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 )
 
-var markdown = goldmark.New(
-	// Alignment as a style attribute would break the pages' security policy.
-	goldmark.WithExtensions(extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignNone))),
-	goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithBlockParsers(util.Prioritized(directives{}, 50))),
-	goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(codeBlocks{}, 100))),
-)
+var lessonText = markdown.New(parser.WithAutoHeadingID(), parser.WithBlockParsers(util.Prioritized(directives{}, 50)))
 
 // readText renders the text that begins at the offset from, and collects its
 // sections and snippets. What a lesson must not have is an error with the file's
@@ -35,7 +27,7 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 		bad(0, "the lesson has no text")
 		return errs
 	}
-	doc := markdown.Parser().Parse(text.NewReader(body))
+	doc := lessonText.Parser().Parse(text.NewReader(body))
 	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
@@ -50,7 +42,7 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 				bad(offsetOf(n), "the title is in the front matter: begin headings with ##")
 			}
 		case *ast.FencedCodeBlock:
-			if isYAML(n, body) && n.Lines().Len() > 0 {
+			if markdown.IsYAML(n, body) && n.Lines().Len() > 0 {
 				l.Snippets = append(l.Snippets, Snippet{
 					Line: lineOf(src, from+n.Lines().At(0).Start),
 					YAML: string(n.Lines().Value(body)),
@@ -61,6 +53,10 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 	})
 	if err != nil {
 		return append(errs, fmt.Errorf("%s: %w", file, err))
+	}
+
+	if offset, err := markdown.StrayMark(doc, body); err != nil {
+		bad(offset, "%v", err)
 	}
 
 	section := &Section{}
@@ -90,7 +86,7 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 			continue
 		}
 		var out bytes.Buffer
-		if err := markdown.Renderer().Render(&out, body, n); err != nil {
+		if err := lessonText.Renderer().Render(&out, body, n); err != nil {
 			return append(errs, fmt.Errorf("%s: %w", file, err))
 		}
 		if last := len(section.Blocks) - 1; last >= 0 && section.Blocks[last].HTML != "" {
@@ -129,26 +125,6 @@ func (l *Lesson) mount(n *directive, parts *parts) (Block, error) {
 		return Block{Picture: p}, nil
 	}
 	return Block{}, fmt.Errorf(":::%s is not known: want :::exercise NAME or :::picture NAME", n.name)
-}
-
-// renderText renders a short text that is no lesson.
-func renderText(src string) (string, error) {
-	doc := markdown.Parser().Parse(text.NewReader([]byte(src)))
-	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		switch n.(type) {
-		case *ast.HTMLBlock, *ast.RawHTML:
-			return ast.WalkStop, errors.New("HTML is not allowed here")
-		case *ast.Heading, *directive:
-			return ast.WalkStop, errors.New("want text without headings")
-		}
-		return ast.WalkContinue, nil
-	})
-	if err != nil {
-		return "", err
-	}
-	var out bytes.Buffer
-	err = markdown.Renderer().Render(&out, []byte(src), doc)
-	return out.String(), err
 }
 
 func plainText(n ast.Node, src []byte) string {
@@ -209,35 +185,4 @@ func offsetOf(n ast.Node) int {
 
 func lineOf(src []byte, offset int) int {
 	return 1 + bytes.Count(src[:min(offset, len(src))], []byte("\n"))
-}
-
-func isYAML(n *ast.FencedCodeBlock, src []byte) bool {
-	return string(n.Language(src)) == "yaml"
-}
-
-// codeBlocks renders fenced code. YAML gets a button that puts it into the
-// editor; the page's script gives it its function, and the style sheet hides it
-// where there are no scripts.
-type codeBlocks struct{}
-
-func (c codeBlocks) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
-	r.Register(ast.KindFencedCodeBlock, c.render)
-}
-
-func (codeBlocks) render(w util.BufWriter, src []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
-	if !entering {
-		return ast.WalkContinue, nil
-	}
-	n := node.(*ast.FencedCodeBlock)
-	language := "text"
-	if lang := n.Language(src); len(lang) > 0 {
-		language = string(lang)
-	}
-	code := fmt.Sprintf("<pre tabindex=\"0\"><code class=\"language-%s\">%s</code></pre>",
-		html.EscapeString(language), html.EscapeString(string(n.Lines().Value(src))))
-	if isYAML(n, src) {
-		code = `<div class="snippet">` + code + `<button type="button" data-insert>Put into the editor</button></div>`
-	}
-	_, err := w.WriteString(code + "\n")
-	return ast.WalkSkipChildren, err
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 )
@@ -36,6 +37,9 @@ func (l *Lesson) loadPicture(fsys fs.FS, file string) (*picture.Picture, error) 
 	}
 	if strings.TrimSpace(raw.Caption) == "" {
 		bad("caption", "is missing: one sentence that says what to see")
+	}
+	if err := markdown.Plain(raw.Caption); err != nil {
+		bad("caption", "%v", err)
 	}
 	spec := picture.Spec{ID: strings.TrimSuffix(path.Base(file), ".yaml"), Caption: strings.TrimSpace(raw.Caption), Ends: raw.Pods}
 	if strings.HasPrefix(spec.ID, walkthroughID) {

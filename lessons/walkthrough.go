@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
@@ -54,6 +55,9 @@ func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, e
 		field := fmt.Sprintf("steps[%d]", i)
 		if strings.TrimSpace(step.Caption) == "" {
 			bad(field+".caption", "is missing: one or two sentences that say what to see")
+		}
+		if err := markdown.Plain(step.Caption); err != nil {
+			bad(field+".caption", "%v", err)
 		}
 		if strings.TrimSpace(step.Apply) != "" {
 			// The text of a block begins in the line below its field.

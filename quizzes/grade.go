@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -50,7 +51,7 @@ type Answer struct {
 	// learner's line; Mistake is the explanation of the line where it is a mistake
 	// that the question knows.
 	Outcomes []Outcome
-	Mistake  string
+	Mistake  markdown.Text
 }
 
 // Outcome is what becomes of a wanted flow.

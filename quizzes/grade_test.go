@@ -105,7 +105,7 @@ func TestAnswersThatCannotBeGradedAreNamed(t *testing.T) {
 func TestAFixSaysWhatBecomesOfEachWantedFlow(t *testing.T) {
 	question, _ := testQuiz(t).Question("fifth")
 	answer, problem := question.grade([]string{"              app: api  "})
-	if problem != "" || answer.Mistake != "That is the api itself." || len(answer.Outcomes) != 2 {
+	if problem != "" || answer.Mistake.HTML() != "That is the api itself." || len(answer.Outcomes) != 2 {
 		t.Fatalf("answer %+v, problem %q", answer, problem)
 	}
 	first, second := answer.Outcomes[0], answer.Outcomes[1]

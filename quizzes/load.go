@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -206,12 +207,20 @@ func (c *checker) badLine(line int, field, message string) {
 	c.errs = append(c.errs, fmt.Errorf("%s:%d: %s: %s", c.file, line, field, message))
 }
 
-func (c *checker) text(value string, steps ...any) {
-	switch {
-	case strings.TrimSpace(value) == "":
+// text is a text of the author that must be there.
+func (c *checker) text(value string, steps ...any) markdown.Text {
+	c.there(value, steps...)
+	t, err := markdown.Line(value)
+	if err != nil {
+		c.bad(err.Error(), steps...)
+	}
+	return t
+}
+
+// there reports a value that is missing.
+func (c *checker) there(value string, steps ...any) {
+	if strings.TrimSpace(value) == "" {
 		c.bad("is missing", steps...)
-	case strings.Count(value, "`")%2 == 1:
-		c.bad("a backtick that opens code is not closed", steps...)
 	}
 }
 
@@ -229,7 +238,10 @@ func (c *checker) id(value string, seen map[string]bool, steps ...any) {
 
 func (c *checker) quiz(source *quizSource, labs map[string]*sandbox.Topology) *Quiz {
 	q := &Quiz{Title: source.Title, Slug: source.Slug, Lesson: source.Lesson}
-	c.text(q.Title, "title")
+	c.there(q.Title, "title")
+	if err := markdown.Plain(q.Title); err != nil {
+		c.bad(err.Error(), "title")
+	}
 	c.id(q.Slug, map[string]bool{}, "slug")
 	lab := labs[q.Lesson]
 	if lab == nil {
@@ -262,8 +274,7 @@ type questionChecker struct {
 func (c *questionChecker) at(steps ...any) []any { return append(slices.Clone(c.steps), steps...) }
 
 func (c *questionChecker) check(lab *sandbox.Topology) Question {
-	c.out = Question{ID: c.source.ID, Kind: c.source.Kind, Prompt: c.source.Prompt}
-	c.text(c.out.Prompt, c.at("prompt")...)
+	c.out = Question{ID: c.source.ID, Kind: c.source.Kind, Prompt: c.text(c.source.Prompt, c.at("prompt")...)}
 	allowed, ok := fields[c.out.Kind]
 	if !ok {
 		c.bad(fmt.Sprintf("%q is no kind of question: want %s, %s, %s, %s or %s", c.out.Kind, Single, Multiple, Flows, Verdict, Fix), c.at("kind")...)
@@ -473,12 +484,12 @@ func (c *questionChecker) choices() {
 	ids, correct := map[string]bool{}, 0
 	for j, choice := range c.source.Choices {
 		c.id(choice.ID, ids, c.at("choices", j, "id")...)
-		c.text(choice.Text, c.at("choices", j, "text")...)
-		c.text(choice.Explanation, c.at("choices", j, "explanation")...)
+		text := c.text(choice.Text, c.at("choices", j, "text")...)
+		explanation := c.text(choice.Explanation, c.at("choices", j, "explanation")...)
 		if choice.Correct {
 			correct++
 		}
-		c.out.Choices = append(c.out.Choices, Choice{ID: choice.ID, Text: choice.Text, Explanation: choice.Explanation, Correct: choice.Correct})
+		c.out.Choices = append(c.out.Choices, Choice{ID: choice.ID, Text: text, Explanation: explanation, Correct: choice.Correct})
 	}
 	switch {
 	case c.out.Kind == Single && correct != 1:
@@ -492,10 +503,10 @@ func (c *questionChecker) flows() {
 	if len(c.source.Flows) < 2 {
 		c.bad("want at least two flows", c.at("flows")...)
 	}
-	c.text(c.source.None, c.at("none")...)
+	none := c.text(c.source.None, c.at("none")...)
 	seen, open := map[string]bool{}, 0
 	for j, source := range c.source.Flows {
-		c.text(source.Explanation, c.at("flows", j, "explanation")...)
+		explanation := c.text(source.Explanation, c.at("flows", j, "explanation")...)
 		flow, ok := c.findFlow(source.Flow, "flows", j, "flow")
 		if !ok {
 			continue
@@ -511,9 +522,9 @@ func (c *questionChecker) flows() {
 		if verdict == probe.Open {
 			open++
 		}
-		c.out.Choices = append(c.out.Choices, Choice{ID: flow.ID, Flow: &flow, Verdict: verdict, Reason: reason, Explanation: source.Explanation, Correct: verdict == probe.Open})
+		c.out.Choices = append(c.out.Choices, Choice{ID: flow.ID, Flow: &flow, Verdict: verdict, Reason: reason, Explanation: explanation, Correct: verdict == probe.Open})
 	}
-	c.out.Choices = append(c.out.Choices, Choice{ID: NoFlow, Text: "None of them is open.", Explanation: c.source.None, Correct: open == 0})
+	c.out.Choices = append(c.out.Choices, Choice{ID: NoFlow, Text: c.text("None of them is open."), Explanation: none, Correct: open == 0})
 }
 
 // verdictTexts say what a verdict means, in the order of the choices.
@@ -537,7 +548,7 @@ func (c *questionChecker) verdict() {
 		return
 	}
 	c.out.Flow = flow
-	given := map[string]bool{}
+	given, explanations := map[string]bool{}, map[string]markdown.Text{}
 	for j, source := range c.source.Choices {
 		c.id(source.ID, given, c.at("choices", j, "id")...)
 		if source.Text != "" {
@@ -546,7 +557,7 @@ func (c *questionChecker) verdict() {
 		if source.Correct {
 			c.bad("is computed; leave it out", c.at("choices", j, "correct")...)
 		}
-		c.text(source.Explanation, c.at("choices", j, "explanation")...)
+		explanations[source.ID] = c.text(source.Explanation, c.at("choices", j, "explanation")...)
 	}
 	for _, t := range verdictTexts {
 		j := slices.IndexFunc(c.source.Choices, func(s choiceSource) bool { return s.ID == string(t.verdict) })
@@ -557,7 +568,7 @@ func (c *questionChecker) verdict() {
 			continue
 		}
 		delete(given, string(t.verdict))
-		choice := Choice{ID: string(t.verdict), Text: t.text, Explanation: c.source.Choices[j].Explanation}
+		choice := Choice{ID: string(t.verdict), Text: c.text(t.text), Explanation: explanations[string(t.verdict)]}
 		if t.verdict == verdict {
 			choice.Correct, choice.Verdict, choice.Reason = true, verdict, reason
 		}
@@ -569,10 +580,9 @@ func (c *questionChecker) verdict() {
 }
 
 func (c *questionChecker) fix() {
-	c.text(c.source.Fault, c.at("fault")...)
-	c.text(c.source.Solution, c.at("solution")...)
-	c.text(c.source.Explanation, c.at("explanation")...)
-	task := &FixTask{Solution: c.source.Solution, Explanation: c.source.Explanation}
+	c.there(c.source.Fault, c.at("fault")...)
+	c.there(c.source.Solution, c.at("solution")...)
+	task := &FixTask{Solution: c.source.Solution, Explanation: c.text(c.source.Explanation, c.at("explanation")...)}
 	lines := strings.SplitAfter(c.source.Policies, "\n")
 	for i, line := range lines {
 		if strings.TrimSpace(line) == strings.TrimSpace(c.source.Fault) {
@@ -616,8 +626,8 @@ func (c *questionChecker) fix() {
 		c.bad("want at least one line that a learner may well write, with its explanation", c.at("mistakes")...)
 	}
 	for j, m := range c.source.Mistakes {
-		c.text(m.Line, c.at("mistakes", j, "line")...)
-		c.text(m.Explanation, c.at("mistakes", j, "explanation")...)
+		c.there(m.Line, c.at("mistakes", j, "line")...)
+		mistake := Mistake{Line: m.Line, Explanation: c.text(m.Explanation, c.at("mistakes", j, "explanation")...)}
 		outcomes, err := c.out.try(m.Line)
 		switch {
 		case err != nil: // The learner is told of the error, not of the mistake.
@@ -625,7 +635,7 @@ func (c *questionChecker) fix() {
 		case allAsWanted(outcomes):
 			c.bad("this line is no mistake: every flow is as wanted", c.at("mistakes", j, "line")...)
 		}
-		task.Mistakes = append(task.Mistakes, Mistake(m))
+		task.Mistakes = append(task.Mistakes, mistake)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -69,9 +70,8 @@ type Question struct {
 	// ID is unique in the quiz.
 	ID   string
 	Kind Kind
-	// Prompt is the question. In it, and in all other texts of authors, code stands
-	// between backticks.
-	Prompt string
+	// Prompt is the question. It stands in a line, as all other texts of authors do.
+	Prompt markdown.Text
 	// Topology is what the policies act on; nil where the question has none.
 	Topology *sandbox.Topology
 	// OwnTopology says that the topology is not the lesson's but the question's
@@ -112,7 +112,7 @@ type Choice struct {
 	// the verdict where the question is about one.
 	ID string
 	// Text is what the choice says; empty where it is a Flow.
-	Text    string
+	Text    markdown.Text
 	Flow    *sandbox.Flow
 	Correct bool
 	// Verdict is what becomes of the Flow, and Reason why, as the engine says it; of
@@ -120,7 +120,7 @@ type Choice struct {
 	Verdict probe.Verdict
 	Reason  string
 	// Explanation says why the choice is right or wrong, in the author's words.
-	Explanation string
+	Explanation markdown.Text
 }
 
 // FixTask is a line of the question's policies that is to be written anew.
@@ -133,7 +133,8 @@ type FixTask struct {
 	// Want are the verdicts that are to come out, in the order they are shown.
 	Want []Wanted
 	// Solution is a line that does it, and Explanation says why.
-	Solution, Explanation string
+	Solution    string
+	Explanation markdown.Text
 	// Mistakes are lines that do not do it and that a learner may well write.
 	Mistakes []Mistake
 }
@@ -147,7 +148,8 @@ type Wanted struct {
 
 // Mistake is a line that does not do what is wanted, with the reason.
 type Mistake struct {
-	Line, Explanation string
+	Line        string
+	Explanation markdown.Text
 }
 
 // Question is the question of that ID.

@@ -2,6 +2,7 @@ package quizzes
 
 import (
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"testing/fstest"
 	"unicode/utf8"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/lessons/prose"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -65,18 +67,24 @@ func TestTheQuizzesOfTheBinaryLoad(t *testing.T) {
 func texts(q *Quiz) string {
 	all := []string{q.Title}
 	for _, question := range q.Questions {
-		all = append(all, question.Prompt)
+		all = append(all, plain(question.Prompt))
 		for _, c := range question.Choices {
-			all = append(all, c.Text, c.Explanation)
+			all = append(all, plain(c.Text), plain(c.Explanation))
 		}
 		if f := question.Fix; f != nil {
-			all = append(all, f.Explanation)
+			all = append(all, plain(f.Explanation))
 			for _, m := range f.Mistakes {
-				all = append(all, m.Explanation)
+				all = append(all, plain(m.Explanation))
 			}
 		}
 	}
 	return strings.Join(all, "\n\n")
+}
+
+// plain is the text as Markdown without emphasis.
+func plain(t markdown.Text) string {
+	text := regexp.MustCompile(`</?code>`).ReplaceAllString(t.HTML(), "`")
+	return html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(text, ""))
 }
 
 func TestTheTextIsEasyToRead(t *testing.T) {
@@ -137,7 +145,7 @@ func TestTheRightChoiceIsTheLongestInAtMostAThird(t *testing.T) {
 			asked++
 			right, wrong := 0, 0
 			for _, c := range question.Choices {
-				if n := utf8.RuneCountInString(c.Text); c.Correct {
+				if n := utf8.RuneCountInString(plain(c.Text)); c.Correct {
 					right = n
 				} else {
 					wrong = max(wrong, n)
@@ -161,10 +169,10 @@ func TestAPromptGivesNothingAwayAndStandsAlone(t *testing.T) {
 	for _, q := range content(t) {
 		policies := map[string]string{}
 		for _, question := range q.Questions {
-			if w := telling.FindString(question.Prompt); w != "" {
+			if w := telling.FindString(plain(question.Prompt)); w != "" {
 				t.Errorf("%s/%s: %q gives the answer away", q.Slug, question.ID, w)
 			}
-			if w := goesOn.FindString(question.Prompt); w != "" {
+			if w := goesOn.FindString(plain(question.Prompt)); w != "" {
 				t.Errorf("%s/%s: %q goes on from another question, but they are shuffled", q.Slug, question.ID, w)
 			}
 			// What one question says of a set of policies answers another about the same.
@@ -192,7 +200,7 @@ func TestThereAreEnoughQuestionsOnEachMatter(t *testing.T) {
 	for _, q := range content(t) {
 		all += len(q.Questions)
 		for _, question := range q.Questions {
-			words.WriteString(question.Prompt + question.Policies + "\n")
+			words.WriteString(plain(question.Prompt) + question.Policies + "\n")
 		}
 	}
 	if all < 45 {
@@ -475,7 +483,7 @@ func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
 		"no such lesson":       {"lesson: shop", "lesson: stop", `01-one.yaml:3: lesson: there is no lesson "stop"; there are shop`},
 		"no explanation":       {`text: "No", explanation: Because.`, `text: "No"`, "01-one.yaml:10: questions[0].choices[1].explanation: is missing"},
 		"a blank explanation":  {`text: "No", explanation: Because.`, `text: "No", explanation: " "`, "01-one.yaml:10: questions[0].choices[1].explanation: is missing"},
-		"an open backtick":     {`text: "No", explanation: Because.`, "text: \"No\", explanation: \"So `it\"", "01-one.yaml:10: questions[0].choices[1].explanation: a backtick that opens code is not closed"},
+		"an open backtick":     {`text: "No", explanation: Because.`, "text: \"No\", explanation: \"So `it\"", "01-one.yaml:10: questions[0].choices[1].explanation: the mark ` is not closed"},
 		"question ID twice":    {"id: second", "id: first", `01-one.yaml:11: questions[1].id: "first" is there twice`},
 		"choice ID twice":      {"id: right", "id: left", `01-one.yaml:16: questions[1].choices[1].id: "left" is there twice`},
 		"none correct":         {`explanation: Because., correct: true}`, "explanation: Because.}", "01-one.yaml:9: questions[0].choices: 0 choices are correct"},

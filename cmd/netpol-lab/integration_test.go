@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -402,7 +401,7 @@ func (s *server) grade(id sandbox.ID, l *lessons.Lesson, e *lessons.Exercise, na
 		s.t.Errorf("%s: the check answers %d, without %q:\n%s", name, code, want, body)
 	}
 	for _, c := range outcome.Checks {
-		if told := strings.Contains(body, html.EscapeString(c.Hint)); !c.OK && !told {
+		if told := strings.Contains(body, c.Hint.HTML()); !c.OK && !told {
 			s.t.Errorf("%s: what is wrong with %s is not told", name, c.Flow.ID)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -88,7 +89,7 @@ func (e Exercise) hintLabel() string {
 	return "Show a solution"
 }
 
-func (e Exercise) shownHints() []string {
+func (e Exercise) shownHints() []markdown.Text {
 	return e.Exercise.Hints[:min(e.Hints, len(e.Exercise.Hints))]
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
@@ -44,7 +45,8 @@ type Proof struct {
 	// Quiz is the quiz's slug, Title its title.
 	Quiz, Title string
 	// Question is the question's ID, Prompt its text.
-	Question, Prompt string
+	Question string
+	Prompt   markdown.Text
 }
 
 // URL is the address of the workbench with the question's policies.

@@ -2,13 +2,10 @@ package views
 
 import (
 	"fmt"
-	"html"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/a-h/templ"
 
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -279,16 +276,4 @@ func services(ns sandbox.Namespace, pod string) string {
 		return "none"
 	}
 	return strings.Join(out, ", ")
-}
-
-// words is a text of an author, with what stands between backticks as code.
-func words(text string) templ.Component {
-	var b strings.Builder
-	for i, piece := range strings.Split(html.EscapeString(strings.TrimSpace(text)), "`") {
-		if i%2 == 1 {
-			piece = "<code>" + piece + "</code>"
-		}
-		b.WriteString(piece)
-	}
-	return templ.Raw(b.String())
 }

@@ -163,16 +163,6 @@ func TestTheLineToFixStandsInThePolicyInItsPlace(t *testing.T) {
 	}
 }
 
-func TestWordsEscapeAllAndMarkCode(t *testing.T) {
-	var b strings.Builder
-	if err := words(" a <b> `x: \"<i>\"` & `y`. \n").Render(t.Context(), &b); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := b.String(), `a &lt;b&gt; <code>x: &#34;&lt;i&gt;&#34;</code> &amp; <code>y</code>.`; got != want {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
-}
-
 func TestAQuizSaysItsScoreAndTheRecord(t *testing.T) {
 	q := &quizzes.Quiz{Questions: make([]quizzes.Question, 3)}
 	for right, want := range map[int]string{0: "0 of 3 answers are right.", 1: "1 of 3 answers is right.", 3: "All 3 answers are right."} {
