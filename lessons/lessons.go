@@ -35,7 +35,7 @@ func Content() fs.FS {
 
 // Lesson is one lesson.
 type Lesson struct {
-	// Slug names the lesson in addresses; it is also the name of its topology.
+	// Slug names the lesson in addresses.
 	Slug string
 	// Title is the heading, Summary one sentence of plain text.
 	Title   string
@@ -53,7 +53,9 @@ type Lesson struct {
 	// Walkthrough are the pictures of walkthrough.yaml, the lesson in a few steps; nil
 	// where there is none.
 	Walkthrough []*picture.Picture
-	Topology    *sandbox.Topology
+	// Topology is what stands in the lesson's lab. Lessons may share one; it has the
+	// name of the lesson that it belongs to.
+	Topology *sandbox.Topology
 	// Flows are all that the topology's sandbox measures.
 	Flows []sandbox.Flow
 }
@@ -108,25 +110,33 @@ func Load(fsys fs.FS) ([]*Lesson, error) {
 	}
 	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
 	var (
-		all   []*Lesson
-		errs  []error
-		slugs = map[string]string{}
+		all     []*Lesson
+		sources []*source
+		errs    []error
+		slugs   = map[string]*source{}
 	)
 	for _, e := range entries {
 		if !e.IsDir() || !folderName.MatchString(e.Name()) {
 			errs = append(errs, fmt.Errorf("%s: not a lesson's folder: want a name like 01-network-policies", e.Name()))
 			continue
 		}
-		lesson, err := load(fsys, e.Name())
+		src, err := open(fsys, e.Name())
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if other, ok := slugs[lesson.Slug]; ok {
-			errs = append(errs, fmt.Errorf("%s/lesson.md: slug: %q is taken by %s", e.Name(), lesson.Slug, other))
+		if other, ok := slugs[src.lesson.Slug]; ok && src.lesson.Slug != "" {
+			errs = append(errs, fmt.Errorf("%s: slug: %q is taken by %s", src.textFile(), src.lesson.Slug, other.dir))
+		} else {
+			slugs[src.lesson.Slug] = src
 		}
-		slugs[lesson.Slug] = e.Name()
-		all = append(all, lesson)
+		sources = append(sources, src)
+	}
+	for _, src := range sources {
+		src.share(slugs)
+		src.load(fsys)
+		errs = append(errs, src.errs...)
+		all = append(all, src.lesson)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("lessons: %w", err)
@@ -137,28 +147,86 @@ func Load(fsys fs.FS) ([]*Lesson, error) {
 	return all, nil
 }
 
-func load(fsys fs.FS, dir string) (*Lesson, error) {
-	textFile, topologyFile := path.Join(dir, "lesson.md"), path.Join(dir, "topology.yaml")
-	src, err := readFile(fsys, textFile)
-	if err != nil {
+// source is a lesson's folder.
+type source struct {
+	dir    string
+	lesson *Lesson
+	// src is lesson.md, whose text begins at the offset text.
+	src  []byte
+	text int
+	// shares is the slug of the lesson whose topology this one shares, from the front
+	// matter's line sharesAt; "" where it has one of its own.
+	shares   string
+	sharesAt int
+	errs     []error
+}
+
+func (s *source) textFile() string { return path.Join(s.dir, "lesson.md") }
+
+// open reads the front matter, and the topology where the lesson has one of its own.
+func open(fsys fs.FS, dir string) (*source, error) {
+	s := &source{dir: dir, lesson: &Lesson{}}
+	var err error
+	if s.src, err = readFile(fsys, s.textFile()); err != nil {
 		return nil, err
 	}
-	lesson := &Lesson{}
-	front, text, err := splitFrontMatter(src)
+	front, text, err := splitFrontMatter(s.src)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%w", textFile, err)
+		return nil, fmt.Errorf("%s:%w", s.textFile(), err)
 	}
-	errs := lesson.readFrontMatter(textFile, front)
-	raw, err := readFile(fsys, topologyFile)
+	s.text = text
+	s.readFrontMatter(front)
+	topologyFile := path.Join(dir, "topology.yaml")
+	raw, err := fs.ReadFile(fsys, topologyFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && s.sharesAt > 0:
+		return s, nil
+	case errors.Is(err, fs.ErrNotExist):
+		s.bad("%s: is missing; a lesson that shares another's says so in its front matter: topology: that-lessons-slug", topologyFile)
+		return s, nil
+	case err != nil:
+		return nil, err
+	case s.sharesAt > 0:
+		s.bad("%s:%d: topology: there is a topology.yaml too: leave out the one or the other", s.textFile(), s.sharesAt)
+		return s, nil
+	}
+	topology, err := sandbox.ParseTopology(raw)
 	if err != nil {
-		return nil, errors.Join(append(errs, err)...)
+		s.errs = append(s.errs, topologyErrors(topologyFile, raw, err))
+		return s, nil
 	}
-	lesson.Topology, err = sandbox.ParseTopology(raw)
-	if err != nil {
-		return nil, errors.Join(append(errs, topologyErrors(topologyFile, raw, err))...)
+	s.lesson.Topology = topology
+	if s.lesson.Slug != "" && topology.Name != s.lesson.Slug {
+		s.bad("%s: name: %q differs from the lesson's slug %q", topologyFile, topology.Name, s.lesson.Slug)
 	}
-	if lesson.Slug != "" && lesson.Topology.Name != lesson.Slug {
-		errs = append(errs, fmt.Errorf("%s: name: %q differs from the lesson's slug %q", topologyFile, lesson.Topology.Name, lesson.Slug))
+	return s, nil
+}
+
+func (s *source) bad(format string, args ...any) {
+	s.errs = append(s.errs, fmt.Errorf(format, args...))
+}
+
+// share takes the topology of the lesson that the front matter names.
+func (s *source) share(slugs map[string]*source) {
+	if s.shares == "" || s.lesson.Topology != nil {
+		return
+	}
+	other := slugs[s.shares]
+	switch {
+	case other == nil:
+		s.bad("%s:%d: topology: there is no lesson %q", s.textFile(), s.sharesAt, s.shares)
+	case other.sharesAt > 0:
+		s.bad("%s:%d: topology: the lesson %q has none of its own: name the one that has", s.textFile(), s.sharesAt, s.shares)
+	default:
+		s.lesson.Topology = other.lesson.Topology // nil where it could not be read
+	}
+}
+
+// load reads all that needs the topology.
+func (s *source) load(fsys fs.FS) {
+	lesson := s.lesson
+	if lesson.Topology == nil {
+		return
 	}
 	lesson.Flows = lesson.Topology.Flows()
 	parts := &parts{exercises: map[string]*Exercise{}, pictures: map[string]*picture.Picture{}, mounted: map[string]bool{}}
@@ -175,30 +243,31 @@ func load(fsys fs.FS, dir string) (*Lesson, error) {
 			return err
 		}},
 	} {
-		entries, err := fs.ReadDir(fsys, path.Join(dir, kind.folder))
+		entries, err := fs.ReadDir(fsys, path.Join(s.dir, kind.folder))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			s.errs = append(s.errs, err)
+			continue
 		}
 		for _, entry := range entries {
-			at := path.Join(dir, kind.folder, entry.Name())
+			at := path.Join(s.dir, kind.folder, entry.Name())
 			id, ok := strings.CutSuffix(entry.Name(), kind.ending)
 			if entry.IsDir() != (kind.ending == "") || !ok || !slugName.MatchString(id) {
-				errs = append(errs, fmt.Errorf("%s: is not one of the lesson's %s: want a name of lower-case words with hyphens between, such as first-steps%s", at, kind.folder, kind.ending))
+				s.bad("%s: is not one of the lesson's %s: want a name of lower-case words with hyphens between, such as first-steps%s", at, kind.folder, kind.ending)
 				continue
 			}
 			if err := kind.load(at, id); err != nil {
-				errs = append(errs, err)
+				s.errs = append(s.errs, err)
 			}
-			if !mentions(src[text:], kind.directive, id) {
-				errs = append(errs, fmt.Errorf("%s: the text does not mention it: write a line :::%s %s", at, kind.directive, id))
+			if !mentions(s.src[s.text:], kind.directive, id) {
+				s.bad("%s: the text does not mention it: write a line :::%s %s", at, kind.directive, id)
 			}
 		}
 	}
-	if lesson.Walkthrough, err = lesson.loadWalkthrough(fsys, path.Join(dir, "walkthrough.yaml")); err != nil {
-		errs = append(errs, err)
+	var err error
+	if lesson.Walkthrough, err = lesson.loadWalkthrough(fsys, path.Join(s.dir, "walkthrough.yaml")); err != nil {
+		s.errs = append(s.errs, err)
 	}
-	errs = append(errs, lesson.readText(textFile, src, text, parts)...)
-	return lesson, errors.Join(errs...)
+	s.errs = append(s.errs, lesson.readText(s.textFile(), s.src, s.text, parts)...)
 }
 
 // parts are what a lesson's text can mount, by ID. What is there and could not be
@@ -274,18 +343,21 @@ func splitFrontMatter(src []byte) (front []byte, text int, err error) {
 }
 
 // readFrontMatter fills in the fields, which begin at the file's second line.
-func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
+func (s *source) readFrontMatter(front []byte) {
+	file, l := s.textFile(), s.lesson
 	var root yaml.Node
 	if err := yaml.Unmarshal(append([]byte("\n"), front...), &root); err != nil {
-		return []error{yamlErrors(file, err)}
+		s.errs = append(s.errs, yamlErrors(file, err))
+		return
 	}
 	if len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
-		return []error{fmt.Errorf("%s:2: the front matter is not a list of fields", file)}
+		s.bad("%s:2: the front matter is not a list of fields", file)
+		return
 	}
 	fields := root.Content[0].Content
 	line := map[string]int{}
 	bad := func(at int, field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s:%d: %s: %s", file, at, field, fmt.Sprintf(format, args...)))
+		s.bad("%s:%d: %s: %s", file, at, field, fmt.Sprintf(format, args...))
 	}
 	for i := 0; i < len(fields); i += 2 {
 		key, value := fields[i].Value, fields[i+1]
@@ -302,12 +374,15 @@ func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
 			err = value.Decode(&l.Slug)
 		case "summary":
 			err = value.Decode(&l.Summary)
+		case "topology":
+			s.sharesAt = fields[i].Line
+			err = value.Decode(&s.shares)
 		case "minutes":
 			if err = value.Decode(&l.Minutes); err != nil || l.Minutes < 1 || l.Minutes > 600 {
 				err = errors.New("want a number of minutes from 1 to 600")
 			}
 		default:
-			err = errors.New("is not a field: want title, slug, summary and minutes")
+			err = errors.New("is not a field: want title, slug, summary, minutes and, where another lesson's is shared, topology")
 		}
 		if err != nil {
 			bad(fields[i].Line, key, "%v", err)
@@ -318,7 +393,7 @@ func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
 			bad(1, key, "is missing")
 		}
 	}
-	for key, value := range map[string]string{"title": l.Title, "slug": l.Slug, "summary": l.Summary} {
+	for key, value := range map[string]string{"title": l.Title, "slug": l.Slug, "summary": l.Summary, "topology": s.shares} {
 		if at, ok := line[key]; ok && value == "" {
 			bad(at, key, "is empty")
 		}
@@ -329,5 +404,4 @@ func (l *Lesson) readFrontMatter(file string, front []byte) (errs []error) {
 	if l.Slug != "" && !slugName.MatchString(l.Slug) {
 		bad(line["slug"], "slug", "%q: want lower-case words with hyphens between", l.Slug)
 	}
-	return errs
 }

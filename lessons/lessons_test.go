@@ -122,6 +122,55 @@ func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
 	}
 }
 
+// Either has the topology; who comes first does not matter.
+func TestLoad_a_lesson_may_share_anothers_topology(t *testing.T) {
+	shares := strings.Replace(front, "title: One\nslug: one", "title: Two\nslug: two\ntopology: one", 1)
+	for _, folder := range []string{"00-two", "02-two"} {
+		all, err := Load(fstest.MapFS{
+			"01-one/lesson.md": {Data: []byte(front + "text\n")}, "01-one/topology.yaml": {Data: []byte(topology)},
+			folder + "/lesson.md":         {Data: []byte(shares + "\n:::picture web\n")},
+			folder + "/pictures/web.yaml": {Data: []byte("caption: See.\npods: [shop/web, kube-system/kube-dns]\nflows: [{from: shop/web, to: kube-system/kube-dns, port: 53}]\n")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 2 || all[0].Topology != all[1].Topology || all[0].Topology.Name != "one" || len(all[0].Flows) != len(all[1].Flows) {
+			t.Errorf("the topologies are %v and %v", all[0].Topology.Name, all[1].Topology.Name)
+		}
+	}
+}
+
+func TestLoad_a_topology_that_cannot_be_shared_is_said_with_its_line(t *testing.T) {
+	two := strings.Replace(front, "title: One\nslug: one", "title: Two\nslug: two\ntopology: one", 1) + "text\n"
+	for name, c := range map[string]struct {
+		fs   fstest.MapFS
+		want string
+	}{
+		"of nobody": {fstest.MapFS{"02-two/lesson.md": {Data: []byte(two)}}, `02-two/lesson.md:4: topology: there is no lesson "one"`},
+		"of itself": {fstest.MapFS{"02-two/lesson.md": {Data: []byte(strings.Replace(two, "topology: one", "topology: two", 1))}},
+			`02-two/lesson.md:4: topology: the lesson "two" has none of its own`},
+		"of one that shares": {fstest.MapFS{
+			"01-one/lesson.md": {Data: []byte(front + "text\n")}, "01-one/topology.yaml": {Data: []byte(topology)}, "02-two/lesson.md": {Data: []byte(two)},
+			"03-three/lesson.md": {Data: []byte(strings.ReplaceAll(strings.Replace(two, "topology: one", "topology: two", 1), "slug: two", "slug: three"))},
+		}, `03-three/lesson.md:4: topology: the lesson "two" has none of its own: name the one that has`},
+		"beside an own one": {fstest.MapFS{
+			"01-one/lesson.md": {Data: []byte(front + "text\n")}, "01-one/topology.yaml": {Data: []byte(topology)},
+			"02-two/lesson.md": {Data: []byte(two)}, "02-two/topology.yaml": {Data: []byte(strings.Replace(topology, "name: one", "name: two", 1))},
+		}, `02-two/lesson.md:4: topology: there is a topology.yaml too`},
+		"without a name": {fstest.MapFS{"02-two/lesson.md": {Data: []byte(strings.Replace(two, "topology: one", "topology: ''", 1))}}, `02-two/lesson.md:4: topology: is empty`},
+		"not said":       {fstest.MapFS{"01-one/lesson.md": {Data: []byte(front + "text\n")}}, `01-one/topology.yaml: is missing; a lesson that shares another's says so`},
+		"of a broken one": {fstest.MapFS{
+			"01-one/lesson.md": {Data: []byte(front + "text\n")}, "01-one/topology.yaml": {Data: []byte("name: one\npods: []\n")}, "02-two/lesson.md": {Data: []byte(two)},
+		}, "01-one/topology.yaml:2: pods: is not a field here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Load(c.fs); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+}
+
 func TestFoldersMustBeLessons(t *testing.T) {
 	for name, c := range map[string]struct {
 		fs   fstest.MapFS

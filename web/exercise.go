@@ -67,8 +67,8 @@ func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
 	}
 	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
 	switch {
-	case !ok || snapshot.Lab != e.lesson.Slug || snapshot.State != sandbox.Ready:
-		e.view.Problem = noSandbox(snapshot, ok && snapshot.Lab == e.lesson.Slug)
+	case !ok || snapshot.Lab != e.lesson.Topology.Name || snapshot.State != sandbox.Ready:
+		e.view.Problem = noSandbox(snapshot, ok && snapshot.Lab == e.lesson.Topology.Name)
 	default:
 		if _, err := s.Sandboxes.Replace(r.Context(), e.owner, snapshot.ID, []byte(e.exercise.Start)); err != nil {
 			return err
@@ -92,7 +92,7 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	if look && (e.exercise.Final || e.view.Passed) {
 		return s.tellExercise(w, r, e)
 	}
-	snapshot, err := s.settled(r.Context(), e.owner, e.lesson.Slug)
+	snapshot, err := s.settled(r.Context(), e.owner, e.lesson.Topology.Name)
 	var problem *exerciseProblem
 	switch {
 	case errors.As(err, &problem):
@@ -268,5 +268,5 @@ func (s *server) tellExercise(w http.ResponseWriter, r *http.Request, e *exercis
 	if r.Header.Get("X-Fragment") != "" {
 		return render(w, r, http.StatusOK, views.ExerciseBox(e.view))
 	}
-	return s.renderLab(w, r, http.StatusOK, placeLesson, e.lesson, labInput{exercise: &e.view})
+	return s.renderLab(w, r, http.StatusOK, place{lesson: e.lesson}, labInput{exercise: &e.view})
 }

@@ -9,26 +9,43 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// The places that a lab is shown at, as its forms name them.
-const (
-	placeLesson    = "lesson"
-	placeWorkbench = "workbench"
-)
-
-// placeURL is the address of the page that shows the lab at the place.
-func placeURL(place, lab string) string {
-	if place == placeWorkbench {
-		return "/workbench?lab=" + url.QueryEscape(lab) + "#lab"
-	}
-	return "/lessons/" + url.PathEscape(lab) + "#lab"
+// place is a page that shows a lab: a lesson's, or the workbench.
+type place struct {
+	// lesson is the lesson, or one that has the workbench's lab; nil where there is
+	// none.
+	lesson    *lessons.Lesson
+	workbench bool
 }
 
-// place is where the request's form stood.
-func place(r *http.Request) string {
-	if r.PostForm.Get("page") == placeWorkbench {
-		return placeWorkbench
+// placeOf is the page that the form was on: that of the lesson in its field lesson,
+// else the workbench with the lab of its field lab.
+func (s *server) placeOf(r *http.Request) place {
+	if r.PostForm.Has("lesson") {
+		return place{lesson: s.lesson(r.PostForm.Get("lesson"))}
 	}
-	return placeLesson
+	return place{lesson: s.lab(r.PostForm.Get("lab")), workbench: true}
+}
+
+// url is the page's address, at the lab; the front page's where there is no lesson.
+func (p place) url() string {
+	switch {
+	case p.lesson == nil:
+		return "/"
+	case p.workbench:
+		return "/workbench?lab=" + url.QueryEscape(p.lesson.Topology.Name) + "#lab"
+	}
+	return "/lessons/" + url.PathEscape(p.lesson.Slug) + "#lab"
+}
+
+// lab is the lesson that a lab belongs to, by the name of its topology; nil where
+// there is none.
+func (s *server) lab(name string) *lessons.Lesson {
+	for _, l := range s.Lessons {
+		if l.Topology.Name == name {
+			return l
+		}
+	}
+	return nil
 }
 
 // labInput is what stands in the editor: what a learner has sent by a form and is
@@ -43,19 +60,20 @@ type labInput struct {
 	exercise *views.Exercise
 }
 
-// renderLab writes the page that shows the lesson's lab at the place.
-func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, place string, lesson *lessons.Lesson, input labInput) error {
-	title := lesson.Title
-	if place == placeWorkbench {
-		title = "Workbench"
+// renderLab writes the place's page.
+func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, at place, input labInput) error {
+	lesson := at.lesson
+	title, shownBy := lesson.Title, lesson.Slug
+	if at.workbench {
+		title, shownBy = "Workbench", ""
 	}
 	page := s.page(r, title)
 	lab := views.Lab{
-		Slug: lesson.Slug, Place: place, Simulated: page.Simulated,
+		Name: lesson.Topology.Name, Lesson: shownBy, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
 		YAML:    input.yaml, Given: input.given, Problems: input.problems, Proof: input.proof,
 	}
-	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lesson.Slug {
+	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lab.Name {
 		lab.Sandbox, lab.Seq = snapshot, seq
 	}
 	if lab.CanStart() {
@@ -64,7 +82,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, p
 		}
 	}
 	lab.Matrix = views.NewMatrix(lesson.Topology, lab.Sandbox.Observations)
-	if place == placeWorkbench {
+	if at.workbench {
 		return render(w, r, status, views.Workbench(page, lab))
 	}
 	exercises := map[string]views.Exercise{}

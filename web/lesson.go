@@ -33,7 +33,7 @@ func (s *server) showLesson(w http.ResponseWriter, r *http.Request) error {
 	if lesson == nil {
 		return refuse(http.StatusNotFound, "There is no such lesson. The front page lists those that there are.")
 	}
-	return s.renderLab(w, r, http.StatusOK, placeLesson, lesson, labInput{})
+	return s.renderLab(w, r, http.StatusOK, place{lesson: lesson}, labInput{})
 }
 
 // quizEntries lists the quizzes about the lesson, or all of them.

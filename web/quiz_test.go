@@ -447,18 +447,22 @@ func TestProveItNeedsNoScript(t *testing.T) {
 
 func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
-	for name, c := range map[string]struct{ page, lab, quiz, question, want string }{
-		"no such quiz":        {"workbench", "network-policies", "none", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
-		"no such question":    {"workbench", "network-policies", "network-policies", "none", "/workbench?lab=network-policies#lab"},
-		"an address":          {"workbench", "network-policies", "//elsewhere.example/", "/../..", "/workbench?lab=network-policies#lab"},
-		"a line break":        {"workbench", "network-policies", "network-policies\r\nX: y", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
-		"nothing to prove":    {"workbench", "network-policies", "network-policies", "who-enforces", "/workbench?lab=network-policies#lab"},
-		"another lesson's":    {"workbench", "tenants", "network-policies", "one-end-is-not-enough", "/workbench?lab=tenants#lab"},
-		"the lesson's own":    {"lesson", "network-policies", "network-policies", "one-end-is-not-enough", "/lessons/network-policies#lab"},
-		"no fields of a quiz": {"workbench", "network-policies", "", "", "/workbench?lab=network-policies#lab"},
+	for name, c := range map[string]struct{ lesson, lab, quiz, question, want string }{
+		"no such quiz":        {"", "network-policies", "none", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
+		"no such question":    {"", "network-policies", "network-policies", "none", "/workbench?lab=network-policies#lab"},
+		"an address":          {"", "network-policies", "//elsewhere.example/", "/../..", "/workbench?lab=network-policies#lab"},
+		"a line break":        {"", "network-policies", "network-policies\r\nX: y", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
+		"nothing to prove":    {"", "network-policies", "network-policies", "who-enforces", "/workbench?lab=network-policies#lab"},
+		"another lesson's":    {"", "tenants", "network-policies", "one-end-is-not-enough", "/workbench?lab=tenants#lab"},
+		"the lesson's own":    {"network-policies", "network-policies", "network-policies", "one-end-is-not-enough", "/lessons/network-policies#lab"},
+		"no fields of a quiz": {"", "network-policies", "", "", "/workbench?lab=network-policies#lab"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := v.page("POST", "/sandboxes", url.Values{"page": {c.page}, "lab": {c.lab}, "quiz": {c.quiz}, "question": {c.question}})
+			form := url.Values{"lab": {c.lab}, "quiz": {c.quiz}, "question": {c.question}}
+			if c.lesson != "" {
+				form.Set("lesson", c.lesson)
+			}
+			a := v.page("POST", "/sandboxes", form)
 			if a.status != http.StatusSeeOther || a.header.Get("Location") != c.want {
 				t.Errorf("status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), c.want)
 			}

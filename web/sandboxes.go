@@ -69,7 +69,7 @@ func (s *server) getSandbox(w http.ResponseWriter, r *http.Request) error {
 
 // createSandbox takes {"lab": "…"} as JSON or a form with the field lab.
 func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
-	var slug string
+	var lab string
 	switch contentType(r) {
 	case "application/json":
 		var body struct {
@@ -78,18 +78,18 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 		if err := readJSON(w, r, &body); err != nil {
 			return err
 		}
-		slug = body.Lab
+		lab = body.Lab
 	case "application/x-www-form-urlencoded", "multipart/form-data":
 		if err := parseForm(w, r, maxFormBytes); err != nil {
 			return err
 		}
-		slug = r.PostForm.Get("lab")
+		lab = r.PostForm.Get("lab")
 	default:
-		return refuse(http.StatusUnsupportedMediaType, `Send a form, or JSON such as {"lab": %q} as application/json.`, s.Lessons[0].Slug)
+		return refuse(http.StatusUnsupportedMediaType, `Send a form, or JSON such as {"lab": %q} as application/json.`, s.Lessons[0].Topology.Name)
 	}
-	lesson := s.lesson(slug)
+	lesson := s.lab(lab)
 	if lesson == nil {
-		return refuse(http.StatusUnprocessableEntity, "There is no lab %q. The front page lists the lessons; each has one of its name.", slug)
+		return refuse(http.StatusUnprocessableEntity, "There is no lab %q. The front page lists the lessons; each has one.", lab)
 	}
 	return s.begin(w, r, func(owner string) (sandbox.Snapshot, int64, error) {
 		return s.Sandboxes.Create(owner, lesson.Topology)
@@ -115,7 +115,7 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request, create func(owner
 		return err
 	}
 	if wantsHTML(r) {
-		return s.back(w, r, snapshot.Lab)
+		return s.back(w, r)
 	}
 	w.Header().Set("Location", "/sandboxes/"+string(snapshot.ID))
 	return writeJSON(w, http.StatusAccepted, numberedSnapshot{snapshot, seq})
@@ -136,7 +136,7 @@ func (s *server) stopSandboxForm(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Sandboxes.Stop(ownerOf(r.Context()), sandboxID(r)); err != nil {
 		return err
 	}
-	return s.back(w, r, r.PostForm.Get("lab"))
+	return s.back(w, r)
 }
 
 // applyPolicies takes YAML as the body.
@@ -222,7 +222,7 @@ func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	if lesson := s.lesson(snapshot.Lab); lesson != nil {
+	if lesson := s.lab(snapshot.Lab); lesson != nil {
 		names := lesson.Topology.NamespaceNames()
 		for _, ref := range refs {
 			if !slices.Contains(names, ref.Namespace) {
@@ -236,35 +236,33 @@ func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.
 // afterForm goes back to the page that the form was on, or shows there what was
 // wrong with the YAML.
 func (s *server) afterForm(w http.ResponseWriter, r *http.Request, yaml string, err error) error {
-	lesson := s.lesson(r.PostForm.Get("lab"))
 	if err == nil {
-		return s.back(w, r, r.PostForm.Get("lab"))
+		return s.back(w, r)
 	}
-	if lesson == nil || !wantsHTML(r) {
+	at := s.placeOf(r)
+	if at.lesson == nil || !wantsHTML(r) {
 		return err
 	}
 	a := answerTo(err)
 	s.logFailure(r, a, err)
-	input := labInput{yaml: yaml, proof: s.proof(r, lesson.Slug)}
+	input := labInput{yaml: yaml, proof: s.proof(r, at)}
 	for _, p := range a.Problems {
 		input.problems = append(input.problems, p.String())
 	}
 	if len(input.problems) == 0 {
 		input.problems = []string{a.Error}
 	}
-	return s.renderLab(w, r, a.status, place(r), lesson, input)
+	return s.renderLab(w, r, a.status, at, input)
 }
 
 // back sends the browser to the page that the form was on; to the workbench with the
 // policies of a quiz's question, where these were tried out. The address is made of
 // what the form's fields name, never of what they say.
-func (s *server) back(w http.ResponseWriter, r *http.Request, lab string) error {
-	url := "/"
-	if lesson := s.lesson(lab); lesson != nil {
-		url = placeURL(place(r), lesson.Slug)
-		if proof := s.proof(r, lesson.Slug); proof != nil {
-			url = proof.URL() + "#lab"
-		}
+func (s *server) back(w http.ResponseWriter, r *http.Request) error {
+	at := s.placeOf(r)
+	url := at.url()
+	if proof := s.proof(r, at); proof != nil {
+		url = proof.URL() + "#lab"
 	}
 	http.Redirect(w, r, url, http.StatusSeeOther)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -32,7 +33,7 @@ func TestASandboxIsMadeByJSON(t *testing.T) {
 
 func TestASandboxIsMadeResetAndStoppedByForms(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
-	form := url.Values{"lab": {"network-policies"}, "page": {"workbench"}}
+	form := url.Values{"lab": {"network-policies"}}
 	a := v.page("POST", "/sandboxes", form)
 	if want := "/workbench?lab=network-policies#lab"; a.status != http.StatusSeeOther || a.header.Get("Location") != want {
 		t.Fatalf("start: status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), want)
@@ -40,7 +41,7 @@ func TestASandboxIsMadeResetAndStoppedByForms(t *testing.T) {
 	id := v.create()
 	v.await(id, sandbox.Ready)
 
-	form.Set("page", "lesson")
+	form.Set("lesson", "network-policies")
 	a = v.page("POST", "/sandboxes/"+id+"/reset", form)
 	if want := "/lessons/network-policies#lab"; a.status != http.StatusSeeOther || a.header.Get("Location") != want {
 		t.Fatalf("reset: status %d to %q, want 303 to %q", a.status, a.header.Get("Location"), want)
@@ -54,6 +55,34 @@ func TestASandboxIsMadeResetAndStoppedByForms(t *testing.T) {
 	}
 	v.until("the sandbox is gone", func() bool { return v.send("GET", "/sandboxes/"+fresh, nil).status == http.StatusNotFound })
 	contains(t, v.page("GET", "/lessons/network-policies", nil).body, `data-sandbox="" data-state="none"`)
+}
+
+func TestTwoLessonsWithOneLab_share_the_sandbox(t *testing.T) {
+	text := "---\ntitle: More\nslug: more\nsummary: More of it.\nminutes: 5\ntopology: network-policies\n---\n\n## Go on\n\nText.\n"
+	l := newLab(t, setup{more: fstest.MapFS{"98-more/lesson.md": {Data: []byte(text)}}})
+	v := l.learner(t)
+	id := v.await(v.create(), sandbox.Ready)
+	page := v.page("GET", "/lessons/more", nil).body
+	contains(t, page, `data-lab="network-policies"`, `data-sandbox="`+id+`" data-state="ready"`, `name="lab" value="network-policies"`, `name="lesson" value="more"`)
+
+	// Its forms come back to it, and begin no second sandbox.
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"more"}}
+	if a := v.page("POST", "/sandboxes", form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/lessons/more#lab" {
+		t.Errorf("start: status %d to %q", a.status, a.header.Get("Location"))
+	}
+	if again := v.create(); again != id {
+		t.Errorf("the second lesson began %s beside %s", again, id)
+	}
+	form.Set("yaml", "kind: NetworkPolice")
+	contains(t, v.page("POST", "/sandboxes/"+id+"/policies", form).body, "Nothing was applied:", `<h1 id="title">More</h1>`)
+
+	// A lab is named by its topology, not by each of its lessons.
+	if a := v.page("GET", "/workbench?lab=more", nil); a.status != http.StatusNotFound {
+		t.Errorf("a lab that is none: status %d", a.status)
+	}
+	if a := v.page("POST", "/sandboxes", url.Values{"lab": {"more"}}); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a sandbox of a lab that is none: status %d", a.status)
+	}
 }
 
 func TestAMultipartFormWorksToo(t *testing.T) {
@@ -188,7 +217,7 @@ func TestTooMuchYAMLIsRefusedWithTheLimit(t *testing.T) {
 	if a := v.put(id, edge); a.status != http.StatusOK {
 		t.Errorf("exactly the limit: status %d: %.200s", a.status, a.body)
 	}
-	form := url.Values{"lab": {"network-policies"}, "page": {"lesson"}, "yaml": {edge + "x"}}
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {edge + "x"}}
 	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
 	if a.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("form above the limit: status %d", a.status)
@@ -203,7 +232,7 @@ func TestTooMuchYAMLIsRefusedWithTheLimit(t *testing.T) {
 func TestPoliciesWorkByFormsAlone(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
-	form := url.Values{"lab": {"network-policies"}, "page": {"lesson"}, "yaml": {strings.ReplaceAll(denyAll, "\n", "\r\n")}}
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {strings.ReplaceAll(denyAll, "\n", "\r\n")}}
 	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/lessons/network-policies#lab" {
 		t.Fatalf("apply: status %d to %q", a.status, a.header.Get("Location"))
 	}
@@ -231,7 +260,7 @@ func TestPoliciesWorkByFormsAlone(t *testing.T) {
 func TestAFormsProblemsAreShownBesideTheTextThatHasThem(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
-	form := url.Values{"lab": {"network-policies"}, "page": {"workbench"}, "yaml": {denyAll + "  # </textarea><b>\n  podSelectr: {}\n"}}
+	form := url.Values{"lab": {"network-policies"}, "yaml": {denyAll + "  # </textarea><b>\n  podSelectr: {}\n"}}
 	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
 	if a.status != http.StatusUnprocessableEntity {
 		t.Fatalf("status = %d", a.status)
@@ -248,7 +277,7 @@ func TestWhatTheSandboxIsNotReadyForIsSaid(t *testing.T) {
 		return s.State == sandbox.Creating && s.Steps[1].Status == sandbox.StepRunning
 	})
 	contains(t, refusal(t, v.put(id, denyAll), http.StatusConflict), "not ready")
-	form := url.Values{"lab": {"network-policies"}, "page": {"lesson"}, "yaml": {denyAll}}
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {denyAll}}
 	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
 	if a.status != http.StatusConflict {
 		t.Errorf("status = %d", a.status)

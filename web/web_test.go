@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
@@ -50,6 +51,8 @@ type setup struct {
 	attempts  Attempts
 	// files replaces the files of the binary.
 	files fs.FS
+	// more are lessons' files beside those of the binary.
+	more fstest.MapFS
 }
 
 func newLab(t *testing.T, s setup) *lab {
@@ -66,7 +69,21 @@ func newLab(t *testing.T, s setup) *lab {
 	if s.timings == (timings{}) {
 		s.timings = defaultTimings
 	}
-	allLessons, err := lessons.Load(lessons.Content())
+	content := lessons.Content()
+	if s.more != nil {
+		if err := fs.WalkDir(content, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(content, path)
+			s.more[path] = &fstest.MapFile{Data: data}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		content = s.more
+	}
+	allLessons, err := lessons.Load(content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +337,7 @@ func TestEachPageShowsWhatItIsFor(t *testing.T) {
 	for path, wanted := range map[string][]string{
 		"/":                               {`href="/lessons/network-policies"`, `href="/quizzes/network-policies"`, `href="/workbench"`},
 		"/lessons/network-policies":       {"<h1", "default-deny-all", "data-insert", `id="lab" aria-label="Lab" data-lab="network-policies"`, `href="/quizzes/network-policies"`},
-		"/workbench":                      {`data-lab="network-policies"`, `name="page" value="workbench"`},
+		"/workbench":                      {`data-lab="network-policies"`, `name="lab" value="network-policies"`},
 		"/workbench?lab=network-policies": {`data-lab="network-policies"`},
 		"/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA": {`<form id="quiz" method="post" action="/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA"`, `type="radio"`},
 	} {

@@ -8,24 +8,24 @@ import (
 
 func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	slug, input := query.Get("lab"), labInput{}
+	lab, input := query.Get("lab"), labInput{}
 	if query.Has("quiz") {
 		var err error
-		if slug, input, err = s.quizInput(query.Get("quiz"), query.Get("question")); err != nil {
+		if lab, input, err = s.quizInput(query.Get("quiz"), query.Get("question")); err != nil {
 			return err
 		}
 	}
-	if slug == "" {
-		slug = s.Lessons[0].Slug
-		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && s.lesson(snapshot.Lab) != nil {
-			slug = snapshot.Lab
+	if lab == "" {
+		lab = s.Lessons[0].Topology.Name
+		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && s.lab(snapshot.Lab) != nil {
+			lab = snapshot.Lab
 		}
 	}
-	lesson := s.lesson(slug)
+	lesson := s.lab(lab)
 	if lesson == nil {
 		return refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
 	}
-	return s.renderLab(w, r, http.StatusOK, placeWorkbench, lesson, input)
+	return s.renderLab(w, r, http.StatusOK, place{lesson, true}, input)
 }
 
 // quizInput is the lab of a quiz's question, with the question's policies.
@@ -42,17 +42,17 @@ func (s *server) quizInput(slug, id string) (lab string, input labInput, err err
 		return "", labInput{}, refuse(http.StatusNotFound, "This question is not about something that a sandbox of the lesson has.")
 	}
 	proof := &views.Proof{Quiz: quiz.Slug, Title: quiz.Title, Question: question.ID, Prompt: question.Prompt}
-	return quiz.Lesson, labInput{yaml: question.Policies, given: true, proof: proof}, nil
+	return s.lesson(quiz.Lesson).Topology.Name, labInput{yaml: question.Policies, given: true, proof: proof}, nil
 }
 
-// proof is the question of the form's fields quiz and question, where the lab's
-// workbench can be opened with it; else nil.
-func (s *server) proof(r *http.Request, lab string) *views.Proof {
-	if place(r) != placeWorkbench {
+// proof is the question of the form's fields quiz and question, where the place is the
+// workbench that can be opened with it; else nil.
+func (s *server) proof(r *http.Request, at place) *views.Proof {
+	if !at.workbench || at.lesson == nil {
 		return nil
 	}
-	lesson, input, err := s.quizInput(r.PostForm.Get("quiz"), r.PostForm.Get("question"))
-	if err != nil || lesson != lab {
+	lab, input, err := s.quizInput(r.PostForm.Get("quiz"), r.PostForm.Get("question"))
+	if err != nil || lab != at.lesson.Topology.Name {
 		return nil
 	}
 	return input.proof

@@ -47,11 +47,11 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	labs := map[string]*sandbox.Topology{}
+	labs, ofLessons := map[string]*sandbox.Topology{}, map[string]*sandbox.Topology{}
 	for _, l := range allLessons {
-		labs[l.Topology.Name] = l.Topology
+		labs[l.Topology.Name], ofLessons[l.Slug] = l.Topology, l.Topology
 	}
-	allQuizzes, err := quizzes.Load(quizzes.Content(), labs)
+	allQuizzes, err := quizzes.Load(quizzes.Content(), ofLessons)
 	if err != nil {
 		return err
 	}

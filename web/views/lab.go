@@ -14,10 +14,11 @@ const StateNone sandbox.State = "none"
 
 // Lab is the part of a page that shows a sandbox.
 type Lab struct {
-	// Slug is the lesson's slug and the topology's name.
-	Slug string
-	// Place is the page that the forms come back to, "lesson" or "workbench".
-	Place string
+	// Name is the topology's name.
+	Name string
+	// Lesson is the slug of the lesson whose page the forms come back to; empty in the
+	// workbench.
+	Lesson string
 	// Simulated is that of the page.
 	Simulated bool
 	// Sandbox is the learner's sandbox of this lab; with State StateNone where
