@@ -84,10 +84,12 @@ type Observations struct {
 }
 
 // Settled tells that every flow has been measured after a change and agrees
-// with what was told.
+// with what was told. A sandbox that is ready settles before its first change, too,
+// and so does one that is adopted.
 type Settled struct {
 	Change int64 `json:"change"`
-	// TookMillis is the time from the request to the last flow's verdict.
+	// TookMillis is the time from the request, or from the first look where nothing
+	// was requested, to the last flow's verdict.
 	TookMillis int64 `json:"tookMillis"`
 	// FirstFlipMillis is the time from the request to the first changed
 	// verdict; absent where none changed.

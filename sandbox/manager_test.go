@@ -181,7 +181,7 @@ func TestEvents_are_numbered_without_a_gap(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := int64(0)
-		for _, e := range until(t, sub, ofType(sandbox.EventSettled)) {
+		for _, e := range until(t, sub, func(e sandbox.Event) bool { return e.Settled != nil && e.Settled.Change == 1 }) {
 			if last != 0 && e.Seq != last+1 {
 				t.Errorf("event %d follows event %d", e.Seq, last)
 			}
@@ -273,6 +273,41 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		if after := l.provider.Cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for nobody", after-before)
 		}
+	})
+}
+
+// A check is graded by what has settled, also before the learner's first change and
+// after a restart.
+func TestObserve_a_sandbox_settles_when_every_flow_has_been_measured_first(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		all := len(l.topology.Flows())
+		settles := func(sub *sandbox.Subscription) {
+			t.Helper()
+			defer sub.Close()
+			known := map[string]bool{}
+			for _, e := range until(t, sub, ofType(sandbox.EventSettled)) {
+				switch {
+				case e.Snapshot != nil && e.Snapshot.Settled != nil:
+					t.Fatalf("settled before it was looked at: %+v", e.Snapshot.Settled)
+				case e.Observations != nil:
+					for _, o := range e.Observations.Flows {
+						known[o.Flow] = true
+					}
+				case e.Settled != nil:
+					if e.Settled.Change != 0 || e.Settled.Flows != all || e.Settled.Flips != 0 || len(known) != all {
+						t.Errorf("settled %+v with %d of %d flows known", e.Settled, len(known), all)
+					}
+				}
+			}
+		}
+		id := l.create("ann")
+		settles(l.subscribe("ann", id, 0))
+		l.Close()
+		l.provider.Cluster(id).Lie(l.topology.Flows()[0].ID, 1) // asked twice, it gives two answers
+		l.start()
+		defer l.Close()
+		settles(l.subscribe("ann", id, 0))
 	})
 }
 

@@ -55,8 +55,9 @@ type observer struct {
 	changes chan change
 	number  int64 // of the last change that was taken up
 	clean   bool  // the last round measured every flow
-	// pending is what has been seen of a change whose burst ended before the flows
-	// settled; nil where there is none.
+	// pending is what has been seen of a change whose flows have not settled and for
+	// which no burst runs: that with which the observing began, or one whose burst
+	// ended before they did. It is nil where there is none.
 	pending *effect
 }
 
@@ -83,7 +84,11 @@ func (o *observer) settle(e *effect) {
 }
 
 func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
-	return &observer{cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), number: f.change()}
+	now := time.Now()
+	first := &effect{change: change{number: f.change(), arrived: now, answered: now}}
+	return &observer{
+		cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), number: first.number, pending: first,
+	}
 }
 
 // changed starts a burst for the change, in place of one that is running. The

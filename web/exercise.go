@@ -197,12 +197,10 @@ func (s *server) settled(ctx context.Context, owner, lab string) (sandbox.Snapsh
 	return snapshot, nil
 }
 
-// isSettled reports that every flow has been measured since the last change.
+// isSettled reports that every flow has been measured since the last change, or
+// since the sandbox became ready where there was none.
 func isSettled(s sandbox.Snapshot) bool {
-	if s.Settled != nil {
-		return s.Settled.Change == s.Change
-	}
-	return s.Change == 0 && len(s.Observations) > 0
+	return s.Settled != nil && s.Settled.Change == s.Change
 }
 
 // hintExercise shows one hint more, and after the last the solution.

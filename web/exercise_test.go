@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -79,6 +80,72 @@ func TestAnExerciseIsGradedByWhatIsObserved(t *testing.T) {
 	v.exercise("begin", nil)
 	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != strings.Count(e.Start, "kind: NetworkPolicy") {
 		t.Errorf("%d policies are in force at the start", len(s.Policies))
+	}
+}
+
+// reluctant clusters answer for one flow, and for the others once the gate is open.
+type reluctant struct {
+	sandbox.Provider
+	gate <-chan struct{}
+}
+
+func (p reluctant) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
+	c, err := p.Provider.Create(ctx, spec, progress)
+	return reluctantCluster{c, p.gate}, err
+}
+
+type reluctantCluster struct {
+	sandbox.Cluster
+	gate <-chan struct{}
+}
+
+func (c reluctantCluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.Cluster.Probe(ctx, flows[:1], timeout, report)
+	select {
+	case <-c.gate:
+		c.Cluster.Probe(ctx, flows[1:], timeout, report)
+	case <-ctx.Done():
+	}
+}
+
+// subscribing tells of each subscription.
+type subscribing struct {
+	Sandboxes
+	asked chan struct{}
+}
+
+func (s subscribing) Subscribe(owner string, id sandbox.ID, after int64) (*sandbox.Subscription, error) {
+	sub, err := s.Sandboxes.Subscribe(owner, id, after)
+	s.asked <- struct{}{}
+	return sub, err
+}
+
+func TestAnEarlyCheckWaitsUntilEveryFlowHasBeenMeasured(t *testing.T) {
+	provider, err := simulated.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, asked := make(chan struct{}), make(chan struct{}, 1)
+	v := newLab(t, setup{
+		provider:  reluctant{provider, gate},
+		sandboxes: func(s Sandboxes) Sandboxes { return subscribing{s, asked} },
+	}).learner(t)
+	id := v.await(v.create(), sandbox.Ready)
+	v.until("one flow is measured", func() bool {
+		return len(v.snapshot(v.send("GET", "/sandboxes/"+id, nil)).Observations) == 1
+	})
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- v.send("POST", closeProduction+"check", strings.NewReader(""), "X-Fragment", "exercise", "Accept", "text/html", "Content-Type", "application/x-www-form-urlencoded")
+	}()
+	select {
+	case a := <-answered:
+		t.Fatalf("the check did not wait: status %d", a.status)
+	case <-asked:
+	}
+	close(gate)
+	if a := <-answered; a.status != http.StatusOK || !strings.Contains(a.body, "Not yet: ") || strings.Contains(a.body, "nothing is known") {
+		t.Errorf("status %d, or a flow was graded that had not been measured: %s", a.status, a.body)
 	}
 }
 

@@ -239,8 +239,8 @@ func (v *learner) put(id, yaml string) reply {
 func (v *learner) start() string {
 	v.t.Helper()
 	id := v.await(v.create(), sandbox.Ready)
-	v.until("the first flows are measured", func() bool {
-		return len(v.snapshot(v.send("GET", "/sandboxes/"+id, nil)).Observations) > 0
+	v.until("every flow is measured", func() bool {
+		return v.snapshot(v.send("GET", "/sandboxes/"+id, nil)).Settled != nil
 	})
 	return id
 }

@@ -22,6 +22,12 @@ test("settled_without_a_flip_says_so", () => {
   );
 });
 
+test("a_first_look_is_not_said_to_have_changed_nothing", () => {
+  const summary = { change: 0, tookMillis: 1240, flows: 99, flips: 0, turned: {} };
+  assert.equal(sentences.settled(summary, false), "All 99 flows measured after 1.2 s.");
+  assert.equal(sentences.settled(summary, true), "All 99 flows worked out.");
+});
+
 test("where_the_lab_simulates_nothing_is_said_to_be_measured", () => {
   const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31, turned: { blocked: 30, "dns-failed": 1 } } as const;
   assert.equal(sentences.settled(summary, true), "31 flows changed: 30 blocked, 1 DNS failed. All 99 flows worked out.");

@@ -51,6 +51,8 @@ export function settled(summary: Model["settled"], simulated: boolean): string {
   if (summary === "measuring") return `${simulated ? "Working out" : "Measuring"} what has changed…`;
   // How long a simulation took says nothing about a network.
   const all = simulated ? `All ${summary.flows} flows worked out.` : `All ${summary.flows} flows measured after ${millis(summary.tookMillis)}.`;
+  // A first look at a sandbox has nothing before it to differ from.
+  if (summary.change === 0) return all;
   if (summary.flips === 0) return `No flow changed. ${all}`;
   if (simulated) return `${flips(summary)}. ${all}`;
   const first = summary.firstFlipMillis === undefined ? "" : ` The first changed after ${millis(summary.firstFlipMillis)}.`;
