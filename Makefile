@@ -54,9 +54,12 @@ web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
 	cd web/e2e && npm ci --no-audit --no-fund
 	@touch $@
 
+GENERATED := web/views/*_templ.go web/frontend/src/events.gen.ts
+
 .PHONY: generate
-generate: ## Regenerate the Go code of the templates
+generate: ## Regenerate the Go code of the templates, and the TypeScript of the events
 	@go tool templ generate -path web/views -log-level error
+	@go run ./web/eventtypes
 
 # What learners and authors read; color is a word of HTML.
 TEXTS := lessons/content quizzes/content README.md lessons/README.md quizzes/README.md web/EVENTS.md $(wildcard web/views/*.templ)
@@ -64,8 +67,8 @@ TEXTS := lessons/content quizzes/content README.md lessons/README.md quizzes/REA
 .PHONY: check
 check: static/dist/lab.js ## Format, vet, static analysis, generated code, types, spelling
 	@out=$$(gofmt -l cmd web lessons quizzes sandbox static); [ -z "$$out" ] || { echo "gofmt would change: $$out"; exit 1; }
-	@before=$$(cat web/views/*_templ.go | cksum); $(MAKE) --no-print-directory generate || exit 1; \
-	[ "$$before" = "$$(cat web/views/*_templ.go | cksum)" ] || { echo "the generated templates were stale, and are written anew: commit them"; exit 1; }
+	@before=$$(cat $(GENERATED) | cksum); $(MAKE) --no-print-directory generate || exit 1; \
+	[ "$$before" = "$$(cat $(GENERATED) | cksum)" ] || { echo "what is generated was stale, and is written anew: commit it"; exit 1; }
 	go vet -tags integration ./...
 	go tool staticcheck -checks inherit,-ST1005 -tags integration ./...
 	go tool misspell -error -locale UK -i color $(TEXTS)

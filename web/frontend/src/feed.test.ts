@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test, type TestContext } from "node:test";
-import type { SandboxEvent } from "./events";
+import type { SandboxEvent } from "./events.gen";
 import { Feed, type Socket } from "./feed";
 
 class FakeSocket implements Socket {

@@ -1,7 +1,7 @@
 // Follows one sandbox's events over a websocket, and comes back when it is cut
 // off: nothing is lost and nothing is told twice.
 
-import type { SandboxEvent } from "./events";
+import type { SandboxEvent } from "./events.gen";
 
 export type Connection = "idle" | "connecting" | "live" | "retrying" | "paused";
 

@@ -5,7 +5,7 @@ import * as api from "./api";
 import { confirm } from "./confirm";
 import * as draft from "./draft";
 import { enhance } from "./editor";
-import type { SandboxEvent } from "./events";
+import type { SandboxEvent } from "./events.gen";
 import * as exercise from "./exercise";
 import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";

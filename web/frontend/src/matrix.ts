@@ -1,6 +1,6 @@
 // The matrix: patches the flows that have changed, and tells of one in a line.
 
-import type { Verdict } from "./events";
+import type { Verdict } from "./events.gen";
 import type { Model } from "./model";
 import * as sentences from "./sentences";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Observation, SandboxEvent, Snapshot, Verdict } from "./events";
+import type { Observation, SandboxEvent, Snapshot, Verdict } from "./events.gen";
 import { gone, nothing, reduce, type Model } from "./model";
 
 const time = "2026-01-02T15:04:05Z";

@@ -1,7 +1,10 @@
 // What the page knows of its sandbox, and how each event changes it. Pure: no
 // DOM, no clock, no network.
 
-import type { AppliedPolicy, Notice, Observation, SandboxEvent, Settled, State, Step, Verdict } from "./events";
+import type { AppliedPolicy, Notice, Observation, SandboxEvent, Settled, State, Step, Verdict } from "./events.gen";
+
+/** The state of the page's sandbox; "none" where there is none. */
+export type PageState = State | "none";
 
 /** A step, and since when it runs by the server's clock, in milliseconds. */
 export interface TimedStep extends Step {
@@ -15,7 +18,7 @@ export interface Summary extends Settled {
 }
 
 export interface Model {
-  readonly state: State;
+  readonly state: PageState;
   readonly reason: string;
   readonly steps: readonly TimedStep[];
   readonly policies: readonly AppliedPolicy[];

@@ -2,8 +2,7 @@
 // policies, problems. Each is patched, never redrawn as a whole.
 
 import type { Problem } from "./api";
-import type { State } from "./events";
-import type { Model } from "./model";
+import type { Model, PageState } from "./model";
 import * as sentences from "./sentences";
 
 export interface Parts {
@@ -19,9 +18,9 @@ export interface Parts {
   simulated: boolean;
 }
 
-const startable: State[] = ["none", "stopped", "failed"];
-const resettable: State[] = ["ready", "failed"];
-const stoppable: State[] = ["queued", "creating", "ready"];
+const startable: PageState[] = ["none", "stopped", "failed"];
+const resettable: PageState[] = ["ready", "failed"];
+const stoppable: PageState[] = ["queued", "creating", "ready"];
 
 export function render(parts: Parts, model: Model): void {
   write(parts.status, sentences.status(model, parts.simulated));

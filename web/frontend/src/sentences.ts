@@ -1,6 +1,6 @@
 // What the page says, in plain English.
 
-import type { Observation, Verdict } from "./events";
+import type { Observation, Verdict } from "./events.gen";
 import type { Model, Summary } from "./model";
 
 const words: Record<Verdict, string> = {

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+func TestTypeScript_has_the_events_of_Go(t *testing.T) {
+	root := filepath.Join("..", "..")
+	want, err := generate(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what Go has: run `make generate`. It should be:\n%s", file, want)
+	}
+}
+
+func TestTypeScript_names_fields_as_JSON_does_and_lists_every_value(t *testing.T) {
+	text, err := generate(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`export type State = "queued" | "creating" | "ready" | "stopping" | "stopped" | "failed";`,
+		"\n  namespace: string;\n  name: string;\n", // of an embedded struct
+		"\n  reason?: string;\n", "\n  steps: Step[];\n", "\n  id: string;\n", "\n  notice?: Notice;\n",
+		`  | { type: "settled"; settled: Settled }`,
+		"export type SandboxEvent = { seq: number; time: string } & Body;",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+	for f := range fields(reflect.TypeFor[sandbox.Event]()) {
+		if f.Type.Kind() == reflect.Pointer && !strings.Contains(text, `type: "`+f.name+`";`) {
+			t.Errorf("%s is no type of event", f.name)
+		}
+	}
+}
+
+func TestTypeScript_what_it_cannot_say_is_an_error(t *testing.T) {
+	g := &generator{done: map[reflect.Type]bool{}}
+	for _, v := range []any{
+		struct{ Nameless int }{},
+		struct {
+			C chan int `json:"c"`
+		}{},
+	} {
+		if text, err := g.structOf(reflect.TypeOf(v)); err == nil {
+			t.Errorf("%T is %s", v, text)
+		}
+	}
+}
