@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/netpol-lab/netpol-lab/lessons/markdown"
@@ -20,19 +19,6 @@ const MaxLine = 200
 // Answers are a learner's answers by question ID: the IDs of the chosen choices,
 // or of a [Fix] question the line alone.
 type Answers map[string][]string
-
-// Attempt is what is kept of a quiz that was graded.
-type Attempt struct {
-	// Token is the attempt's own: one that is sent twice is one attempt.
-	Token string
-	// Quiz is the quiz's slug, Version the version that was graded.
-	Quiz, Version string
-	Answers       Answers
-	// Right is how many of the Total questions were answered right.
-	Right, Total int
-	// At is when it was graded.
-	At time.Time
-}
 
 // Result is what came of a learner's answers.
 type Result struct {

@@ -34,10 +34,8 @@ func (s *server) renderMe(w http.ResponseWriter, r *http.Request, status int, wr
 	}
 	for _, q := range s.Quizzes {
 		record := views.QuizRecord{Title: q.Title, URL: "/quizzes/" + q.Slug}
-		for _, kept := range progress.Quizzes {
-			if kept.Quiz == q.Slug && record.Attempts == 0 {
-				record.Attempts, record.Best, record.Latest, record.Of = kept.Attempts, kept.Best.Right, kept.Latest.Right, kept.Latest.Total
-			}
+		if kept, ok := progress.Quiz(q.Slug); ok {
+			record.Attempts, record.Best, record.Latest, record.Of = kept.Attempts, kept.Best.Right, kept.Latest.Right, kept.Latest.Total
 		}
 		me.Quizzes = append(me.Quizzes, record)
 	}

@@ -23,6 +23,11 @@ type Progress interface {
 	// that they are through with it.
 	VisitSection(ctx context.Context, owner, lesson, section string, at time.Time) error
 	CompleteSection(ctx context.Context, owner, lesson, section string, at time.Time) error
+	// RecordAttempt keeps the owner's attempt at a quiz, and returns it as it is kept:
+	// of several with one ID and the same answers that is the first, for somebody
+	// pressed the button twice. The error is [store.ErrOtherAttempt] where the answers
+	// are others than those that count.
+	RecordAttempt(ctx context.Context, owner string, attempt store.Attempt) (store.Attempt, error)
 	// SetName changes the owner's name. A *[store.InputError] says what is wrong with it.
 	SetName(ctx context.Context, owner, name string, at time.Time) error
 	// Export is the owner's own record, and Forget deletes it.

@@ -1,34 +1,20 @@
 package web
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/netpol-lab/netpol-lab/quizzes"
+	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
-
-// Attempts keeps what came of learners' quizzes. An owner is a learner.
-type Attempts interface {
-	// RecordAttempt keeps the owner's attempt. Of several with one token the first
-	// is kept, and the others are no error: somebody pressed the button twice, or
-	// went back and sent the form again.
-	RecordAttempt(ctx context.Context, owner string, a quizzes.Attempt) error
-	// BestAndLatest are the owner's attempt at the quiz with the most right answers,
-	// of several such the newest, and the one that was kept last; nil where there
-	// is none.
-	BestAndLatest(ctx context.Context, owner, quiz string) (best, latest *quizzes.Attempt, err error)
-}
 
 // fieldVersion is the form's field with the quiz's version. No question can have
 // such an ID.
@@ -95,34 +81,19 @@ func (s *server) gradeQuiz(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("grade quiz %s: %w", quiz.Slug, err)
 	}
 	page.Result = &result
-	if s.Attempts != nil {
-		attempt := quizzes.Attempt{
-			Token: page.Attempt, Quiz: quiz.Slug, Version: quiz.Version,
-			Answers: page.Answers, Right: result.Right, Total: len(quiz.Questions), At: time.Now(),
-		}
-		if page.NotCounted, err = s.recordAttempt(r, attempt); err != nil {
-			// The learner is to see what came of it in any case.
-			s.logQuiz(r, quiz, "a quiz's attempt is not kept", err)
-		}
+	attempt := store.Attempt{
+		ID: page.Attempt, Quiz: quiz.Slug, Version: quiz.Version,
+		Answers: page.Answers, Right: result.Right, Total: len(quiz.Questions), At: time.Now(),
+	}
+	switch _, err := s.Progress.RecordAttempt(r.Context(), ownerOf(r.Context()), attempt); {
+	case errors.Is(err, store.ErrOtherAttempt):
+		page.NotCounted = "This attempt was counted before, with the answers that you sent first. Press Try again for a new one."
+	case err != nil:
+		// The learner is to see what came of it in any case.
+		page.NotCounted = "Your answers were graded, but the attempt could not be kept. To have it counted, reload this page and send the form again."
+		s.logQuiz(r, quiz, "a quiz's attempt is not kept", err)
 	}
 	return s.renderQuiz(w, r, http.StatusOK, quiz, page)
-}
-
-// recordAttempt keeps the attempt, or says to the learner why it does not count.
-func (s *server) recordAttempt(r *http.Request, a quizzes.Attempt) (notCounted string, err error) {
-	const notKept = "Your answers were graded, but the attempt could not be kept. To have it counted, reload this page and send the form again."
-	owner := ownerOf(r.Context())
-	if err := s.Attempts.RecordAttempt(r.Context(), owner, a); err != nil {
-		return notKept, err
-	}
-	_, latest, err := s.Attempts.BestAndLatest(r.Context(), owner, a.Quiz)
-	if err != nil {
-		return "", err
-	}
-	if latest == nil || latest.Token != a.Token || !maps.EqualFunc(latest.Answers, a.Answers, slices.Equal) {
-		return "This attempt was counted before, with the answers that you sent first. Press Try again for a new one.", nil
-	}
-	return "", nil
 }
 
 func (s *server) logQuiz(r *http.Request, quiz *quizzes.Quiz, message string, err error) {
@@ -134,11 +105,12 @@ func (s *server) renderQuiz(w http.ResponseWriter, r *http.Request, status int, 
 	seed := fnv.New64a()
 	_, _ = seed.Write([]byte(page.Attempt)) // never fails
 	page.Quiz, page.LessonURL = quiz.Shuffled(seed.Sum64()), "/lessons/"+quiz.Lesson
-	if s.Attempts != nil {
-		var err error
-		if page.Best, page.Latest, err = s.Attempts.BestAndLatest(r.Context(), ownerOf(r.Context()), quiz.Slug); err != nil {
-			s.logQuiz(r, quiz, "a quiz's attempts cannot be read", err)
-		}
+	progress, err := s.Progress.Progress(r.Context(), ownerOf(r.Context()))
+	if err != nil {
+		s.logQuiz(r, quiz, "a quiz's attempts cannot be read", err)
+	}
+	if kept, ok := progress.Quiz(quiz.Slug); ok {
+		page.Kept = &kept
 	}
 	return render(w, r, status, views.QuizPage(s.page(r, quiz.Title), page))
 }

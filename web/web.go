@@ -25,9 +25,7 @@ type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
-	// Attempts keeps what came of quizzes; nil where nothing is to be kept.
-	Attempts Attempts
-	Static   *static.Files
+	Static    *static.Files
 	// Progress keeps what learners have done.
 	Progress Progress
 	Log      *slog.Logger

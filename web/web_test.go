@@ -48,7 +48,8 @@ type setup struct {
 	smallBuffers bool
 	// sandboxes replaces the Manager.
 	sandboxes func(Sandboxes) Sandboxes
-	attempts  Attempts
+	// progress replaces the store.
+	progress func(Progress) Progress
 	// files replaces the files of the binary.
 	files fs.FS
 	// more are lessons' files beside those of the binary.
@@ -127,11 +128,15 @@ func newLab(t *testing.T, s setup) *lab {
 			t.Error(err)
 		}
 	})
+	var kept Progress = progress
+	if s.progress != nil {
+		kept = s.progress(progress)
+	}
 	log := &logBuffer{}
 	closing, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	handler, err := newServer(Deps{
-		Sandboxes: sandboxes, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Attempts: s.attempts, Static: files,
+		Sandboxes: sandboxes, Progress: kept, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Closing: closing,
 		Hosts: []string{"localhost", "127.0.0.1"},
 	}, s.limits, s.timings)

@@ -82,7 +82,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		}
 	}()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Progress: progress, Attempts: attempts{progress}, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
+		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
 	})
 	if err != nil {
 		return err

@@ -1,17 +1,19 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // ErrOtherAttempt is the error of an attempt whose ID the learner has used for
-// other answers: they went back to an old form and filled it in anew. The earlier attempt
-// stays as it is; the caller can record this one under an ID of its own.
+// other answers: they went back to a form that was graded and filled it in anew. The
+// earlier attempt is the one that counts, and stays as it is.
 var ErrOtherAttempt = errors.New("the attempt's ID was used for other answers")
 
 // Attempt is one graded submission of a quiz.
@@ -27,9 +29,10 @@ type Attempt struct {
 	// Right is how many of the Total questions are right.
 	Right int `json:"right"`
 	Total int `json:"total"`
-	// Answers is the caller's, to show the attempt again later; nil for none.
-	Answers json.RawMessage `json:"answers,omitempty"`
-	At      time.Time       `json:"at"`
+	// Answers are by question, in the content's own names for both; nil for none.
+	Answers map[string][]string `json:"answers,omitempty"`
+	// At is when it was graded.
+	At time.Time `json:"at"`
 }
 
 // RecordAttempt keeps the attempt, and gives it back as it is kept. If it is
@@ -45,7 +48,7 @@ func (s *Store) RecordAttempt(ctx context.Context, owner string, attempt Attempt
 	if attempt.Total == 0 || attempt.Right > attempt.Total {
 		return Attempt{}, refuse("right answers", "There cannot be %d right answers to %d questions.", attempt.Right, attempt.Total)
 	}
-	answers, err := checkJSON("answers", attempt.Answers)
+	answers, err := answersText(attempt.Answers)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -68,7 +71,7 @@ func (s *Store) RecordAttempt(ctx context.Context, owner string, attempt Attempt
 			return err
 		}
 		kept = rows[0]
-		if kept.Quiz != attempt.Quiz || kept.Version != attempt.Version || !bytes.Equal(kept.Answers, rawText(answers)) {
+		if kept.Quiz != attempt.Quiz || kept.Version != attempt.Version || !maps.EqualFunc(kept.Answers, attempt.Answers, slices.Equal) {
 			return ErrOtherAttempt
 		}
 		return nil
@@ -79,11 +82,26 @@ func (s *Store) RecordAttempt(ctx context.Context, owner string, attempt Attempt
 	return kept, nil
 }
 
-func rawText(text *string) json.RawMessage {
-	if text == nil {
-		return nil
+// answersText is how answers are kept: as JSON; nil for none.
+func answersText(answers map[string][]string) (*string, error) {
+	if len(answers) == 0 {
+		return nil, nil
 	}
-	return json.RawMessage(*text)
+	for question, given := range answers {
+		if err := checkKeys("question", question); err != nil {
+			return nil, err
+		}
+		for _, answer := range given {
+			if !utf8.ValidString(answer) {
+				return nil, refuse("answers", "The answer to %s is not valid text (UTF-8).", question)
+			}
+		}
+	}
+	b, err := json.Marshal(answers)
+	if err != nil {
+		return nil, err
+	}
+	return checkJSON("answers", b)
 }
 
 const attemptColumns = `id, quiz, version, right_answers, questions, answers, at`
@@ -92,9 +110,18 @@ func scanAttempt(rows *sql.Rows) (Attempt, error) {
 	var a Attempt
 	var answers sql.NullString
 	var at int64
-	err := rows.Scan(&a.ID, &a.Quiz, &a.Version, &a.Right, &a.Total, &answers, &at)
-	a.Answers, a.At = rawJSON(answers), moment(at)
-	return a, err
+	if err := rows.Scan(&a.ID, &a.Quiz, &a.Version, &a.Right, &a.Total, &answers, &at); err != nil {
+		return a, err
+	}
+	a.At = moment(at)
+	return a, a.readAnswers(answers)
+}
+
+func (a *Attempt) readAnswers(text sql.NullString) error {
+	if !text.Valid {
+		return nil
+	}
+	return json.Unmarshal([]byte(text.String), &a.Answers)
 }
 
 // attempts has the newest first.

@@ -65,22 +65,11 @@ func (p Progress) Exercise(lesson, exercise string) Exercise {
 	return Exercise{}
 }
 
-// Quiz is the learner's progress with that version of the quiz; false where they
-// have not tried it.
-func (p Progress) Quiz(quiz, version string) (Quiz, bool) {
+// Quiz is the learner's progress with the version of the quiz that they tried last;
+// false where they have not tried it.
+func (p Progress) Quiz(quiz string) (Quiz, bool) {
 	for _, q := range p.Quizzes {
-		if q.Quiz == quiz && q.Version == version {
-			return q, true
-		}
-	}
-	return Quiz{}, false
-}
-
-// OtherVersion is the learner's progress with the version of the quiz that they tried
-// last, other than that one; false where there is none.
-func (p Progress) OtherVersion(quiz, version string) (Quiz, bool) {
-	for _, q := range p.Quizzes {
-		if q.Quiz == quiz && q.Version != version {
+		if q.Quiz == quiz {
 			return q, true
 		}
 	}
@@ -169,9 +158,11 @@ func quizzes(ctx context.Context, tx *sql.Tx, owner string) ([]Quiz, error) {
 		a := &r.attempt
 		var answers sql.NullString
 		var at, best int64
-		err = rows.Scan(&a.ID, &a.Quiz, &a.Version, &a.Right, &a.Total, &answers, &at, &r.attempts, &best)
-		a.Answers, a.At, r.best = rawJSON(answers), moment(at), best == 1
-		return r, err
+		if err := rows.Scan(&a.ID, &a.Quiz, &a.Version, &a.Right, &a.Total, &answers, &at, &r.attempts, &best); err != nil {
+			return r, err
+		}
+		a.At, r.best = moment(at), best == 1
+		return r, a.readAnswers(answers)
 	}, `
 		SELECT `+attemptColumns+`, attempts, best FROM (
 			SELECT `+attemptColumns+`, seq,

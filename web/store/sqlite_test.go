@@ -323,7 +323,7 @@ func migrated(t *testing.T, path string, version int64) {
 		{1, `INSERT INTO learners (owner, name, seq, created_at) VALUES ('owner-of-ann', 'Ann', 8, 1000)`},
 		{1, `INSERT INTO sections (owner, lesson, section, visited_seq, visited_at) VALUES ('owner-of-ann', 'policies', 'intro', 7, 2000)`},
 		{2, `INSERT INTO exercises (owner, lesson, exercise, changed_seq, tries, hints) VALUES ('owner-of-ann', 'policies', 'deny', 6, 2, 1)`},
-		{3, `INSERT INTO attempts (owner, id, seq, quiz, version, right_answers, questions, at) VALUES ('owner-of-ann', 'token', 8, 'basics', 'v1', 2, 3, 3000)`},
+		{3, `INSERT INTO attempts (owner, id, seq, quiz, version, right_answers, questions, answers, at) VALUES ('owner-of-ann', 'token', 8, 'basics', 'v1', 2, 3, '{"q":["a","b"]}', 3000)`},
 	} {
 		if row.since <= version {
 			_, err := db.Exec(row.statement)
@@ -348,7 +348,7 @@ func TestUpgrade_from_every_version_keeps_what_was_there(t *testing.T) {
 			want.Exercises = []Exercise{{Lesson: "policies", Exercise: "deny", Tries: 2, Hints: 1}}
 		}
 		if version >= 3 {
-			want.Attempts = []Attempt{{ID: "token", Quiz: "basics", Version: "v1", Right: 2, Total: 3, At: time.UnixMilli(3000).UTC()}}
+			want.Attempts = []Attempt{{ID: "token", Quiz: "basics", Version: "v1", Right: 2, Total: 3, Answers: map[string][]string{"q": {"a", "b"}}, At: time.UnixMilli(3000).UTC()}}
 		}
 		got, err := s.Export(t.Context(), ann)
 		must(t, err)
@@ -522,7 +522,7 @@ func TestFull_database_keeps_all_or_nothing_of_a_change(t *testing.T) {
 func writeBig(s *Store, committed func(n int) error) error {
 	for n := 1; ; n++ {
 		a := attempt(strconv.Itoa(n), 1, 0)
-		a.Answers = json.RawMessage(`"` + strings.Repeat("x", 10_000) + `"`)
+		a.Answers = map[string][]string{"q": {strings.Repeat("x", 10_000)}}
 		if _, err := s.RecordAttempt(context.Background(), ann, a); err != nil {
 			return err
 		}

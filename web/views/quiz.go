@@ -10,6 +10,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 // Quiz is a quiz's page, before and after it was graded.
@@ -28,10 +29,9 @@ type Quiz struct {
 	Problems map[string]string
 	// Result is nil where nothing has been graded.
 	Result *quizzes.Result
-	// Best and Latest are earlier attempts; nil where there are none.
-	Best, Latest *quizzes.Attempt
-	// NotCounted says why what was graded does not count; empty where it does, or
-	// where no attempt is ever kept.
+	// Kept are the learner's attempts so far; nil where there are none.
+	Kept *store.Quiz
+	// NotCounted says why what was graded does not count; empty where it does.
 	NotCounted string
 }
 
@@ -50,10 +50,11 @@ func (q Quiz) Score() string {
 
 // Record is the sentence about earlier attempts, empty where there are none.
 func (q Quiz) Record() string {
-	if q.Best == nil || q.Latest == nil {
+	if q.Kept == nil {
 		return ""
 	}
-	return fmt.Sprintf("Your best attempt: %d of %d. Your latest: %d of %d.", q.Best.Right, q.Best.Total, q.Latest.Right, q.Latest.Total)
+	best, latest := q.Kept.Best, q.Kept.Latest
+	return fmt.Sprintf("Your best attempt: %d of %d. Your latest: %d of %d.", best.Right, best.Total, latest.Right, latest.Total)
 }
 
 // action is the address that the form is sent to: that of the attempt.

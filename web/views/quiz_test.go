@@ -10,6 +10,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 func allQuizzes(t *testing.T) []*quizzes.Quiz {
@@ -174,7 +175,7 @@ func TestAQuizSaysItsScoreAndTheRecord(t *testing.T) {
 	if got := page.Record(); got != "" {
 		t.Errorf("without attempts: %q", got)
 	}
-	page.Best, page.Latest = &quizzes.Attempt{Right: 3, Total: 3}, &quizzes.Attempt{Right: 1, Total: 3}
+	page.Kept = &store.Quiz{Best: store.Attempt{Right: 3, Total: 3}, Latest: store.Attempt{Right: 1, Total: 3}}
 	if got, want := page.Record(), "Your best attempt: 3 of 3. Your latest: 1 of 3."; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
