@@ -13,9 +13,9 @@ import (
 // Apply parses the YAML and applies its policies, all or none. A *policy.Error
 // says what is wrong with it and where. The effect is told in events that carry
 // the number of the returned change.
-func (m *Manager) Apply(ctx context.Context, owner string, id ID, src []byte) (PolicyChange, error) {
+func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, error) {
 	arrived := time.Now()
-	in, err := m.find(owner, id)
+	in, err := m.find(id)
 	if err != nil {
 		return PolicyChange{}, err
 	}
@@ -27,9 +27,9 @@ func (m *Manager) Apply(ctx context.Context, owner string, id ID, src []byte) (P
 }
 
 // DeletePolicies deletes the named policies; nil means every one in the lab.
-func (m *Manager) DeletePolicies(ctx context.Context, owner string, id ID, refs []PolicyRef) (PolicyChange, error) {
+func (m *Manager) DeletePolicies(ctx context.Context, id ID, refs []PolicyRef) (PolicyChange, error) {
 	arrived := time.Now()
-	in, err := m.find(owner, id)
+	in, err := m.find(id)
 	if err != nil {
 		return PolicyChange{}, err
 	}
@@ -50,9 +50,9 @@ func (m *Manager) DeletePolicies(ctx context.Context, owner string, id ID, refs 
 // Replace makes the policies of the YAML, which may be none, the only ones of the
 // lab, as one change. It is for what the lab itself brings: the policies that an
 // exercise begins with.
-func (m *Manager) Replace(ctx context.Context, owner string, id ID, src []byte) (PolicyChange, error) {
+func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange, error) {
 	arrived := time.Now()
-	in, err := m.find(owner, id)
+	in, err := m.find(id)
 	if err != nil {
 		return PolicyChange{}, err
 	}

@@ -38,7 +38,10 @@ const (
 // on a connection whose last number is unknown or has left the log. Its Seq is
 // that of the last event that it includes.
 type Snapshot struct {
-	ID       ID              `json:"id"`
+	ID ID `json:"id"`
+	// Owner is who the sandbox was made for, as Create was told. Watchers are not
+	// told it.
+	Owner    string          `json:"-"`
 	Lab      string          `json:"lab"`
 	Provider string          `json:"provider"`
 	State    State           `json:"state"`

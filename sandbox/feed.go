@@ -182,19 +182,34 @@ func (f *feed) watch(delta int) {
 }
 
 // Subscription reads a sandbox's events in order. It is for one reader; while
-// it is open, the sandbox counts as watched.
+// it is open, the sandbox counts as watched; but see [AsOnlooker].
 type Subscription struct {
 	feed *feed
 	// after is the number of the last event that was read. It means nothing while
 	// blank: then the reader has nothing yet, and is to begin with a snapshot.
-	after int64
-	blank bool
-	close sync.Once
+	after    int64
+	blank    bool
+	onlooker bool
+	close    sync.Once
 }
 
-func (f *feed) subscribe(after int64) *Subscription {
-	f.watch(+1)
-	return &Subscription{feed: f, after: after, blank: after <= 0}
+// SubscribeOption says how a subscription is meant.
+type SubscribeOption func(*Subscription)
+
+// AsOnlooker makes a subscription of somebody who looks at the sandbox without
+// using it, such as an instructor: the sandbox does not count as watched, so it is
+// neither measured nor kept from being stopped on account of it.
+func AsOnlooker(s *Subscription) { s.onlooker = true }
+
+func (f *feed) subscribe(after int64, options ...SubscribeOption) *Subscription {
+	s := &Subscription{feed: f, after: after, blank: after <= 0}
+	for _, option := range options {
+		option(s)
+	}
+	if !s.onlooker {
+		f.watch(+1)
+	}
+	return s
 }
 
 // Next waits for events after the last that was read and returns them all,
@@ -235,4 +250,10 @@ func (s *Subscription) read() (events []Event, wake <-chan struct{}, ended bool)
 }
 
 // Close ends the subscription.
-func (s *Subscription) Close() { s.close.Do(func() { s.feed.watch(-1) }) }
+func (s *Subscription) Close() {
+	s.close.Do(func() {
+		if !s.onlooker {
+			s.feed.watch(-1)
+		}
+	})
+}

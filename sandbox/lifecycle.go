@@ -34,7 +34,7 @@ type instance struct {
 }
 
 func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
-	picture := Snapshot{ID: rec.ID, Lab: rec.Lab, Provider: m.opts.Provider.Name(), State: rec.State, Reason: rec.Reason}
+	picture := Snapshot{ID: rec.ID, Owner: rec.Owner, Lab: rec.Lab, Provider: m.opts.Provider.Name(), State: rec.State, Reason: rec.Reason}
 	names := m.opts.Provider.Steps()
 	for i, name := range names {
 		status := StepPending

@@ -164,21 +164,19 @@ func (m *Manager) create(owner string, lab *Topology) (Snapshot, int64, error) {
 	return s, seq, nil
 }
 
-// find returns the owner's sandbox.
-func (m *Manager) find(owner string, id ID) (*instance, error) {
+func (m *Manager) find(id ID) (*instance, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in, ok := m.instances[id]
-	if !ok || in.owner != owner {
+	if !ok {
 		return nil, fmt.Errorf("sandbox %s: %w", id, ErrNotFound)
 	}
 	return in, nil
 }
 
-// Get returns the owner's sandbox, and the number of the last event in the
-// picture. ErrNotFound also stands for somebody else's.
-func (m *Manager) Get(owner string, id ID) (Snapshot, int64, error) {
-	in, err := m.find(owner, id)
+// Get returns the sandbox, and the number of the last event in the picture.
+func (m *Manager) Get(id ID) (Snapshot, int64, error) {
+	in, err := m.find(id)
 	if err != nil {
 		return Snapshot{}, 0, err
 	}
@@ -210,18 +208,22 @@ func (m *Manager) ByOwner(owner string) (Snapshot, int64, bool) {
 }
 
 // Subscribe opens a subscription to the sandbox's events after the given number.
-func (m *Manager) Subscribe(owner string, id ID, after int64) (*Subscription, error) {
-	in, err := m.find(owner, id)
+// The sandbox counts as used by whoever watches; see [AsOnlooker].
+func (m *Manager) Subscribe(id ID, after int64, options ...SubscribeOption) (*Subscription, error) {
+	in, err := m.find(id)
 	if err != nil {
 		return nil, err
 	}
-	in.touch()
-	return in.feed.subscribe(after), nil
+	sub := in.feed.subscribe(after, options...)
+	if !sub.onlooker {
+		in.touch()
+	}
+	return sub, nil
 }
 
-// Stop ends the owner's sandbox and removes it.
-func (m *Manager) Stop(owner string, id ID) error {
-	in, err := m.find(owner, id)
+// Stop ends the sandbox and removes it.
+func (m *Manager) Stop(id ID) error {
+	in, err := m.find(id)
 	if err != nil {
 		return err
 	}
@@ -229,9 +231,9 @@ func (m *Manager) Stop(owner string, id ID) error {
 	return nil
 }
 
-// Reset throws the owner's sandbox away and makes a fresh one of the same lab.
-func (m *Manager) Reset(owner string, id ID) (Snapshot, int64, error) {
-	in, err := m.find(owner, id)
+// Reset throws the sandbox away and makes its owner a fresh one of the same lab.
+func (m *Manager) Reset(id ID) (Snapshot, int64, error) {
+	in, err := m.find(id)
 	if err != nil {
 		return Snapshot{}, 0, err
 	}
@@ -241,5 +243,5 @@ func (m *Manager) Reset(owner string, id ID) (Snapshot, int64, error) {
 	if m.closed {
 		return Snapshot{}, 0, fmt.Errorf("reset sandbox: %w: the server is stopping", ErrBusy)
 	}
-	return m.create(owner, in.topology)
+	return m.create(in.owner, in.topology)
 }

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -91,9 +92,9 @@ func (l *lab) create(owner string) sandbox.ID {
 	return s.ID
 }
 
-func (l *lab) get(owner string, id sandbox.ID) sandbox.Snapshot {
+func (l *lab) get(id sandbox.ID) sandbox.Snapshot {
 	l.t.Helper()
-	s, _, err := l.Get(owner, id)
+	s, _, err := l.Get(id)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func (l *lab) ready(owner string) sandbox.ID {
 	id := l.create(owner)
 	time.Sleep(2 * time.Second)
 	synctest.Wait()
-	s := l.get(owner, id)
+	s := l.get(id)
 	if s.State != sandbox.Ready {
 		l.t.Fatalf("state %s (%s), want ready", s.State, s.Reason)
 	}
@@ -136,9 +137,9 @@ func until(t *testing.T, sub *sandbox.Subscription, passes func(sandbox.Event) b
 	}
 }
 
-func (l *lab) subscribe(owner string, id sandbox.ID, after int64) *sandbox.Subscription {
+func (l *lab) subscribe(id sandbox.ID, after int64) *sandbox.Subscription {
 	l.t.Helper()
-	sub, err := l.Subscribe(owner, id, after)
+	sub, err := l.Subscribe(id, after)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -154,10 +155,10 @@ func TestCreate_goes_through_the_steps_to_ready(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.create("ann")
-		sub := l.subscribe("ann", id, 0)
+		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventObservations))
-		s := l.get("ann", id)
+		s := l.get(id)
 		if s.State != sandbox.Ready {
 			t.Errorf("state %s, want ready", s.State)
 		}
@@ -174,10 +175,10 @@ func TestEvents_are_numbered_without_a_gap(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.create("ann")
-		sub := l.subscribe("ann", id, 1)
+		sub := l.subscribe(id, 1)
 		defer sub.Close()
 		time.Sleep(2 * time.Second)
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
 			t.Fatal(err)
 		}
 		last := int64(0)
@@ -195,9 +196,9 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{Reaction: 30 * time.Millisecond})
 		defer l.Close()
 		id := l.ready("ann")
-		sub := l.subscribe("ann", id, 0)
+		sub := l.subscribe(id, 0)
 		defer sub.Close()
-		change, err := l.Apply(t.Context(), "ann", id, []byte(denyAll))
+		change, err := l.Apply(t.Context(), id, []byte(denyAll))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +215,7 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 		if settled.FirstFlipMillis < 60 || settled.FirstFlipMillis > 30+20+2*30+1 {
 			t.Errorf("first flip after %d ms", settled.FirstFlipMillis)
 		}
-		for _, o := range l.get("ann", id).Observations {
+		for _, o := range l.get(id).Observations {
 			want := probe.Blocked
 			if strings.HasPrefix(o.Flow, "development/shell>kube-system") {
 				want = probe.Open
@@ -224,11 +225,11 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 			}
 		}
 
-		if _, err := l.DeletePolicies(t.Context(), "ann", id, nil); err != nil {
+		if _, err := l.DeletePolicies(t.Context(), id, nil); err != nil {
 			t.Fatal(err)
 		}
 		until(t, sub, func(e sandbox.Event) bool { return e.Type == sandbox.EventSettled && e.Settled.Change == 2 })
-		for _, o := range l.get("ann", id).Observations {
+		for _, o := range l.get(id).Observations {
 			if o.Verdict != probe.Open {
 				t.Errorf("after delete %s is %s", o.Flow, o.Verdict)
 			}
@@ -243,7 +244,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		sub := l.subscribe("ann", id, 0)
+		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		lying, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -252,7 +253,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 				l.provider.Cluster(id).Lie(flow, 1)
 			}
 		}()
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
+		if _, err := l.Apply(t.Context(), id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range until(t, sub, ofType(sandbox.EventNotice)) {
@@ -264,7 +265,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		stop()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		s := l.get("ann", id)
+		s := l.get(id)
 		if s.Settled == nil || s.Settled.Change != 1 || s.Settled.Flips == 0 || s.Settled.TookMillis < 10_000 {
 			t.Errorf("settled: %+v", s.Settled)
 		}
@@ -302,12 +303,12 @@ func TestObserve_a_sandbox_settles_when_every_flow_has_been_measured_first(t *te
 			}
 		}
 		id := l.create("ann")
-		settles(l.subscribe("ann", id, 0))
+		settles(l.subscribe(id, 0))
 		l.Close()
 		l.provider.Cluster(id).Lie(l.topology.Flows()[0].ID, 1) // asked twice, it gives two answers
 		l.start()
 		defer l.Close()
-		settles(l.subscribe("ann", id, 0))
+		settles(l.subscribe(id, 0))
 	})
 }
 
@@ -316,7 +317,7 @@ func TestObserve_a_single_wrong_answer_is_never_told(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		sub := l.subscribe("ann", id, 0)
+		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		flow := l.topology.Flows()[0].ID
 		l.provider.Cluster(id).Lie(flow, 1)
@@ -353,16 +354,16 @@ func TestApply_refusals_change_nothing(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		_, before, _ := l.Get("ann", id)
+		_, before, _ := l.Get(id)
 		var refused *policy.Error
-		if _, err := l.Apply(t.Context(), "ann", id, []byte("kind: [")); !errors.As(err, &refused) {
+		if _, err := l.Apply(t.Context(), id, []byte("kind: [")); !errors.As(err, &refused) {
 			t.Errorf("broken YAML: %v", err)
 		}
 		l.provider.Cluster(id).Refuse(&policy.Error{Problems: []policy.Problem{{Message: "no"}}})
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); !errors.As(err, &refused) {
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &refused) {
 			t.Errorf("refused by the cluster: %v", err)
 		}
-		if _, after, _ := l.Get("ann", id); after != before {
+		if _, after, _ := l.Get(id); after != before {
 			t.Errorf("%d events were told of nothing", after-before)
 		}
 	})
@@ -374,26 +375,42 @@ func TestApply_before_ready_is_refused(t *testing.T) {
 		defer l.Close()
 		id := l.create("ann")
 		synctest.Wait()
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); !errors.Is(err, sandbox.ErrNotReady) {
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.Is(err, sandbox.ErrNotReady) {
 			t.Errorf("got %v, want ErrNotReady", err)
 		}
 	})
 }
 
-func TestOwner_nobody_else_finds_a_sandbox(t *testing.T) {
+func TestID_one_that_is_not_there_is_not_found(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
-		id := l.ready("ann")
-		_, _, getErr := l.Get("bob", id)
-		_, applyErr := l.Apply(t.Context(), "bob", id, []byte(denyAll))
-		_, deleteErr := l.DeletePolicies(t.Context(), "bob", id, nil)
-		_, subErr := l.Subscribe("bob", id, 0)
-		_, _, resetErr := l.Reset("bob", id)
-		for what, err := range map[string]error{"get": getErr, "apply": applyErr, "delete": deleteErr, "subscribe": subErr, "reset": resetErr, "stop": l.Stop("bob", id)} {
+		l.ready("ann")
+		const id = "nobody"
+		_, _, getErr := l.Get(id)
+		_, applyErr := l.Apply(t.Context(), id, []byte(denyAll))
+		_, replaceErr := l.Replace(t.Context(), id, nil)
+		_, deleteErr := l.DeletePolicies(t.Context(), id, nil)
+		_, subErr := l.Subscribe(id, 0)
+		_, _, resetErr := l.Reset(id)
+		for what, err := range map[string]error{"get": getErr, "apply": applyErr, "replace": replaceErr, "delete": deleteErr, "subscribe": subErr, "reset": resetErr, "stop": l.Stop(id)} {
 			if !errors.Is(err, sandbox.ErrNotFound) {
 				t.Errorf("%s: %v, want ErrNotFound", what, err)
 			}
+		}
+	})
+}
+
+func TestOwner_is_told_with_a_sandbox_but_not_to_its_watchers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		s := l.get(l.ready("ann"))
+		if s.Owner != "ann" {
+			t.Errorf("the owner is %q, want ann", s.Owner)
+		}
+		if b, err := json.Marshal(s); err != nil || strings.Contains(string(b), "ann") {
+			t.Errorf("watchers are told %s, %v", b, err)
 		}
 		if _, _, ok := l.ByOwner("bob"); ok {
 			t.Error("bob has a sandbox")
@@ -420,7 +437,7 @@ func TestCreate_no_room_says_so_and_a_waiting_one_is_queued(t *testing.T) {
 		synctest.Wait()
 		second := l.create("bob")
 		synctest.Wait()
-		if a, b := l.get("ann", first).State, l.get("bob", second).State; a != sandbox.Creating || b != sandbox.Queued {
+		if a, b := l.get(first).State, l.get(second).State; a != sandbox.Creating || b != sandbox.Queued {
 			t.Errorf("states %s and %s, want creating and queued", a, b)
 		}
 		if _, _, err := l.Create("cid", l.topology); !errors.Is(err, sandbox.ErrBusy) {
@@ -428,7 +445,7 @@ func TestCreate_no_room_says_so_and_a_waiting_one_is_queued(t *testing.T) {
 		}
 		close(gate)
 		synctest.Wait()
-		if b := l.get("bob", second).State; b != sandbox.Ready {
+		if b := l.get(second).State; b != sandbox.Ready {
 			t.Errorf("the queued one is %s, want ready", b)
 		}
 	})
@@ -440,7 +457,7 @@ func TestCreate_failure_has_words_for_the_learner(t *testing.T) {
 		defer l.Close()
 		id := l.create("ann")
 		synctest.Wait()
-		s := l.get("ann", id)
+		s := l.get(id)
 		if s.State != sandbox.Failed || s.Reason != "The disk is full." {
 			t.Errorf("state %s, reason %q", s.State, s.Reason)
 		}
@@ -459,7 +476,7 @@ func TestCreate_takes_too_long_and_is_given_up(t *testing.T) {
 		defer l.Close()
 		id := l.create("ann")
 		time.Sleep(61 * time.Second)
-		if s := l.get("ann", id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "1m0s") {
+		if s := l.get(id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "1m0s") {
 			t.Errorf("state %s, reason %q", s.State, s.Reason)
 		}
 	})
@@ -470,11 +487,11 @@ func TestStop_while_creating_cleans_up_and_ends_the_subscription(t *testing.T) {
 		l := newLab(t, sandboxtest.Never())
 		defer l.Close()
 		id := l.create("ann")
-		sub := l.subscribe("ann", id, 0)
+		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventSnapshot))
 		synctest.Wait()
-		if err := l.Stop("ann", id); err != nil {
+		if err := l.Stop(id); err != nil {
 			t.Fatal(err)
 		}
 		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Stopped })
@@ -485,7 +502,7 @@ func TestStop_while_creating_cleans_up_and_ends_the_subscription(t *testing.T) {
 		if d := l.provider.Deleted(); len(d) != 1 || d[0] != id {
 			t.Errorf("deleted %v, want %s", d, id)
 		}
-		if _, _, err := l.Get("ann", id); !errors.Is(err, sandbox.ErrNotFound) {
+		if _, _, err := l.Get(id); !errors.Is(err, sandbox.ErrNotFound) {
 			t.Errorf("after stopped: %v", err)
 		}
 	})
@@ -496,16 +513,16 @@ func TestReset_gives_a_fresh_sandbox(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
 			t.Fatal(err)
 		}
-		s, _, err := l.Reset("ann", id)
+		s, _, err := l.Reset(id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		fresh := l.get("ann", s.ID)
+		fresh := l.get(s.ID)
 		if s.ID == id || fresh.State != sandbox.Ready || len(fresh.Policies) != 0 {
 			t.Errorf("reset of %s gave %s, %s, policies %v", id, s.ID, fresh.State, fresh.Policies)
 		}
@@ -523,7 +540,7 @@ func TestHealth_lost_node_fails_the_sandbox_and_says_what_to_do(t *testing.T) {
 		l.provider.Cluster(id).LoseNode()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		s := l.get("ann", id)
+		s := l.get(id)
 		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "Press Reset") {
 			t.Errorf("state %s, reason %q", s.State, s.Reason)
 		}
@@ -543,12 +560,12 @@ func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		sub := l.subscribe("ann", id, 0)
+		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventSnapshot))
 		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
 		time.Sleep(30 * time.Second)
-		if s := l.get("ann", id); s.Notice == nil {
+		if s := l.get(id); s.Notice == nil {
 			t.Error("one who comes now is told nothing")
 		}
 		l.provider.Cluster(id).Disturb(nil)
@@ -561,7 +578,7 @@ func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
 		if notices != 2 {
 			t.Errorf("%d notices, want 2", notices)
 		}
-		if s := l.get("ann", id); s.State != sandbox.Ready || s.Notice != nil {
+		if s := l.get(id); s.State != sandbox.Ready || s.Notice != nil {
 			t.Errorf("state %s, notice %v; want ready and none", s.State, s.Notice)
 		}
 	})
@@ -571,27 +588,27 @@ func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		id := l.ready("ann")
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
 			t.Fatal(err)
 		}
-		_, seq, _ := l.Get("ann", id)
+		_, seq, _ := l.Get(id)
 		l.Close()
 		if !l.provider.Cluster(id).Closed() {
 			t.Error("the connections were not closed")
 		}
 		l.start()
 		defer l.Close()
-		sub := l.subscribe("ann", id, seq)
+		sub := l.subscribe(id, seq)
 		defer sub.Close()
 		events := until(t, sub, ofType(sandbox.EventObservations))
 		if events[0].Type != sandbox.EventSnapshot {
 			t.Errorf("a number of the old log gave %s first, want a snapshot", events[0].Type)
 		}
-		s := l.get("ann", id)
+		s := l.get(id)
 		if s.State != sandbox.Ready || len(s.Policies) != 1 {
 			t.Errorf("state %s, policies %v", s.State, s.Policies)
 		}
-		if _, err := l.DeletePolicies(t.Context(), "ann", id, nil); err != nil {
+		if _, err := l.DeletePolicies(t.Context(), id, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -609,7 +626,7 @@ func TestRestart_half_made_sandbox_is_removed_and_that_is_said(t *testing.T) {
 		l.start()
 		defer func() { l.Close(); first.Close() }()
 		synctest.Wait()
-		s := l.get("ann", id)
+		s := l.get(id)
 		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "server was stopped") {
 			t.Errorf("state %s, reason %q", s.State, s.Reason)
 		}
@@ -642,7 +659,7 @@ func TestRestart_vanished_cluster_fails_the_sandbox(t *testing.T) {
 		}
 		l.start()
 		defer l.Close()
-		if s := l.get("ann", id); s.State != sandbox.Failed {
+		if s := l.get(id); s.State != sandbox.Failed {
 			t.Errorf("state %s, want failed", s.State)
 		}
 	})
@@ -653,14 +670,14 @@ func TestJanitor_stops_the_unused_but_not_the_watched(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.Idle = 10 * time.Minute })
 		defer l.Close()
 		unused, watched := l.ready("ann"), l.ready("bob")
-		sub := l.subscribe("bob", watched, 0)
+		sub := l.subscribe(watched, 0)
 		defer sub.Close()
 		time.Sleep(15 * time.Minute)
 		synctest.Wait()
-		if _, _, err := l.Get("ann", unused); !errors.Is(err, sandbox.ErrNotFound) {
+		if _, _, err := l.Get(unused); !errors.Is(err, sandbox.ErrNotFound) {
 			t.Errorf("the unused sandbox: %v, want it stopped", err)
 		}
-		if s := l.get("bob", watched); s.State != sandbox.Ready {
+		if s := l.get(watched); s.State != sandbox.Ready {
 			t.Errorf("the watched sandbox is %s", s.State)
 		}
 	})
@@ -674,12 +691,12 @@ func TestSubscription_a_sandbox_that_waits_is_told_of_once(t *testing.T) {
 		l.create("ann")
 		synctest.Wait()
 		id := l.create("bob")
-		s, seq, _ := l.Get("bob", id)
+		s, seq, _ := l.Get(id)
 		if s.State != sandbox.Queued || seq != 1 {
 			t.Fatalf("%s is event %d, want queued as event 1", s.State, seq)
 		}
 		for what, after := range map[string]int64{"without a number": 0, "with the number": seq} {
-			sub := l.subscribe("bob", id, after)
+			sub := l.subscribe(id, after)
 			defer sub.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -693,7 +710,7 @@ func TestSubscription_a_sandbox_that_waits_is_told_of_once(t *testing.T) {
 				t.Errorf("%s: told %d times in a minute, want %d", what, told, want)
 			}
 		}
-		sub := l.subscribe("bob", id, seq)
+		sub := l.subscribe(id, seq)
 		defer sub.Close()
 		close(gate)
 		last := seq
@@ -706,24 +723,47 @@ func TestSubscription_a_sandbox_that_waits_is_told_of_once(t *testing.T) {
 	})
 }
 
+func TestSubscription_an_onlooker_keeps_nothing_awake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.Idle = 10 * time.Minute })
+		defer l.Close()
+		id := l.ready("ann")
+		before := l.provider.Cluster(id).Probed()
+		time.Sleep(9 * time.Minute)
+		sub, err := l.Subscribe(id, 0, sandbox.AsOnlooker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, sub, ofType(sandbox.EventSnapshot))
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if after := l.provider.Cluster(id).Probed(); after != before {
+			t.Errorf("%d flows were probed for an onlooker", after-before)
+		}
+		time.Sleep(2 * time.Minute)
+		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Stopped })
+		sub.Close()
+	})
+}
+
 func TestSubscription_replays_what_was_missed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		_, seq, _ := l.Get("ann", id)
-		if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+		_, seq, _ := l.Get(id)
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
-		sub := l.subscribe("ann", id, seq)
+		sub := l.subscribe(id, seq)
 		defer sub.Close()
 		events := until(t, sub, ofType(sandbox.EventSettled))
 		if events[0].Seq != seq+1 {
 			t.Errorf("the first event is %d, want %d", events[0].Seq, seq+1)
 		}
 		for what, after := range map[string]int64{"from the start": 0, "of the future": seq + 1_000_000} {
-			sub, err := l.Subscribe("ann", id, after)
+			sub, err := l.Subscribe(id, after)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -740,18 +780,18 @@ func TestSubscription_a_reader_that_fell_out_of_the_log_gets_a_snapshot(t *testi
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		_, seq, _ := l.Get("ann", id)
-		slow, err := l.Subscribe("ann", id, seq)
+		_, seq, _ := l.Get(id)
+		slow, err := l.Subscribe(id, seq)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer slow.Close()
 		for range 400 { // three events each at least
-			if _, err := l.Apply(t.Context(), "ann", id, []byte(denyAll)); err != nil {
+			if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
-			if _, err := l.DeletePolicies(t.Context(), "ann", id, nil); err != nil {
+			if _, err := l.DeletePolicies(t.Context(), id, nil); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)

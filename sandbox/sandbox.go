@@ -21,7 +21,8 @@ import (
 )
 
 // ID names a sandbox: eight lower-case letters and digits, unguessable enough
-// to be unique on a machine but not a secret; the owner is checked apart.
+// to be unique on a machine but not a secret: whoever calls the Manager for
+// somebody checks first whether the sandbox is theirs to use.
 type ID string
 
 // State is where a sandbox is in its life.
@@ -162,7 +163,7 @@ type Cluster interface {
 
 // The ways in which a sandbox can be the wrong one to ask.
 var (
-	// ErrNotFound: there is no such sandbox, or it is somebody else's.
+	// ErrNotFound: there is no such sandbox.
 	ErrNotFound = errors.New("no such sandbox")
 	// ErrNotReady: the sandbox's state does not allow that now.
 	ErrNotReady = errors.New("the sandbox is not ready")

@@ -39,7 +39,8 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 			return refuse(http.StatusBadRequest, "after=%s is not an event's number: want a whole number from 0.", v)
 		}
 	}
-	if _, _, err := s.Sandboxes.Get(ownerOf(r.Context()), sandboxID(r)); err != nil {
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
 		return err
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
@@ -62,7 +63,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		return nil // the upgrader has answered
 	}
 	defer conn.Close()
-	subscription, err := s.Sandboxes.Subscribe(ownerOf(r.Context()), sandboxID(r), after)
+	subscription, err := s.Sandboxes.Subscribe(snapshot.ID, after)
 	if err != nil { // it has gone since it was looked up
 		s.farewell(conn, websocket.CloseNormalClosure, nil)
 		return nil

@@ -70,7 +70,7 @@ func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
 	case !ok || snapshot.Lab != e.lesson.Topology.Name || snapshot.State != sandbox.Ready:
 		e.view.Problem = noSandbox(snapshot, ok && snapshot.Lab == e.lesson.Topology.Name)
 	default:
-		if _, err := s.Sandboxes.Replace(r.Context(), e.owner, snapshot.ID, []byte(e.exercise.Start)); err != nil {
+		if _, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(e.exercise.Start)); err != nil {
 			return err
 		}
 	}
@@ -179,7 +179,7 @@ func (s *server) settled(ctx context.Context, owner, lab string) (sandbox.Snapsh
 	}
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
-	sub, err := s.Sandboxes.Subscribe(owner, snapshot.ID, seq)
+	sub, err := s.Sandboxes.Subscribe(snapshot.ID, seq)
 	if err != nil {
 		return snapshot, err
 	}
@@ -190,7 +190,7 @@ func (s *server) settled(ctx context.Context, owner, lab string) (sandbox.Snapsh
 		} else if err != nil {
 			return snapshot, err
 		}
-		if snapshot, _, err = s.Sandboxes.Get(owner, snapshot.ID); err != nil {
+		if snapshot, _, err = s.Sandboxes.Get(snapshot.ID); err != nil {
 			return snapshot, err
 		}
 	}

@@ -114,8 +114,8 @@ type subscribing struct {
 	asked chan struct{}
 }
 
-func (s subscribing) Subscribe(owner string, id sandbox.ID, after int64) (*sandbox.Subscription, error) {
-	sub, err := s.Sandboxes.Subscribe(owner, id, after)
+func (s subscribing) Subscribe(id sandbox.ID, after int64, options ...sandbox.SubscribeOption) (*sandbox.Subscription, error) {
+	sub, err := s.Sandboxes.Subscribe(id, after, options...)
 	s.asked <- struct{}{}
 	return sub, err
 }

@@ -18,8 +18,9 @@ import (
 )
 
 // Sandboxes are the learners' sandboxes; [sandbox.Manager] is them. An owner is
-// a learner; somebody else's sandbox is sandbox.ErrNotFound like one that does
-// not exist. Snapshots come with the number of the last event in them.
+// a learner. Whoever has an ID may do everything with the sandbox: that it is
+// the learner's to use is for [server.sandboxOf] to find out. Snapshots come with
+// the number of the last event in them.
 type Sandboxes interface {
 	// Provider is the name of what makes the sandboxes, "kind" or sandbox.Simulated.
 	Provider() string
@@ -30,19 +31,19 @@ type Sandboxes interface {
 	Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
 	// ByOwner returns the owner's newest sandbox, also one that has failed.
 	ByOwner(owner string) (sandbox.Snapshot, int64, bool)
-	Get(owner string, id sandbox.ID) (sandbox.Snapshot, int64, error)
+	Get(id sandbox.ID) (sandbox.Snapshot, int64, error)
 	// Apply applies all policies in the YAML or none. A *policy.Error says what
 	// is wrong with it.
-	Apply(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
+	Apply(ctx context.Context, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
 	// Replace makes the policies of the YAML, which may be none, the only ones.
-	Replace(ctx context.Context, owner string, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
+	Replace(ctx context.Context, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
 	// DeletePolicies deletes the named policies, or all where refs is nil.
-	DeletePolicies(ctx context.Context, owner string, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
+	DeletePolicies(ctx context.Context, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
-	Reset(owner string, id sandbox.ID) (sandbox.Snapshot, int64, error)
-	Stop(owner string, id sandbox.ID) error
+	Reset(id sandbox.ID) (sandbox.Snapshot, int64, error)
+	Stop(id sandbox.ID) error
 	// Subscribe reads the sandbox's events after the given number.
-	Subscribe(owner string, id sandbox.ID, after int64) (*sandbox.Subscription, error)
+	Subscribe(id sandbox.ID, after int64, options ...sandbox.SubscribeOption) (*sandbox.Subscription, error)
 }
 
 // A form's text may be three times as long as what it encodes.
@@ -57,14 +58,27 @@ type numberedSnapshot struct {
 	Seq int64 `json:"seq"`
 }
 
-func sandboxID(r *http.Request) sandbox.ID { return sandbox.ID(chi.URLParam(r, "id")) }
+// sandboxOf is the sandbox that the request's address names. It alone decides who
+// may do what with a sandbox: its owner may do everything, and to all others it is
+// as if it were not there.
+func (s *server) sandboxOf(r *http.Request) (numberedSnapshot, error) {
+	id := sandbox.ID(chi.URLParam(r, "id"))
+	snapshot, seq, err := s.Sandboxes.Get(id)
+	if err == nil && snapshot.Owner != ownerOf(r.Context()) {
+		err = fmt.Errorf("sandbox %s of somebody else: %w", id, sandbox.ErrNotFound)
+	}
+	if err != nil {
+		return numberedSnapshot{}, err
+	}
+	return numberedSnapshot{snapshot, seq}, nil
+}
 
 func (s *server) getSandbox(w http.ResponseWriter, r *http.Request) error {
-	snapshot, seq, err := s.Sandboxes.Get(ownerOf(r.Context()), sandboxID(r))
+	snapshot, err := s.sandboxOf(r)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, numberedSnapshot{snapshot, seq})
+	return writeJSON(w, http.StatusOK, snapshot)
 }
 
 // createSandbox takes {"lab": "…"} as JSON or a form with the field lab.
@@ -91,8 +105,8 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 	if lesson == nil {
 		return refuse(http.StatusUnprocessableEntity, "There is no lab %q. The front page lists the lessons; each has one.", lab)
 	}
-	return s.begin(w, r, func(owner string) (sandbox.Snapshot, int64, error) {
-		return s.Sandboxes.Create(owner, lesson.Topology)
+	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) {
+		return s.Sandboxes.Create(ownerOf(r.Context()), lesson.Topology)
 	})
 }
 
@@ -100,17 +114,19 @@ func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(w, r, maxFormBytes); err != nil {
 		return err
 	}
-	return s.begin(w, r, func(owner string) (sandbox.Snapshot, int64, error) {
-		return s.Sandboxes.Reset(owner, sandboxID(r))
-	})
+	old, err := s.sandboxOf(r)
+	if err != nil {
+		return err
+	}
+	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) { return s.Sandboxes.Reset(old.ID) })
 }
 
 // begin makes a new sandbox, unless none can be made here, and tells of it.
-func (s *server) begin(w http.ResponseWriter, r *http.Request, create func(owner string) (sandbox.Snapshot, int64, error)) error {
+func (s *server) begin(w http.ResponseWriter, r *http.Request, create func() (sandbox.Snapshot, int64, error)) error {
 	if err := s.Sandboxes.Available(r.Context()); err != nil {
 		return &statusError{status: http.StatusServiceUnavailable, message: err.Error(), err: err}
 	}
-	snapshot, seq, err := create(ownerOf(r.Context()))
+	snapshot, seq, err := create()
 	if err != nil {
 		return err
 	}
@@ -123,7 +139,7 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request, create func(owner
 
 // stopSandbox begins to end a sandbox; its events tell when that is done.
 func (s *server) stopSandbox(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Sandboxes.Stop(ownerOf(r.Context()), sandboxID(r)); err != nil {
+	if err := s.stopOf(r); err != nil {
 		return err
 	}
 	return write(w, http.StatusAccepted, nil)
@@ -133,10 +149,18 @@ func (s *server) stopSandboxForm(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(w, r, maxFormBytes); err != nil {
 		return err
 	}
-	if err := s.Sandboxes.Stop(ownerOf(r.Context()), sandboxID(r)); err != nil {
+	if err := s.stopOf(r); err != nil {
 		return err
 	}
 	return s.back(w, r)
+}
+
+func (s *server) stopOf(r *http.Request) error {
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
+		return err
+	}
+	return s.Sandboxes.Stop(snapshot.ID)
 }
 
 // applyPolicies takes YAML as the body.
@@ -145,7 +169,7 @@ func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return tooMuchYAML(err)
 	}
-	change, err := s.Sandboxes.Apply(r.Context(), ownerOf(r.Context()), sandboxID(r), src)
+	change, err := s.apply(r, src)
 	if err != nil {
 		return err
 	}
@@ -163,8 +187,16 @@ func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error
 	if len(src) > policy.MaxBytes {
 		return s.afterForm(w, r, src, tooMuchYAML(nil))
 	}
-	_, err := s.Sandboxes.Apply(r.Context(), ownerOf(r.Context()), sandboxID(r), []byte(src))
+	_, err := s.apply(r, []byte(src))
 	return s.afterForm(w, r, src, err)
+}
+
+func (s *server) apply(r *http.Request, src []byte) (sandbox.PolicyChange, error) {
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
+		return sandbox.PolicyChange{}, err
+	}
+	return s.Sandboxes.Apply(r.Context(), snapshot.ID, src)
 }
 
 // tooMuchYAML is the error of YAML that is longer than the lab takes; another
@@ -217,8 +249,7 @@ func (s *server) deletePoliciesForm(w http.ResponseWriter, r *http.Request) erro
 // deleteRefs deletes the policies, after a look at whether their namespaces are
 // the lab's: the rest of the cluster is nothing that a learner can name.
 func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error) {
-	owner, id := ownerOf(r.Context()), sandboxID(r)
-	snapshot, _, err := s.Sandboxes.Get(owner, id)
+	snapshot, err := s.sandboxOf(r)
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
@@ -230,7 +261,7 @@ func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.
 			}
 		}
 	}
-	return s.Sandboxes.DeletePolicies(r.Context(), owner, id, refs)
+	return s.Sandboxes.DeletePolicies(r.Context(), snapshot.ID, refs)
 }
 
 // afterForm goes back to the page that the form was on, or shows there what was

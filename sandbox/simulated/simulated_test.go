@@ -233,7 +233,7 @@ func BenchmarkManager(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		events, err := m.Subscribe(owner, s.ID, seq)
+		events, err := m.Subscribe(s.ID, seq)
 		if err != nil {
 			b.Fatal(err)
 		}
