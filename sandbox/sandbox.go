@@ -147,6 +147,9 @@ type Cluster interface {
 	Delete(ctx context.Context, refs []PolicyRef) error
 	// Policies lists the NetworkPolicies of the lab's namespaces, sorted.
 	Policies(ctx context.Context) ([]policy.Policy, error)
+	// Addresses are the topology's addresses in this cluster, as they were last read.
+	// What is not known is left out. The caller may keep what it is given.
+	Addresses() Addresses
 	// Probe measures each flow once, over a fresh connection, all at the same
 	// time, and calls report for each as its verdict is known (from several
 	// goroutines at once). A flow without an answer after timeout is probe.Blocked. Probe returns

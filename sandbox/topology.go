@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sort"
@@ -404,6 +405,19 @@ type Addresses struct {
 	DNSPods []netip.Addr `json:"dnsPods,omitempty"`
 	// Node is the node's own address, which is also that of host-network pods.
 	Node netip.Addr `json:"node"`
+}
+
+// Clone is a copy that shares nothing with the original.
+func (a Addresses) Clone() Addresses {
+	a.Pods, a.Services, a.External = maps.Clone(a.Pods), maps.Clone(a.Services), maps.Clone(a.External)
+	a.DNSPods = slices.Clone(a.DNSPods)
+	return a
+}
+
+// Equal reports whether both have the same addresses.
+func (a Addresses) Equal(b Addresses) bool {
+	return maps.Equal(a.Pods, b.Pods) && maps.Equal(a.Services, b.Services) && maps.Equal(a.External, b.External) &&
+		a.DNS == b.DNS && slices.Equal(a.DNSPods, b.DNSPods) && a.Node == b.Node
 }
 
 // Names lists every endpoint that has an address, sorted.

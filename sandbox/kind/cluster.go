@@ -57,6 +57,13 @@ func (c *cluster) setHosts(node, dns netip.Addr, external map[string]netip.Addr)
 	c.addrs.Node, c.addrs.DNS, c.addrs.External = node, dns, external
 }
 
+// Addresses are those that the cluster's objects had when they were last read.
+func (c *cluster) Addresses() sandbox.Addresses {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.addrs.Clone()
+}
+
 // Probe measures each flow once, all at the same time.
 func (c *cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
 	type batch struct {

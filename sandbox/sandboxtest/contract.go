@@ -131,6 +131,7 @@ func TestProvider(t *testing.T, contract Contract) {
 			t.Errorf("that has harmed the first: %v", err)
 		}
 	})
+	t.Run("every_end_of_a_flow_has_its_address", func(t *testing.T) { hasAddresses(t, lab) })
 	testPolicies(t, lab, contract.Internet(lab.Cluster))
 	testRefusals(t, lab)
 	t.Run("many_may_ask_and_change_at_the_same_time", func(t *testing.T) { takesManyAtOnce(t, lab) })
@@ -176,6 +177,36 @@ func creates(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) sandb
 		t.Errorf("Health: %v", err)
 	}
 	return c
+}
+
+// hasAddresses makes sure that the cluster tells of everything that a prediction
+// needs, and that what it told once is the caller's own.
+func hasAddresses(t *testing.T, lab Lab) {
+	a := lab.Cluster.Addresses()
+	want := map[string]netip.Addr{"the node": a.Node, "the DNS service": a.DNS}
+	for _, ns := range lab.Topology.Namespaces {
+		for _, p := range ns.Pods {
+			want["pod "+ns.Name+"/"+p.Name] = a.Pods[ns.Name+"/"+p.Name]
+		}
+		for _, s := range ns.Services {
+			want["service "+ns.Name+"/"+s.Name] = a.Services[ns.Name+"/"+s.Name]
+		}
+	}
+	for _, x := range lab.Topology.External {
+		want["host "+x.Name] = a.External[x.Name]
+	}
+	for name, addr := range want {
+		if !addr.IsValid() {
+			t.Errorf("the address of %s is not known", name)
+		}
+	}
+	if len(a.DNSPods) == 0 || slices.ContainsFunc(a.DNSPods, func(addr netip.Addr) bool { return !addr.IsValid() }) {
+		t.Errorf("the DNS pods are at %v", a.DNSPods)
+	}
+	clear(a.Pods)
+	if again := lab.Cluster.Addresses(); len(again.Pods) == 0 {
+		t.Error("what was told is not a copy")
+	}
 }
 
 // testPolicies applies and deletes policies and looks at every flow each time.

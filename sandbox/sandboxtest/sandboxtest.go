@@ -5,8 +5,9 @@ package sandboxtest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +80,7 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 }
 
 func (p *Provider) add(spec sandbox.Spec) *Cluster {
-	c := &Cluster{reaction: p.Reaction, policies: map[sandbox.PolicyRef]policy.Policy{}}
+	c := &Cluster{reaction: p.Reaction, topology: spec.Topology, policies: map[sandbox.PolicyRef]policy.Policy{}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.clusters == nil {
@@ -95,6 +96,9 @@ func (p *Provider) Leave(id sandbox.ID) *Cluster { return p.add(sandbox.Spec{ID:
 // Adopt finds the cluster again.
 func (p *Provider) Adopt(_ context.Context, spec sandbox.Spec) (sandbox.Cluster, error) {
 	if c := p.Cluster(spec.ID); c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.topology = spec.Topology
 		return c, nil
 	}
 	return nil, sandbox.ErrGone
@@ -134,14 +138,14 @@ func (p *Provider) Deleted() []sandbox.ID {
 	return append([]sandbox.ID(nil), p.deleted...)
 }
 
-// Cluster blocks every flow that starts or ends in a namespace that has any
-// policy, and leaves the others open.
+// Cluster carries its policies out as the evaluator says, unless it is told to lie.
 type Cluster struct {
 	reaction time.Duration
 
 	mu        sync.Mutex
+	topology  *sandbox.Topology
 	policies  map[sandbox.PolicyRef]policy.Policy
-	enforced  map[string]bool // namespaces
+	enforced  *sandbox.Predictor // nil where no policy is
 	lost      bool
 	disturbed error
 	flaky     map[string]int // flow -> how many probes to answer wrongly
@@ -205,8 +209,7 @@ func (c *Cluster) Apply(_ context.Context, policies []policy.Policy) error {
 	for _, p := range policies {
 		c.policies[p.Ref()] = p
 	}
-	c.enforceLater()
-	return nil
+	return c.enforceLater()
 }
 
 // Delete removes the policies; that takes effect after the reaction time.
@@ -216,20 +219,27 @@ func (c *Cluster) Delete(_ context.Context, refs []sandbox.PolicyRef) error {
 	for _, r := range refs {
 		delete(c.policies, r)
 	}
-	c.enforceLater()
-	return nil
+	return c.enforceLater()
 }
 
-func (c *Cluster) enforceLater() {
-	now := map[string]bool{}
-	for r := range c.policies {
-		now[r.Namespace] = true
+func (c *Cluster) enforceLater() error {
+	now, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), slices.Collect(maps.Values(c.policies)))
+	if err != nil {
+		return err
 	}
 	time.AfterFunc(c.reaction, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.enforced = now
 	})
+	return nil
+}
+
+// Addresses are the planned ones.
+func (c *Cluster) Addresses() sandbox.Addresses {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.topology.PlannedAddresses()
 }
 
 // Policies lists what was applied.
@@ -254,16 +264,24 @@ func (c *Cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.
 			c.probed++
 			obs := sandbox.Observation{Flow: f.ID, Verdict: probe.Open, LatencyMicros: 333, Server: f.To}
 			wait := 333 * time.Microsecond
-			fromNS, _, _ := strings.Cut(f.From, "/")
-			toNS, _, _ := strings.Cut(f.To, "/")
+			verdict, err := probe.Open, error(nil)
+			if c.enforced != nil {
+				verdict, err = c.enforced.Verdict(f)
+			}
 			switch {
 			case c.lost:
 				obs = sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown, Detail: "the connection to the pod's probe is lost"}
-			case c.enforced[fromNS], c.enforced[toNS], c.flaky[f.ID] > 0:
-				if c.flaky[f.ID] > 0 {
-					c.flaky[f.ID]--
+			case err != nil:
+				obs = sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown, Detail: err.Error()}
+			case c.flaky[f.ID] > 0:
+				c.flaky[f.ID]--
+				verdict = probe.Blocked
+				fallthrough
+			case verdict != probe.Open:
+				obs = sandbox.Observation{Flow: f.ID, Verdict: verdict}
+				if verdict == probe.DNSFailed {
+					obs.Detail = "no answer from the DNS service"
 				}
-				obs = sandbox.Observation{Flow: f.ID, Verdict: probe.Blocked}
 				wait = timeout
 			}
 			c.mu.Unlock()

@@ -156,6 +156,9 @@ func (c *cluster) Policies(context.Context) ([]policy.Policy, error) {
 	return slices.Clone(c.policies), nil
 }
 
+// Addresses are the planned ones.
+func (c *cluster) Addresses() sandbox.Addresses { return c.topology.PlannedAddresses() }
+
 // Probe works every flow out at once; the timeout and the latencies of answers
 // have no meaning here.
 func (c *cluster) Probe(ctx context.Context, flows []sandbox.Flow, _ time.Duration, report func(sandbox.Observation)) {
