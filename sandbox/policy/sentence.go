@@ -8,13 +8,10 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// String is the decision in one plain English sentence: what becomes of the flow,
+// String is the decision in one plain English sentence: what happens to the flow,
 // and which policy decides.
 func (d Decision) String() string {
-	s := speaker{from: shortName(d.From), to: shortName(d.To), fromNamespace: namespaceOf(d.From), toNamespace: namespaceOf(d.To)}
-	if s.from == s.to && d.From != d.To { // Of two namespaces.
-		s.from, s.to = d.From, d.To
-	}
+	s := d.speaker()
 	switch {
 	case d.Egress.Because == NoBackend:
 		return fmt.Sprintf("Blocked: the Service %s leads to no pod on port %d/%s.", d.Service, d.Port, d.Protocol)
@@ -36,6 +33,14 @@ func (d Decision) String() string {
 
 // speaker names the two ends of a flow.
 type speaker struct{ from, to, fromNamespace, toNamespace string }
+
+func (d Decision) speaker() speaker {
+	s := speaker{from: shortName(d.From), to: shortName(d.To), fromNamespace: namespaceOf(d.From), toNamespace: namespaceOf(d.To)}
+	if s.from == s.to && d.From != d.To { // Of two namespaces.
+		s.from, s.to = d.From, d.To
+	}
+	return s
+}
 
 func (d *Direction) noPod() bool { return d.Because == NoPod || d.Because == HostNetwork }
 

@@ -1,0 +1,180 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// open diagnoses a flow that is open and should not be.
+func (x *diagnosing) open(d *Decision) Diagnosis {
+	if d.Egress.Because == OwnTraffic {
+		return Diagnosis{Cause: CauseAlwaysOpen, Message: fmt.Sprintf("%s speaks to itself here, which no policy can forbid.", x.from)}
+	}
+	if len(x.policies) == 0 {
+		return Diagnosis{Cause: CauseNoPolicy, Message: "There is no policy yet, and without one every connection is allowed."}
+	}
+	for _, n := range x.ends() {
+		switch dir := x.directionOf(d, n); dir.Because {
+		case Admitted:
+			for _, v := range dir.Policies {
+				for _, r := range v.Rules {
+					if r.Admits {
+						x.letsThrough(d, n, v.Policy, r)
+					}
+				}
+			}
+		case NotIsolated:
+			for i := range x.policies {
+				x.meantToIsolate(n, &x.policies[i])
+			}
+		}
+	}
+	if out, ok := x.likeliest(); ok {
+		return out
+	}
+	return x.notIsolated(d)
+}
+
+// meantToIsolate looks whether the policy was perhaps meant to isolate the end,
+// without a rule for the flow, and why it does not.
+func (x *diagnosing) meantToIsolate(n end, p *Policy) {
+	pod := &x.pods[n.self.pod-1]
+	same, selects := p.Namespace == pod.Namespace, matches(&p.Spec.PodSelector, pod.Labels)
+	if x.fits(n, p, pod.Namespace) {
+		return
+	}
+	opposite := "ingress"
+	if n.ingress() {
+		opposite = "egress"
+	}
+	written := p.Spec.Egress != nil
+	if n.ingress() {
+		written = p.Spec.Ingress != nil
+	}
+	switch {
+	case same && selects && len(p.Spec.PolicyTypes) == 0 && written:
+		x.found(certain-2, CausePolicyTypes, p, "spec."+n.way(), "",
+			"has an empty list of %s rules and no policyTypes; without policyTypes, a policy isolates for egress only where it has an egress rule", n.way())
+	case same && selects && written:
+		x.found(certain-2, CausePolicyTypes, p, "spec.policyTypes", "",
+			"does not name %s, so its %s rules are ignored and %s is not isolated for %s", n.kind, n.way(), n.name, n.way())
+	case same && selects && (n.ingress() || len(p.Spec.Ingress)+len(p.Spec.Egress) == 0):
+		x.found(possible, CauseOtherDirection, p, cmp.Or(map[bool]string{true: "spec.policyTypes"}[len(p.Spec.PolicyTypes) > 0], "spec"), "",
+			"isolates %s only for %s, and no policy does for %s; this connection %s", n.name, opposite, n.way(), map[bool]string{true: "comes in there", false: "goes out there"}[n.ingress()])
+	case same && isolates(p, n.kind) && len(x.pick(&p.Spec.PodSelector, p.Namespace)) == 0:
+		suggestion, near := x.nearPod(&p.Spec.PodSelector, []string{p.Namespace}, pod.Labels)
+		weight := probable
+		if near {
+			weight = certain - 5
+		}
+		x.found(weight, CauseSelectsNothing, p, x.selectorField(p, "spec.podSelector", &p.Spec.PodSelector), suggestion,
+			"selects %s, so it isolates nobody; %s", wantsText(&p.Spec.PodSelector), lacking("no pod of "+p.Namespace, &p.Spec.PodSelector))
+	case !same && selects && isolates(p, n.kind) && len(x.pick(&p.Spec.PodSelector, p.Namespace)) == 0:
+		x.found(certain-10, CausePolicyElsewhere, p, "metadata.namespace", "",
+			"is in the namespace %s, and a policy isolates only pods of its own; %s is in %s", p.Namespace, n.name, pod.Namespace)
+	}
+}
+
+// letsThrough is about a rule that allows the flow at an end. The wider it is, the
+// more probable that it is wider than meant.
+func (x *diagnosing) letsThrough(d *Decision, n end, name Ref, v RuleVerdict) {
+	p := x.policy(name)
+	rules := rulesOf(p, n.kind)
+	r := rules[slices.IndexFunc(rules, func(r sourceRule) bool { return r.field == v.Field })]
+	field := v.Field
+	on := x.onPorts(r)
+	also := ""
+	if other := x.ends()[0]; n.kind == networkingv1.PolicyTypeEgress {
+		if other = x.ends()[1]; d.Ingress.Because == NotIsolated {
+			also = fmt.Sprintf(". No policy isolates %s for ingress", other.name)
+		}
+	}
+	if len(r.peers) == 0 {
+		who := "everybody, from anywhere"
+		if !n.ingress() {
+			who = "everybody, anywhere"
+		}
+		x.found(probable+5, CauseAnyPeer, p, field, "", "names no %s, so it %s%s%s%s", map[bool]string{true: "source", false: "destination"}[n.ingress()], n.lets(), who, on, also)
+		return
+	}
+	at := fmt.Sprintf("%s[%d]", r.peerField, v.Peer)
+	peer := &r.peers[v.Peer]
+	for _, i := range []int{v.Peer - 1, v.Peer} {
+		if i < 0 || i+1 >= len(r.peers) {
+			continue
+		}
+		both, ok := join(&r.peers[i], &r.peers[i+1])
+		if ok && x.peerMismatch(p.Namespace, &both[0], "", n.peer) != nil {
+			x.found(probable+8, CauseEitherEnough, p, at, "",
+				"has its two selectors in two entries, each with a dash of its own, and it is enough to match one: %s is among %s%s", n.other, x.described(peer, p.Namespace), also)
+			return
+		}
+	}
+	weight, cause := possible+5, CauseAllowed
+	switch {
+	case peer.IPBlock != nil && n.peer.pod == 0:
+		weight, cause = possible+12, CauseWideBlock
+	case peer.IPBlock != nil:
+		weight, cause = possible+22, CauseWideBlock
+	case peer.PodSelector == nil || selectsAll(peer.PodSelector), peer.NamespaceSelector != nil && selectsAll(peer.NamespaceSelector):
+		weight, cause = possible+20, CauseWidePeer
+	case len(r.ports) == 0:
+		weight, cause = possible+10, CauseEveryPort
+	}
+	x.found(weight, cause, p, at, "", "%s%s%s, and %s is one%s", n.lets(), x.described(peer, p.Namespace), on, n.other, also)
+}
+
+// described is an entry of from or to in words.
+func (x *diagnosing) described(peer *networkingv1.NetworkPolicyPeer, namespace string) string {
+	if peer.IPBlock != nil {
+		return "the addresses in " + peer.IPBlock.CIDR
+	}
+	pods := "every pod"
+	if s := peer.PodSelector; s != nil && !selectsAll(s) {
+		pods = "every pod " + labelled(wantsText(s))
+	}
+	switch s := peer.NamespaceSelector; {
+	case s == nil:
+		return pods + " of its own namespace, " + namespace
+	case selectsAll(s):
+		return pods + " of every namespace"
+	default:
+		return pods + " of namespaces " + labelled(wantsText(s))
+	}
+}
+
+// onPorts is what a rule says of ports.
+func (x *diagnosing) onPorts(r sourceRule) string {
+	if len(r.ports) == 0 {
+		return ", on every port"
+	}
+	var all []string
+	for i := range r.ports {
+		all = append(all, short(parsePort(&r.ports[i]).String()))
+	}
+	return ", on " + list(all)
+}
+
+// notIsolated is what is left where no policy has a say.
+func (x *diagnosing) notIsolated(d *Decision) Diagnosis {
+	if d.Ingress.Because == OwnNode {
+		return Diagnosis{Cause: CauseAlwaysOpen, Message: fmt.Sprintf("%s is the node that %s runs on, and a pod's own node always reaches it.", x.from, x.to)}
+	}
+	ends := x.ends()
+	var open []end
+	for _, n := range []end{ends[1], ends[0]} {
+		if x.directionOf(d, n).Because == NotIsolated {
+			open = append(open, n)
+		}
+	}
+	switch len(open) {
+	case 0:
+		return Diagnosis{Cause: CauseNoPod, Message: fmt.Sprintf("Policies select only pods with a network of their own, and neither %s nor %s is one.", x.from, x.to)}
+	case 1:
+		return Diagnosis{Cause: CauseNotIsolated, Message: fmt.Sprintf("No policy isolates %s for %s, and what is not isolated is open.", open[0].name, open[0].way())}
+	}
+	return Diagnosis{Cause: CauseNotIsolated, Message: fmt.Sprintf("No policy isolates %s for ingress or %s for egress, and what is not isolated is open.", x.to, x.from)}
+}
