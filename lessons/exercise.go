@@ -26,10 +26,16 @@ type Exercise struct {
 	// Predict are the flows whose verdicts the learner is asked to predict before
 	// anything is applied; none where the exercise asks for no prediction.
 	Predict []sandbox.Flow
-	// Checks are what must be observed. At least one flow must be blocked, which
-	// proves that a deny is a deny, and one open, which proves that it is not
-	// everything that stopped.
+	// Checks are what must be observed, and named to the learner one by one. At least
+	// one flow must be blocked, which proves that a deny is a deny, and one open, which
+	// proves that it is not everything that stopped.
 	Checks []Check
+	// Free are the flows that are not graded. Every flow that is neither checked nor
+	// free has to be as it is with the solution.
+	Free []Free
+	// Exact says that nothing may be open that need not be: with it, an answer that
+	// opens more does not pass, and without, it passes as wider than needed.
+	Exact bool
 	// Final says that it is graded only when the learner asks for it, and with a
 	// score.
 	Final bool
@@ -58,6 +64,12 @@ type Check struct {
 	Why, Hint markdown.Text
 }
 
+// Free is a flow that is left free, and why.
+type Free struct {
+	Flow   sandbox.Flow
+	Reason markdown.Text
+}
+
 // WrongAnswer is an answer that must not pass, kept to test the checks by.
 type WrongAnswer struct {
 	// Name is the file's name without its ending.
@@ -67,14 +79,22 @@ type WrongAnswer struct {
 
 // Outcome is what came of an exercise.
 type Outcome struct {
-	// Passed: every check is met.
+	// Passed: every check is met, nothing is Missing and nothing Unknown; and nothing is
+	// Wider, where the exercise is exact.
 	Passed bool
 	Checks []Checked
-	// TooBroad are flows, among those that no check is about, that are open and need
-	// not be: with the solution they are closed.
-	TooBroad []sandbox.Flow
-	// Unknown counts the checks whose flow could not be measured.
-	Unknown int
+	// Wider are flows, among those that no check is about, that are open and need not
+	// be: with the solution they are not.
+	Wider []sandbox.Flow
+	// Missing are flows, among those that no check is about, that have to stay open, as
+	// they are with the solution, and are not.
+	Missing []sandbox.Flow
+	// Graded counts the flows that are graded: all but the free ones. Met counts those of
+	// them that are as they should be, and Unknown those that could not be measured.
+	Graded, Met, Unknown int
+	// Narrow says that it is passed and that nothing is open that is not with the
+	// solution, not even of what is free.
+	Narrow bool
 	// Observed is what was graded, by flow ID.
 	Observed map[string]probe.Verdict
 }
@@ -86,43 +106,63 @@ type Checked struct {
 	OK  bool
 }
 
-// Met counts the checks that are met.
-func (o Outcome) Met() int {
-	n := 0
-	for _, c := range o.Checks {
-		if c.OK {
-			n++
-		}
-	}
-	return n
-}
-
-// Score is the share of the checks that are met, in whole percent, rounded down: 100
-// is a pass.
-func (o Outcome) Score() int { return 100 * o.Met() / len(o.Checks) }
+// Score is the share of the graded flows that are as they should be, in whole percent,
+// rounded down: 100 is a pass.
+func (o Outcome) Score() int { return 100 * o.Met / o.Graded }
 
 // Grade grades what was observed of the lesson's flows, by their IDs.
 func (e *Exercise) Grade(l *Lesson, observed map[string]probe.Verdict) Outcome {
-	out := Outcome{Passed: true, Observed: observed}
-	checked := map[string]bool{}
-	for _, c := range e.Checks {
-		got, ok := observed[c.Flow.ID]
-		if !ok {
-			got = probe.Unknown
+	out := Outcome{Observed: observed}
+	seen := func(f sandbox.Flow) probe.Verdict {
+		if v, ok := observed[f.ID]; ok {
+			return v
 		}
-		checked[c.Flow.ID] = true
-		r := Checked{Check: c, Got: got, OK: meets(got, c.Want)}
+		return probe.Unknown
+	}
+	count := func(got probe.Verdict, ok bool) {
+		out.Graded++
+		if ok {
+			out.Met++
+		}
 		if got == probe.Unknown {
 			out.Unknown++
 		}
-		out.Passed = out.Passed && r.OK
+	}
+	settled := map[string]bool{} // what no default is for
+	failed, beyond := false, false
+	for _, c := range e.Checks {
+		got := seen(c.Flow)
+		settled[c.Flow.ID] = true
+		r := Checked{Check: c, Got: got, OK: meets(got, c.Want)}
+		count(got, r.OK)
+		failed = failed || !r.OK
 		out.Checks = append(out.Checks, r)
 	}
+	for _, f := range e.Free {
+		settled[f.Flow.ID] = true
+		beyond = beyond || !e.needed[f.Flow.ID] && !meets(seen(f.Flow), probe.Blocked)
+	}
 	for _, f := range l.Flows {
-		if observed[f.ID] == probe.Open && !e.needed[f.ID] && !checked[f.ID] {
-			out.TooBroad = append(out.TooBroad, f)
+		if settled[f.ID] {
+			continue
+		}
+		want := probe.Blocked
+		if e.needed[f.ID] {
+			want = probe.Open
+		}
+		got := seen(f)
+		ok := meets(got, want)
+		count(got, ok)
+		switch {
+		case ok || got == probe.Unknown:
+		case want == probe.Open:
+			out.Missing = append(out.Missing, f)
+		default:
+			out.Wider = append(out.Wider, f)
 		}
 	}
+	out.Passed = !failed && out.Unknown == 0 && len(out.Missing) == 0 && (len(out.Wider) == 0 || !e.Exact)
+	out.Narrow = out.Passed && len(out.Wider) == 0 && !beyond
 	return out
 }
 
@@ -138,9 +178,11 @@ func meets(got, want probe.Verdict) bool {
 type exerciseFile struct {
 	Title       string      `yaml:"title"`
 	Final       bool        `yaml:"final"`
+	Exact       *bool       `yaml:"exact"`
 	Task        string      `yaml:"task"`
 	Predict     []flowName  `yaml:"predict"`
 	Checks      []checkFile `yaml:"checks"`
+	Free        []freeFile  `yaml:"free"`
 	Hints       []string    `yaml:"hints"`
 	Explanation string      `yaml:"explanation"`
 }
@@ -150,6 +192,11 @@ type checkFile struct {
 	Want     string `yaml:"want"`
 	Why      string `yaml:"why"`
 	Hint     string `yaml:"hint"`
+}
+
+type freeFile struct {
+	flowName `yaml:",inline"`
+	Reason   string `yaml:"reason"`
 }
 
 // flowName names flows of the topology. From may be "namespace/*" or "*", for all
@@ -174,7 +221,7 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exercise{ID: path.Base(dir), Title: raw.Title, Final: raw.Final}
+	e := &Exercise{ID: path.Base(dir), Title: raw.Title, Final: raw.Final, Exact: raw.Exact == nil || *raw.Exact}
 	var errs []error
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s:%d: %s: %s", file, lineOfField(root, field), field, fmt.Sprintf(format, args...)))
@@ -239,6 +286,30 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 	if len(raw.Checks) > 0 && (wanted[probe.Open] == 0 || wanted[probe.Blocked] == 0) || len(raw.Checks) == 0 {
 		bad("checks", "want at least one flow that must be open and one that must be blocked")
 	}
+	if e.Final && !e.Exact {
+		bad("exact", "a final challenge is always exact")
+	}
+	free := map[string]bool{}
+	for i, f := range raw.Free {
+		field := fmt.Sprintf("free[%d]", i)
+		if strings.TrimSpace(f.Reason) == "" {
+			bad(field, "reason is missing: why it does not matter here")
+		}
+		reason := read(markdown.Line, field+".reason", f.Reason)
+		flows := l.matching(f.flowName)
+		if len(flows) == 0 {
+			bad(field, "the topology has no such flow")
+		}
+		for _, flow := range flows {
+			if seen[flow.ID] {
+				bad(field, "%s is checked, so it cannot be free", flow.ID)
+			}
+			if !free[flow.ID] {
+				e.Free = append(e.Free, Free{flow, reason})
+			}
+			free[flow.ID] = true
+		}
+	}
 	if err := l.readAnswers(fsys, dir, e); err != nil {
 		errs = append(errs, err)
 	}
@@ -283,18 +354,26 @@ func (l *Lesson) readAnswers(fsys fs.FS, dir string, e *Exercise) error {
 	if e.Solution == "" {
 		errs = append(errs, fmt.Errorf("%s/solution.yaml: is missing", dir))
 	}
-	if len(e.Wrong) < 3 {
-		errs = append(errs, fmt.Errorf("%s: there are %d wrong answers: want three or more, wrong-NAME.yaml", dir, len(e.Wrong)))
+	if len(e.Wrong) < minWrong {
+		errs = append(errs, fmt.Errorf("%s: there are %d wrong answers: want %d or more, wrong-NAME.yaml", dir, len(e.Wrong), minWrong))
 	}
 	return errors.Join(errs...)
 }
 
-// prove holds, by the evaluator, that the start fails, that the solution passes and
-// allows nothing that it calls too broad, and that each wrong answer fails.
+// minWrong is how many wrong answers an exercise has at least.
+const minWrong = 3
+
+// prove holds, by the evaluator, that the start fails, that the solution passes, and
+// that each wrong answer fails; and of the wrong answers that no two are the same, and
+// that one is too wide, so that it has been seen that width shows.
 func (l *Lesson) prove(dir string, e *Exercise) (errs []error) {
+	bad := func(file, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s/%s: %s", dir, file, fmt.Sprintf(format, args...)))
+	}
 	solved, err := l.Predicted(e.Solution)
 	if err != nil {
-		return []error{fmt.Errorf("%s/solution.yaml: %w", dir, err)}
+		bad("solution.yaml", "%v", err)
+		return errs
 	}
 	e.needed = map[string]bool{}
 	for id, v := range solved {
@@ -302,22 +381,55 @@ func (l *Lesson) prove(dir string, e *Exercise) (errs []error) {
 	}
 	for _, c := range e.Grade(l, solved).Checks {
 		if !c.OK {
-			errs = append(errs, fmt.Errorf("%s/solution.yaml: %s is %s, but must be %s", dir, c.Flow.ID, c.Got, c.Want))
+			bad("solution.yaml", "%s is %s, but must be %s", c.Flow.ID, c.Got, c.Want)
 		}
 	}
-	must := func(file, yaml string) {
+	must := func(file, yaml string) (wide bool) {
 		verdicts, err := l.Predicted(yaml)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s/%s: %w", dir, file, err))
+			bad(file, "%v", err)
 		} else if e.Grade(l, verdicts).Passed {
-			errs = append(errs, fmt.Errorf("%s/%s: passes every check, and must not", dir, file))
+			bad(file, "passes, and must not")
 		}
+		for id, v := range verdicts {
+			wide = wide || v == probe.Open && !e.needed[id]
+		}
+		return wide
 	}
 	must("start.yaml", e.Start)
+	wide := false
+	same := map[string]string{}
 	for _, w := range e.Wrong {
-		must(w.Name+".yaml", w.YAML)
+		file := w.Name + ".yaml"
+		wide = must(file, w.YAML) || wide
+		means, err := l.meaning(w.YAML)
+		if err != nil {
+			bad(file, "%v", err)
+		} else if other, ok := same[means]; ok {
+			bad(file, "says the same as %s: one of them is enough", other)
+		} else {
+			same[means] = file
+		}
+	}
+	if !wide {
+		errs = append(errs, fmt.Errorf("%s: no wrong answer is too wide: want one that opens a connection which need not be open", dir))
 	}
 	return errs
+}
+
+// meaning is what the policies say, whatever their names, their order and their
+// comments.
+func (l *Lesson) meaning(yaml string) (string, error) {
+	policies, err := policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, p := range policies {
+		all = append(all, p.Namespace+" "+p.Spec.String())
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n"), nil
 }
 
 // Predicted is what the evaluator predicts of every flow of the lesson under the
@@ -358,9 +470,7 @@ func (l *Lesson) find(name flowName) ([]sandbox.Flow, error) {
 	}
 	var out []sandbox.Flow
 	for _, f := range l.Flows {
-		namespace, _, _ := strings.Cut(f.From, "/")
-		from := name.From == "*" || name.From == namespace+"/*" || name.From == f.From
-		if from && f.To == name.To && f.Port == name.Port && f.Protocol == protocol && f.Via == via {
+		if isEnd(name.From, f.From) && f.To == name.To && f.Port == name.Port && f.Protocol == protocol && f.Via == via {
 			out = append(out, f)
 		}
 	}
@@ -376,4 +486,25 @@ func (l *Lesson) find(name flowName) ([]sandbox.Flow, error) {
 		return nil, fmt.Errorf("to: the topology has no destination %q", name.To)
 	}
 	return nil, fmt.Errorf("the topology has no flow from %s to %s on port %d/%s by %s", name.From, name.To, name.Port, protocol, via)
+}
+
+// matching are the flows that have what the name says; what it leaves out may be
+// anything. To may have a "*" as From may.
+func (l *Lesson) matching(name flowName) (out []sandbox.Flow) {
+	for _, f := range l.Flows {
+		if isEnd(name.From, f.From) && isEnd(name.To, f.To) &&
+			(name.Port == 0 || name.Port == f.Port) &&
+			(name.Protocol == "" || sandbox.Protocol(name.Protocol) == f.Protocol) &&
+			(name.Via == "" || sandbox.Via(name.Via) == f.Via) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// isEnd reports that the name, which may be "*" or "namespace/*", stands for the end of
+// a flow.
+func isEnd(name, end string) bool {
+	namespace, _, inside := strings.Cut(end, "/")
+	return name == "*" || name == end || inside && name == namespace+"/*"
 }

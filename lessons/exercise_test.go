@@ -74,76 +74,120 @@ func lessonWith(files map[string]string) fstest.MapFS {
 	return out
 }
 
-func guardExercise(t *testing.T) (*Lesson, *Exercise) {
-	t.Helper()
-	all, err := Load(lessonWith(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all[0], all[0].Exercise("guard")
-}
-
 const (
 	webToDB = "shop/web>shop/db:5432/TCP"
 	spyToDB = "shop/spy>shop/db:5432/TCP"
 	dbToWeb = "shop/db>shop/web:80/TCP"
 )
 
-func TestGrade(t *testing.T) {
-	l, e := guardExercise(t)
+// exerciseWith is the exercise "guard" with these files in the place of its own, and
+// what is observed of it with its solution.
+func exerciseWith(t *testing.T, files map[string]string) (*Lesson, *Exercise, map[string]probe.Verdict) {
+	t.Helper()
+	all, err := Load(lessonWith(files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := all[0].Exercise("guard")
+	solved, err := all[0].Predicted(e.Solution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0], e, solved
+}
+
+func TestGrade_what_a_check_wants_has_to_be_observed(t *testing.T) {
+	l, e, solved := exerciseWith(t, nil)
 	for name, c := range map[string]struct {
 		observed     map[string]probe.Verdict
 		passed       bool
 		met, unknown int
 	}{
-		"open and blocked as wanted":        {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Blocked}, true, 2, 0},
-		"dns-failed has not been reached":   {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.DNSFailed}, true, 2, 0},
-		"refused has not been reached":      {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Refused}, true, 2, 0},
-		"refused is not open":               {map[string]probe.Verdict{webToDB: probe.Refused, spyToDB: probe.Blocked}, false, 1, 0},
-		"dns-failed is not open":            {map[string]probe.Verdict{webToDB: probe.DNSFailed, spyToDB: probe.Blocked}, false, 1, 0},
-		"everything blocked does not pass":  {map[string]probe.Verdict{webToDB: probe.Blocked, spyToDB: probe.Blocked}, false, 1, 0},
-		"everything open does not pass":     {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Open}, false, 1, 0},
-		"unknown is not blocked":            {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Unknown}, false, 1, 1},
-		"unknown is not open":               {map[string]probe.Verdict{webToDB: probe.Unknown, spyToDB: probe.Blocked}, false, 1, 1},
-		"what was not observed is unknown":  {map[string]probe.Verdict{webToDB: probe.Open}, false, 1, 1},
-		"nothing observed":                  {nil, false, 0, 2},
-		"flows of other lessons do nothing": {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Blocked, "x/y>z/a:1/TCP": probe.Open}, true, 2, 0},
+		"open and blocked as wanted":       {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Blocked}, true, 2, 0},
+		"dns-failed has not been reached":  {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.DNSFailed}, true, 2, 0},
+		"refused has not been reached":     {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Refused}, true, 2, 0},
+		"refused is not open":              {map[string]probe.Verdict{webToDB: probe.Refused, spyToDB: probe.Blocked}, false, 1, 0},
+		"dns-failed is not open":           {map[string]probe.Verdict{webToDB: probe.DNSFailed, spyToDB: probe.Blocked}, false, 1, 0},
+		"everything blocked does not pass": {map[string]probe.Verdict{webToDB: probe.Blocked, spyToDB: probe.Blocked}, false, 1, 0},
+		"everything open does not pass":    {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Open}, false, 1, 0},
+		"unknown is not blocked":           {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Unknown}, false, 1, 1},
+		"unknown is not open":              {map[string]probe.Verdict{webToDB: probe.Unknown, spyToDB: probe.Blocked}, false, 1, 1},
+		"what was not observed is unknown": {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: ""}, false, 1, 1},
+		"flows of other lessons do nothing": {map[string]probe.Verdict{webToDB: probe.Open, spyToDB: probe.Blocked, "x/y>z/a:1/TCP": probe.Open},
+			true, 2, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := e.Grade(l, c.observed)
-			if out.Passed != c.passed || out.Met() != c.met || out.Unknown != c.unknown || len(out.Checks) != 2 {
-				t.Errorf("passed %v, met %d, unknown %d, checks %d", out.Passed, out.Met(), out.Unknown, len(out.Checks))
+			observed := maps.Clone(solved)
+			maps.Copy(observed, c.observed)
+			maps.DeleteFunc(observed, func(_ string, v probe.Verdict) bool { return v == "" })
+			out := e.Grade(l, observed)
+			met := 0
+			for _, r := range out.Checks {
+				if r.OK {
+					met++
+				}
+			}
+			others := len(l.Flows) - 2
+			if out.Passed != c.passed || met != c.met || out.Met != met+others || out.Unknown != c.unknown || len(out.Checks) != 2 || out.Graded != len(l.Flows) {
+				t.Errorf("passed %v, checks met %d of %d, all met %d of %d, unknown %d", out.Passed, met, len(out.Checks), out.Met, out.Graded, out.Unknown)
+			}
+			if out.Narrow != c.passed {
+				t.Errorf("narrow %v", out.Narrow)
 			}
 		})
 	}
+	if out := e.Grade(l, nil); out.Passed || out.Met != 0 || out.Unknown != len(l.Flows) || out.Score() != 0 {
+		t.Errorf("nothing observed: %+v", out)
+	}
 }
 
-func TestGrade_what_is_open_and_need_not_be_is_too_broad(t *testing.T) {
-	text := strings.Replace(checks, "want: blocked", "want: blocked # proven", 1)
+func TestGrade_a_flow_that_no_check_is_about_has_to_be_as_with_the_solution(t *testing.T) {
 	// The solution isolates web as well, so that nothing needs to reach it.
 	deny := strings.ReplaceAll(strings.ReplaceAll(guard(""), "app: db", "app: web"), "name: guard", "name: web")
 	solution := guard("{from: [{podSelector: {matchLabels: {app: web}}}]}") + "---\n" + deny
-	all, err := Load(lessonWith(map[string]string{"exercises/guard/checks.yaml": text, "exercises/guard/solution.yaml": solution}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := all[0]
-	e := l.Exercise("guard")
-	solved, err := l.Predicted(solution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out := e.Grade(l, solved); len(out.TooBroad) != 0 {
-		t.Errorf("the solution is too broad: %v", out.TooBroad)
-	}
-	solved[dbToWeb] = probe.Open
-	out := e.Grade(l, solved)
-	if !out.Passed || len(out.TooBroad) != 1 || out.TooBroad[0].ID != dbToWeb {
-		t.Errorf("passed %v, too broad %v; want passed, and %s", out.Passed, out.TooBroad, dbToWeb)
-	}
-	solved[spyToDB] = probe.Open
-	if out := e.Grade(l, solved); out.Passed || slices.ContainsFunc(out.Checks, func(c Checked) bool { return c.Flow.ID == dbToWeb }) || len(out.TooBroad) != 1 {
-		t.Errorf("a flow that a check is about is called too broad: %v", out.TooBroad)
+	const webAsksDNS = "shop/web>kube-system/kube-dns:53/UDP"
+	for name, c := range map[string]struct {
+		checks         string
+		flow           string
+		is             probe.Verdict
+		passed, narrow bool
+		wider, missing int
+	}{
+		"open beyond need, exact":            {checks, dbToWeb, probe.Open, false, false, 1, 0},
+		"open beyond need, not exact":        {checks + "exact: false\n", dbToWeb, probe.Open, true, false, 1, 0},
+		"closed though needed, exact":        {checks, webAsksDNS, probe.Blocked, false, false, 0, 1},
+		"closed though needed, not exact":    {checks + "exact: false\n", webAsksDNS, probe.Blocked, false, false, 0, 1},
+		"not known, exact":                   {checks, dbToWeb, probe.Unknown, false, false, 0, 0},
+		"not known, not exact":               {checks + "exact: false\n", dbToWeb, probe.Unknown, false, false, 0, 0},
+		"refused is not open":                {checks, dbToWeb, probe.Refused, true, true, 0, 0},
+		"free and open beyond need":          {checks + "free: [{from: shop/db, to: '*', reason: whatever}]\n", dbToWeb, probe.Open, true, false, 0, 0},
+		"free and not known":                 {checks + "free: [{from: shop/db, to: shop/*, reason: whatever}]\n", dbToWeb, probe.Unknown, true, false, 0, 0},
+		"free and closed, though it need be": {checks + "free: [{from: '*', to: kube-system/kube-dns, protocol: UDP, reason: whatever}]\n", webAsksDNS, probe.Blocked, true, true, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, e, solved := exerciseWith(t, map[string]string{"exercises/guard/checks.yaml": c.checks, "exercises/guard/solution.yaml": solution})
+			if out := e.Grade(l, solved); !out.Passed || !out.Narrow || out.Score() != 100 || out.Graded != len(l.Flows)-len(e.Free) {
+				t.Fatalf("the solution: %+v", out)
+			}
+			if _, ok := solved[c.flow]; !ok {
+				t.Fatalf("there is no flow %s", c.flow)
+			}
+			solved[c.flow] = c.is
+			out := e.Grade(l, solved)
+			if out.Passed != c.passed || out.Narrow != c.narrow || len(out.Wider) != c.wider || len(out.Missing) != c.missing {
+				t.Errorf("passed %v, narrow %v, wider %v, missing %v", out.Passed, out.Narrow, out.Wider, out.Missing)
+			}
+			for _, f := range append(out.Wider, out.Missing...) {
+				if f.ID != c.flow {
+					t.Errorf("wider or missing: %s", f.ID)
+				}
+			}
+			// A flow that a check is about is told by that check alone.
+			solved[spyToDB] = probe.Open
+			if out := e.Grade(l, solved); out.Passed || len(out.Wider) != c.wider || slices.ContainsFunc(out.Checks, func(r Checked) bool { return r.Flow.ID == dbToWeb }) {
+				t.Errorf("with a check that fails: passed %v, wider %v", out.Passed, out.Wider)
+			}
+		})
 	}
 }
 
@@ -154,6 +198,9 @@ func TestWhatIsWrongWithAnExerciseIsSaidWithItsPlace(t *testing.T) {
 			t.Fatalf("no %q in the checks", old)
 		}
 		return map[string]string{"exercises/guard/checks.yaml": strings.Replace(checks, old, new, 1)}
+	}
+	free := func(entry string) map[string]string {
+		return map[string]string{"exercises/guard/checks.yaml": checks + "free: [" + entry + "]\n"}
 	}
 	for name, c := range map[string]struct {
 		files map[string]string
@@ -183,10 +230,22 @@ func TestWhatIsWrongWithAnExerciseIsSaidWithItsPlace(t *testing.T) {
 
 		"no solution":          {map[string]string{"exercises/guard/solution.yaml": ""}, at + "solution.yaml: is missing"},
 		"a solution of nobody": {map[string]string{"exercises/guard/solution.yaml": guard("")}, at + "solution.yaml: " + webToDB + " is blocked, but must be open"},
-		"a start that passes":  {map[string]string{"exercises/guard/start.yaml": guard("{from: [{podSelector: {matchLabels: {app: web}}}]}")}, at + "start.yaml: passes every check, and must not"},
+		"a start that passes":  {map[string]string{"exercises/guard/start.yaml": guard("{from: [{podSelector: {matchLabels: {app: web}}}]}")}, at + "start.yaml: passes, and must not"},
 		"a wrong answer that is right": {map[string]string{"exercises/guard/wrong-nobody.yaml": guard("{from: [{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [spy]}]}}]}")},
-			at + "wrong-nobody.yaml: passes every check, and must not"},
-		"two wrong answers":      {map[string]string{"exercises/guard/wrong-nobody.yaml": ""}, "01-one/exercises/guard: there are 2 wrong answers: want three"},
+			at + "wrong-nobody.yaml: passes, and must not"},
+		"free without a reason":         {free("{from: shop/db, to: shop/web}"), at + "checks.yaml:20: free[0]: reason is missing"},
+		"free and checked":              {free("{from: '*', to: shop/db, reason: whatever}"), at + "checks.yaml:20: free[0]: " + webToDB + " is checked, so it cannot be free"},
+		"free and nowhere":              {free("{from: shop/*, to: shop/web, port: 81, reason: whatever}"), at + "checks.yaml:20: free[0]: the topology has no such flow"},
+		"free of no such pod":           {free("{from: shop/nobody, to: '*', reason: whatever}"), at + "checks.yaml:20: free[0]: the topology has no such flow"},
+		"a challenge that is not exact": {map[string]string{"exercises/guard/checks.yaml": checks + "final: true\nexact: false\n"}, at + "checks.yaml:21: exact: a final challenge is always exact"},
+		"exact is no number":            {map[string]string{"exercises/guard/checks.yaml": checks + "exact: 2\n"}, at + "checks.yaml:20: is of the wrong type"},
+		"equal wrong answers": {map[string]string{"exercises/guard/wrong-nobody.yaml": strings.ReplaceAll("# Somebody.\n"+guard("{from: [{podSelector: {matchLabels: {app: spy}}}]}"), "name: guard", "name: other")},
+			at + "wrong-the-spy.yaml: says the same as wrong-nobody.yaml"},
+		"none is too wide": {map[string]string{
+			"exercises/guard/wrong-everyone.yaml": guard("{from: [{podSelector: {matchLabels: {app: nobody}}}]}"),
+			"exercises/guard/wrong-the-spy.yaml":  guard("{from: [{podSelector: {matchLabels: {app: wbe}}}]}"),
+		}, "01-one/exercises/guard: no wrong answer is too wide"},
+		"two wrong answers":      {map[string]string{"exercises/guard/wrong-nobody.yaml": ""}, "01-one/exercises/guard: there are 2 wrong answers: want "},
 		"a policy with a slip":   {map[string]string{"exercises/guard/wrong-nobody.yaml": strings.Replace(guard(""), "podSelector", "podselector", 1)}, at + "wrong-nobody.yaml:5: spec.podselector:"},
 		"two policies of a name": {map[string]string{"exercises/guard/solution.yaml": guard("{}") + "---\n" + guard("{}")}, at + "solution.yaml:"},
 		"a stray file":           {map[string]string{"exercises/guard/notes.txt": "x"}, at + "notes.txt: is none of"},

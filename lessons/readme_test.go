@@ -24,8 +24,8 @@ func TestTheGuidesTemplateIsALesson(t *testing.T) {
 		return block[1]
 	}
 	topology := strings.Replace(under("## topology.yaml"), "      - name: agent", "      - {name: db, labels: {app: db}, ports: [{port: 5432}]}\n      - {name: spy}\n      - name: agent", 1)
-	checks := strings.Replace(under("## checks.yaml"), "hints:", `  - {from: shop/spy, to: shop/db, port: 5432, want: blocked, why: it spies, hint: "Who is it?"}
-hints:`, 1)
+	checks := strings.Replace(under("## checks.yaml"), "free:", `  - {from: shop/spy, to: shop/db, port: 5432, want: blocked, why: it spies, hint: "Who is it?"}
+free:`, 1)
 	exercise := "04-first-steps/exercises/close-it/"
 	files := map[string]string{
 		"04-first-steps/lesson.md":            under("## lesson.md"),
@@ -46,7 +46,7 @@ hints:`, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := loaded[0]; len(l.Exercises) != 1 || len(l.Exercises[0].Checks) != 2 || len(l.Sections) != 2 || len(l.Walkthrough) != 2 {
+	if l := loaded[0]; len(l.Exercises) != 1 || len(l.Exercises[0].Checks) != 2 || len(l.Exercises[0].Free) == 0 || len(l.Sections) != 2 || len(l.Walkthrough) != 2 {
 		t.Errorf("exercises %d, sections %d, steps of the walk-through %d", len(l.Exercises), len(l.Sections), len(l.Walkthrough))
 	}
 }

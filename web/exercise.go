@@ -118,14 +118,14 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 		return s.tellExercise(w, r, e)
 	}
 	result := store.CheckResult{Passed: outcome.Passed, At: time.Now()}
-	for _, c := range outcome.Checks {
-		if c.Got == probe.Open {
+	for _, f := range e.lesson.Flows {
+		if observed[f.ID] == probe.Open {
 			result.Open++
 		} else {
 			result.Blocked++
 		}
 	}
-	if result.Detail, err = json.Marshal(checkDetail{Met: outcome.Met(), Of: len(outcome.Checks), Provider: s.Sandboxes.Provider()}); err != nil {
+	if result.Detail, err = json.Marshal(checkDetail{Met: outcome.Met, Of: outcome.Graded, Provider: s.Sandboxes.Provider()}); err != nil {
 		return err
 	}
 	if err := s.Progress.RecordCheck(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, result); err != nil {

@@ -58,16 +58,28 @@ func (e Exercise) Verdict() string {
 	if e.Final {
 		score = fmt.Sprintf("Your score: %d of 100. ", e.Outcome.Score())
 	}
-	switch met, all := e.Outcome.Met(), len(e.Outcome.Checks); {
+	o := e.Outcome
+	switch asIs := fmt.Sprintf("%d of %d connections are as they should be", o.Met, o.Graded); {
 	case e.Look:
-		return fmt.Sprintf("By now %d of %d connections are as they should be. Press Check to see which are not.", met, all)
-	case e.Outcome.Passed:
-		return fmt.Sprintf("%sPassed: all %d connections are as they should be.", score, all)
-	case e.Outcome.Unknown > 0:
-		return fmt.Sprintf("%sNot yet: %d of %d connections are as they should be, and of %d nothing is known.", score, met, all, e.Outcome.Unknown)
+		return "By now " + asIs + ". Press Check to see which are not."
+	case o.Passed && len(o.Wider) > 0:
+		return fmt.Sprintf("%sPassed, and wider than needed: %s open and need not be.", score, areConnections(len(o.Wider)))
+	case o.Passed:
+		return fmt.Sprintf("%sPassed: all %d connections are as they should be.", score, o.Graded)
+	case o.Unknown > 0:
+		return fmt.Sprintf("%sNot yet: %s, and of %d nothing is known.", score, asIs, o.Unknown)
+	case o.Met+len(o.Wider) == o.Graded && len(failed(o)) == 0:
+		return fmt.Sprintf("%sNot passed: all that has to be open is open, but %s open and need not be.", score, areConnections(len(o.Wider)))
 	default:
-		return fmt.Sprintf("%sNot yet: %d of %d connections are as they should be.", score, met, all)
+		return fmt.Sprintf("%sNot yet: %s.", score, asIs)
 	}
+}
+
+func areConnections(n int) string {
+	if n == 1 {
+		return "1 connection is"
+	}
+	return fmt.Sprintf("%d connections are", n)
 }
 
 // looked says that the page's script may look by itself after a change.
@@ -102,6 +114,25 @@ func failed(o *lessons.Outcome) []lessons.Checked {
 	for _, c := range o.Checks {
 		if !c.OK {
 			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// freedom is what an exercise leaves free for one reason.
+type freedom struct {
+	Reason markdown.Text
+	Flows  []sandbox.Flow
+}
+
+// freedoms are the free flows by their reasons, in the exercise's order.
+func (e Exercise) freedoms() []freedom {
+	var out []freedom
+	for _, f := range e.Free {
+		if last := len(out) - 1; last >= 0 && out[last].Reason == f.Reason {
+			out[last].Flows = append(out[last].Flows, f.Flow)
+		} else {
+			out = append(out, freedom{f.Reason, []sandbox.Flow{f.Flow}})
 		}
 	}
 	return out
