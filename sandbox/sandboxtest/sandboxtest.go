@@ -1,13 +1,14 @@
-// Package sandboxtest has providers and clusters that behave in one known way
-// each, for tests of what stands above them.
+// Package sandboxtest says what every provider must do, and has one that can be made
+// to fail in one known way each, for tests of what stands above providers.
 package sandboxtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
-	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
-// Provider makes Clusters in memory. The zero value works at once; the
-// constructors make ones that do not.
+// Provider makes Clusters in memory. The zero value works at once, and as
+// [TestProvider] demands; the constructors make ones that do not.
 type Provider struct {
 	create func(ctx context.Context) error
 
@@ -26,6 +27,8 @@ type Provider struct {
 	// Reaction is how long a cluster takes to carry out a policy that its API
 	// has accepted.
 	Reaction time.Duration
+	// AtOnce tells what is blocked without waiting for the probe's timeout.
+	AtOnce bool
 
 	mu       sync.Mutex
 	clusters map[sandbox.ID]*Cluster
@@ -63,24 +66,35 @@ func (p *Provider) Steps() []string { return []string{"Start the node", "Start t
 
 // Create goes through the two steps.
 func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
+	if progress == nil {
+		progress = func(sandbox.Step) {}
+	}
 	step := func(i int, status sandbox.StepStatus) {
 		progress(sandbox.Step{Index: i, Total: 2, Name: p.Steps()[i-1], Status: status})
+	}
+	if p.Cluster(spec.ID) != nil {
+		return nil, fmt.Errorf("create sandbox %s: it exists", spec.ID)
 	}
 	step(1, sandbox.StepRunning)
 	step(1, sandbox.StepDone)
 	step(2, sandbox.StepRunning)
+	var err error
 	if p.create != nil {
-		if err := p.create(ctx); err != nil {
-			step(2, sandbox.StepFailed)
-			return nil, err
-		}
+		err = p.create(ctx)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		step(2, sandbox.StepFailed)
+		return nil, err
 	}
 	step(2, sandbox.StepDone)
 	return p.add(spec), nil
 }
 
 func (p *Provider) add(spec sandbox.Spec) *Cluster {
-	c := &Cluster{reaction: p.Reaction, topology: spec.Topology, policies: map[sandbox.PolicyRef]policy.Policy{}}
+	c := &Cluster{topology: spec.Topology, reaction: p.Reaction, atOnce: p.AtOnce, policies: map[sandbox.PolicyRef]policy.Policy{}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.clusters == nil {
@@ -90,24 +104,26 @@ func (p *Provider) add(spec sandbox.Spec) *Cluster {
 	return c
 }
 
-// Leave puts a sandbox on the machine as an earlier process would have left it.
+// Leave puts a sandbox on the machine as an earlier process would have left it. Its
+// topology is that which it is adopted with.
 func (p *Provider) Leave(id sandbox.ID) *Cluster { return p.add(sandbox.Spec{ID: id}) }
 
 // Adopt finds the cluster again.
 func (p *Provider) Adopt(_ context.Context, spec sandbox.Spec) (sandbox.Cluster, error) {
-	if c := p.Cluster(spec.ID); c != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.topology = spec.Topology
-		return c, nil
+	c := p.Cluster(spec.ID)
+	if c == nil || !c.isOf(spec.Topology) {
+		return nil, sandbox.ErrGone
 	}
-	return nil, sandbox.ErrGone
+	return c, nil
 }
 
 // Delete forgets the cluster.
 func (p *Provider) Delete(_ context.Context, id sandbox.ID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if c := p.clusters[id]; c != nil {
+		c.LoseNode()
+	}
 	delete(p.clusters, id)
 	p.deleted = append(p.deleted, id)
 	return nil
@@ -138,14 +154,19 @@ func (p *Provider) Deleted() []sandbox.ID {
 	return append([]sandbox.ID(nil), p.deleted...)
 }
 
-// Cluster carries its policies out as the evaluator says, unless it is told to lie.
+// Cluster answers as the policies say that were applied to it.
 type Cluster struct {
 	reaction time.Duration
+	atOnce   bool
 
-	mu        sync.Mutex
-	topology  *sandbox.Topology
-	policies  map[sandbox.PolicyRef]policy.Policy
-	enforced  *sandbox.Predictor // nil where no policy is
+	mu       sync.Mutex
+	topology *sandbox.Topology
+	policies map[sandbox.PolicyRef]policy.Policy
+	// enforced are the policies that are carried out: those of the change of that
+	// number. It is nil before the first.
+	enforced  *sandbox.Predictor
+	change    int
+	carried   int
 	lost      bool
 	disturbed error
 	flaky     map[string]int // flow -> how many probes to answer wrongly
@@ -199,23 +220,50 @@ func (c *Cluster) Closed() bool {
 	return c.closed
 }
 
+// isOf reports whether the cluster was made for the topology; one that was left takes
+// the topology that it is asked about.
+func (c *Cluster) isOf(t *sandbox.Topology) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.topology == nil {
+		c.topology = t
+	}
+	return reflect.DeepEqual(c.topology, t)
+}
+
 // Apply stores the policies; they take effect after the reaction time.
-func (c *Cluster) Apply(_ context.Context, policies []policy.Policy) error {
+func (c *Cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refuse != nil {
 		return c.refuse
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	problems := c.topology.Foreign(policies)
 	for _, p := range policies {
+		problems = append(problems, policy.Validate(p)...)
+	}
+	if len(problems) > 0 {
+		return &policy.Error{Problems: problems}
+	}
+	for _, p := range policies {
+		if p.Source == "" {
+			p.Source = policy.YAML(p.NetworkPolicy)
+		}
 		c.policies[p.Ref()] = p
 	}
 	return c.enforceLater()
 }
 
 // Delete removes the policies; that takes effect after the reaction time.
-func (c *Cluster) Delete(_ context.Context, refs []sandbox.PolicyRef) error {
+func (c *Cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for _, r := range refs {
 		delete(c.policies, r)
 	}
@@ -223,14 +271,21 @@ func (c *Cluster) Delete(_ context.Context, refs []sandbox.PolicyRef) error {
 }
 
 func (c *Cluster) enforceLater() error {
-	now, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), slices.Collect(maps.Values(c.policies)))
+	if c.topology == nil {
+		return fmt.Errorf("the cluster was left by another process and not adopted: %w", sandbox.ErrGone)
+	}
+	next, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), c.list())
 	if err != nil {
 		return err
 	}
+	c.change++
+	change := c.change
 	time.AfterFunc(c.reaction, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.enforced = now
+		if change > c.carried { // Two of one moment may come in any order.
+			c.enforced, c.carried = next, change
+		}
 	})
 	return nil
 }
@@ -246,12 +301,18 @@ func (c *Cluster) Addresses() sandbox.Addresses {
 func (c *Cluster) Policies(context.Context) ([]policy.Policy, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.list(), nil
+}
+
+func (c *Cluster) list() []policy.Policy {
 	var out []policy.Policy
 	for _, p := range c.policies {
 		out = append(out, p)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Namespace+"/"+out[i].Name < out[j].Namespace+"/"+out[j].Name })
-	return out, nil
+	slices.SortFunc(out, func(a, b policy.Policy) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	return out
 }
 
 // Probe answers as the policies say: blocked flows after the timeout, open ones
@@ -262,26 +323,8 @@ func (c *Cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.
 		wg.Go(func() {
 			c.mu.Lock()
 			c.probed++
-			obs := sandbox.Observation{Flow: f.ID, Verdict: probe.Open, LatencyMicros: 333, Server: f.To}
-			wait := 333 * time.Microsecond
-			verdict, err := probe.Open, error(nil)
-			if c.enforced != nil {
-				verdict, err = c.enforced.Verdict(f)
-			}
-			switch {
-			case c.lost:
-				obs = sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown, Detail: "the connection to the pod's probe is lost"}
-			case err != nil:
-				obs = sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown, Detail: err.Error()}
-			case c.flaky[f.ID] > 0:
-				c.flaky[f.ID]--
-				verdict = probe.Blocked
-				fallthrough
-			case verdict != probe.Open:
-				obs = sandbox.Observation{Flow: f.ID, Verdict: verdict}
-				if verdict == probe.DNSFailed {
-					obs.Detail = "no answer from the DNS service"
-				}
+			obs, wait := c.answer(f), 333*time.Microsecond
+			if (obs.Verdict == probe.Blocked || obs.Verdict == probe.DNSFailed) && !c.atOnce {
 				wait = timeout
 			}
 			c.mu.Unlock()
@@ -293,6 +336,43 @@ func (c *Cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.
 		})
 	}
 	wg.Wait()
+}
+
+// answer is what a probe of the flow sees.
+func (c *Cluster) answer(f sandbox.Flow) sandbox.Observation {
+	seen := sandbox.Observation{Flow: f.ID, Verdict: probe.Open}
+	if c.lost {
+		seen.Verdict, seen.Detail = probe.Unknown, "the connection to the pod's probe is lost"
+		return seen
+	}
+	enforced := c.enforced
+	if enforced == nil {
+		var err error
+		if enforced, err = sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), nil); err != nil {
+			seen.Verdict, seen.Detail = probe.Unknown, err.Error()
+			return seen
+		}
+		c.enforced = enforced
+	}
+	verdict, err := enforced.Verdict(f)
+	switch {
+	case err != nil:
+		seen.Verdict, seen.Detail = probe.Unknown, err.Error()
+		return seen
+	case c.flaky[f.ID] > 0:
+		c.flaky[f.ID]--
+		verdict = probe.Blocked
+	}
+	switch seen.Verdict = verdict; verdict {
+	case probe.Open:
+		seen.LatencyMicros = 333
+		if f.Via != sandbox.ViaDNS {
+			seen.Server = f.To
+		}
+	case probe.DNSFailed:
+		seen.Detail = "no answer from the DNS service"
+	}
+	return seen
 }
 
 // Health fails as LoseNode and Disturb say.
