@@ -332,58 +332,14 @@ func explain(w io.Writer, s *scenario, e *policy.Evaluator, f policy.Flow) error
 	return nil
 }
 
-// reasons are the words of [policy.Because] as sentences.
-var reasons = map[policy.Because]string{
-	policy.Admitted:    "it is isolated, and a rule allows the flow",
-	policy.NotAdmitted: "it is isolated, and no rule allows the flow",
-	policy.NotIsolated: "no policy isolates it",
-	policy.NoPod:       "it is no pod, so no policy selects it",
-	policy.HostNetwork: "it uses its node's network, so no policy selects it",
-	policy.OwnTraffic:  "a pod always reaches itself",
-	policy.OwnNode:     "the source is its own node, which always reaches it",
-	policy.NoBackend:   "the Service leads to no pod on that port",
-}
-
-// wants says what it is that a mismatch is about.
-var wants = map[policy.MismatchKind]string{
-	policy.MismatchNamespace:      "the namespace",
-	policy.MismatchNamespaceLabel: "the namespace's label",
-	policy.MismatchPodLabel:       "the pod's label",
-	policy.MismatchNoPod:          "one of the",
-	policy.MismatchAddress:        "an address in",
-	policy.MismatchExcept:         "an address that is",
-	policy.MismatchProtocol:       "the port",
-	policy.MismatchPort:           "the port",
-	policy.MismatchPortName:       "the port named",
-}
-
 func explainDirection(w io.Writer, s *scenario, what string, d policy.Direction) {
-	word := "blocked"
-	if d.Allowed {
-		word = "allowed"
-	}
-	fmt.Fprintf(w, "\n%s: %s; %s.\n", what, word, reasons[d.Because])
+	fmt.Fprintf(w, "\n%s: %s.\n", what, d)
 	for _, p := range d.Policies {
-		says := "has no rule, so it only isolates"
-		switch {
-		case p.Admits:
-			says = "allows the flow"
-		case len(p.Rules) > 0:
-			says = "does not allow the flow"
-		}
-		fmt.Fprintf(w, "  %s: policy %s %s\n", s.policies.where(p.Policy, p.Position), p.Policy, says)
+		fmt.Fprintf(w, "  %s: policy %s\n", s.policies.where(p.Policy, p.Position), p)
 		for _, r := range p.Rules {
-			says := "does not allow it"
-			if r.Admits {
-				says = "allows it"
-			}
-			fmt.Fprintf(w, "    %s: %s %s\n", s.policies.where(p.Policy, r.Position), r.Field, says)
+			fmt.Fprintf(w, "    %s: %s\n", s.policies.where(p.Policy, r.Position), r)
 			for _, m := range r.Mismatches {
-				got := m.Got
-				if got == "" {
-					got = "none"
-				}
-				fmt.Fprintf(w, "      %s: %s wants %s %s; here it is %s\n", s.policies.where(p.Policy, m.Position), m.Field, wants[m.Kind], m.Want, got)
+				fmt.Fprintf(w, "      %s: %s\n", s.policies.where(p.Policy, m.Position), m)
 			}
 		}
 	}

@@ -31,6 +31,90 @@ func (d Decision) String() string {
 	return "Blocked at both ends: " + s.blocks(&d.Egress) + "; and " + s.blocks(&d.Ingress) + "."
 }
 
+// String is what the policies say of the flow at this end: "blocked; it is isolated,
+// and no rule allows the flow".
+func (d Direction) String() string {
+	word := "blocked"
+	if d.Allowed {
+		word = "allowed"
+	}
+	return word + "; " + d.Because.reason()
+}
+
+// reason is why, as a sentence about the end.
+func (b Because) reason() string {
+	switch b {
+	case Admitted:
+		return "it is isolated, and a rule allows the flow"
+	case NotAdmitted:
+		return "it is isolated, and no rule allows the flow"
+	case NotIsolated:
+		return "no policy isolates it"
+	case NoPod:
+		return "it is no pod, so no policy selects it"
+	case HostNetwork:
+		return "it uses its node's network, so no policy selects it"
+	case OwnTraffic:
+		return "a pod always reaches itself"
+	case OwnNode:
+		return "the source is its own node, which always reaches it"
+	case NoBackend:
+		return "the Service leads to no pod on that port"
+	}
+	return string(b)
+}
+
+// String is what the policy says: "production/allow-web allows the flow".
+func (p PolicyVerdict) String() string {
+	says := "has no rule, so it only isolates"
+	switch {
+	case p.Admits:
+		says = "allows the flow"
+	case len(p.Rules) > 0:
+		says = "does not allow the flow"
+	}
+	return p.Policy.String() + " " + says
+}
+
+// String is what the rule says: "spec.ingress[0] does not allow it".
+func (r RuleVerdict) String() string {
+	if r.Admits {
+		return r.Field + " allows it"
+	}
+	return r.Field + " does not allow it"
+}
+
+// String is what does not match: "spec.ingress[0].from[0].podSelector wants the pod's
+// label app=web; here it is app=shell".
+func (m Mismatch) String() string {
+	got := m.Got
+	if got == "" {
+		got = "none"
+	}
+	return fmt.Sprintf("%s wants %s %s; here it is %s", m.Field, m.Kind.about(), m.Want, got)
+}
+
+// about is what it is that does not match.
+func (k MismatchKind) about() string {
+	switch k {
+	case MismatchNamespace:
+		return "the namespace"
+	case MismatchNamespaceLabel:
+		return "the namespace's label"
+	case MismatchPodLabel:
+		return "the pod's label"
+	case MismatchNoPod:
+		return "one of the"
+	case MismatchAddress:
+		return "an address in"
+	case MismatchExcept:
+		return "an address that is"
+	case MismatchPortName:
+		return "the port named"
+	}
+	return "the port"
+}
+
 // speaker names the two ends of a flow.
 type speaker struct{ from, to, fromNamespace, toNamespace string }
 
