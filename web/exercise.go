@@ -14,6 +14,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
@@ -117,6 +118,9 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	if e.view.Look = look && !outcome.Passed; e.view.Look {
 		return s.tellExercise(w, r, e)
 	}
+	if e.view.Feedback, err = feedback(e.lesson.Topology, snapshot.Policies, &outcome); err != nil {
+		s.Log.Error("policies in force not diagnosed", "sandbox", snapshot.ID, "error", err)
+	}
 	result := store.CheckResult{Passed: outcome.Passed, At: time.Now()}
 	for _, f := range e.lesson.Flows {
 		if observed[f.ID] == probe.Open {
@@ -133,6 +137,39 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	}
 	e.view.Passed = e.view.Passed || outcome.Passed
 	return s.tellExercise(w, r, e)
+}
+
+// feedback says of what is not as it should be why the policies in force do that, by
+// flow ID. Lines are counted in each policy's own text, as the learner wrote it. Of
+// many flows that no check is about it speaks only of those that are seen at once.
+func feedback(t *sandbox.Topology, inForce []sandbox.AppliedPolicy, o *lessons.Outcome) (map[string]string, error) {
+	var policies []policy.Policy
+	for _, p := range inForce {
+		parsed, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{Namespaces: t.NamespaceNames()})
+		if err != nil {
+			return nil, err
+		}
+		policies = append(policies, parsed...)
+	}
+	predictor, err := sandbox.NewPredictor(t, t.PlannedAddresses(), policies)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	diagnose := func(flows []sandbox.Flow, open bool) {
+		for _, f := range flows {
+			d, failed := predictor.Diagnose(f, open)
+			out[f.ID], err = d.Message, errors.Join(err, failed)
+		}
+	}
+	for _, c := range o.Checks {
+		if !c.OK && c.Got != probe.Unknown {
+			diagnose([]sandbox.Flow{c.Flow}, c.Want == probe.Open)
+		}
+	}
+	diagnose(o.Missing[:min(len(o.Missing), views.FlowsAtOnce)], true)
+	diagnose(o.Wider[:min(len(o.Wider), views.FlowsAtOnce)], false)
+	return out, err
 }
 
 // checkDetail is what is kept of a check besides its result.

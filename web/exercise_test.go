@@ -2,8 +2,11 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -365,5 +368,69 @@ func TestALessonIsCompletedWithItsLastSectionAndExercise(t *testing.T) {
 	lacking.Exercises = whole.Exercises[1:]
 	if r := lessonRecord(l, lacking); !r.CompletedAt.IsZero() {
 		t.Error("completed without an exercise")
+	}
+}
+
+// Four mistakes that the page once answered with the same sentence.
+func TestCheckExercise_feedback_names_policy_rule_and_line_of_what_the_learner_wrote(t *testing.T) {
+	const check = "/lessons/network-policies/exercises/front-to-back/check"
+	v := simulatingLab(t).learner(t)
+	id := v.start()
+	deny := "# Closes all.\n" + denyAll
+	// The second line of each is its comment: lines are those of the learner's text.
+	allow := func(selects, direction, peer string, port int) string {
+		rules := map[string]string{"Ingress": "ingress: [{from: ", "Egress": "egress: [{to: "}[direction]
+		return fmt.Sprintf(`apiVersion: networking.k8s.io/v1
+# web needs api
+kind: NetworkPolicy
+metadata: {name: allow-%s, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: %s}}
+  policyTypes: [%s]
+  %s[{podSelector: {matchLabels: {app: %s}}}],
+    ports: [{port: %d}]}]
+`, strings.ToLower(direction), selects, direction, rules, peer, port)
+	}
+	out := allow("web", "Egress", "api", 8080)
+	seen := map[string]string{}
+	for name, c := range map[string]struct {
+		policies []string
+		want     string
+	}{
+		"no policy at all":              {nil, "There is no policy yet"},
+		"the wrong direction":           {[]string{deny, out, allow("api", "Egress", "web", 8080)}, "allow-egress"},
+		"a selector that finds nothing": {[]string{deny, out, allow("apl", "Ingress", "web", 8080)}, "allow-ingress, line 6, selects app=apl"},
+		"the wrong port":                {[]string{deny, out, allow("api", "Ingress", "web", 80)}, "allow-ingress, ingress rule 1, line 9,"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a := v.send("DELETE", "/sandboxes/"+id+"/policies", nil); a.status != http.StatusOK {
+				t.Fatalf("status %d: %s", a.status, a.body)
+			}
+			for _, p := range c.policies {
+				if a := v.put(id, p); a.status != http.StatusOK {
+					t.Fatalf("status %d: %s", a.status, a.body)
+				}
+			}
+			body := v.page("POST", check, url.Values{}).body
+			said := regexp.MustCompile(`(?s)<span class="feedback">(.*?)</span>`).FindAllStringSubmatch(body, -1)
+			if len(said) == 0 {
+				t.Fatalf("no feedback:\n%s", body)
+			}
+			if !slices.ContainsFunc(said, func(m []string) bool { return strings.Contains(m[1], c.want) }) {
+				t.Errorf("said %q\nwant in it %q", said, c.want)
+			}
+			all := fmt.Sprint(said)
+			if other, ok := seen[all]; ok {
+				t.Errorf("the same is said as of %s: %s", other, all)
+			}
+			seen[all] = name
+			if !strings.Contains(body, "The idea behind it:") {
+				t.Error("the section's own hint is not there")
+			}
+			// What the script asks for by itself gives nothing away.
+			if body := v.page("POST", check, url.Values{"look": {"1"}}).body; strings.Contains(body, `class="feedback"`) {
+				t.Error("a look says what is wrong")
+			}
+		})
 	}
 }

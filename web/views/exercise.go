@@ -29,9 +29,15 @@ type Exercise struct {
 	Look bool
 	// Expected is what the evaluator expected then, by flow ID.
 	Expected map[string]probe.Verdict
+	// Feedback says, by flow ID, why the policies in force do not make of a flow what is
+	// wanted; it is there only for what is shown at once.
+	Feedback map[string]string
 	// Problem says why something could not be done; empty where it could.
 	Problem string
 }
+
+// FlowsAtOnce is how many flows of a list are seen before it is opened.
+const FlowsAtOnce = 6
 
 // anchor is the exercise's ID in the page.
 func (e Exercise) anchor() string { return "exercise-" + e.ID }
