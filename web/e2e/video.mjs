@@ -242,7 +242,7 @@ async function tell(page, film, server) {
     const verdicts = await reach.evaluateAll((cells) => cells.map((c) => c.dataset.verdict));
     assert.ok(verdicts.length > 0 && verdicts.every((v) => v === "blocked"), `the intruder's row in production: ${verdicts}`);
   });
-  await film.say("The rest of the lesson shows what policies cannot do, and where they trip you up. Predict, observe, explain: now it is your turn.", () =>
+  await film.say("The rest of the lesson shows what policies cannot do, and the next one where they trip you up. Predict, observe, explain: now it is your turn.", () =>
     hand.look(page.locator("#what-to-take-along")),
   );
   film.end();
