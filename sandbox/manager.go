@@ -61,14 +61,12 @@ type Manager struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	slots  chan struct{}
+	// availability has a lock of its own.
+	availability *availability
 
 	mu        sync.Mutex
 	instances map[ID]*instance
 	closed    bool
-
-	checking  sync.Mutex
-	checked   time.Time
-	available error
 }
 
 // NewManager starts a Manager: it adopts the sandboxes that an earlier process
@@ -77,11 +75,13 @@ func NewManager(opts Options) (*Manager, error) {
 	opts.Defaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Manager{opts: opts, ctx: ctx, cancel: cancel, slots: make(chan struct{}, opts.MaxCreating), instances: map[ID]*instance{}}
+	m.availability = &availability{check: opts.Provider.Check, log: opts.Log, asked: make(chan struct{}, 1)}
 	if err := m.recover(); err != nil {
 		cancel()
 		return nil, err
 	}
 	m.work.Go(m.janitor)
+	m.work.Go(func() { m.availability.run(ctx) })
 	return m, nil
 }
 
@@ -99,16 +99,9 @@ func (m *Manager) Close() {
 // Provider is the name of the provider.
 func (m *Manager) Provider() string { return m.opts.Provider.Name() }
 
-// Available says why no sandbox can be made here now; nil where one can. Its
-// answer may be a few seconds old, for every page asks it.
-func (m *Manager) Available(ctx context.Context) error {
-	m.checking.Lock()
-	defer m.checking.Unlock()
-	if time.Since(m.checked) > 5*time.Second {
-		m.available, m.checked = m.opts.Provider.Check(ctx), time.Now()
-	}
-	return m.available
-}
+// Available fails with ErrUnavailable, and says why, where no sandbox can be made
+// here now. It answers at once, with what was last found out, for every page asks it.
+func (m *Manager) Available() error { return m.availability.now() }
 
 // Create makes a sandbox of the lab for its owner, and returns at once: what
 // becomes of it are events. An owner has one sandbox: a live one of the same

@@ -8,7 +8,7 @@
 // A Manager's locks are taken in this order, and let go of before anything is
 // asked of a cluster or a provider: instance.turn (which alone is held while the
 // cluster carries out a change), Manager.mu, instance.mu, feed.mu.
-// Manager.checking is taken on its own.
+// availability.mu is taken on its own.
 package sandbox
 
 import (
@@ -117,7 +117,8 @@ type Provider interface {
 	// Name is the provider's short name, "kind" or [Simulated].
 	Name() string
 	// Check reports whether sandboxes can be made here at all. Its error says
-	// what is missing and how to get it, for whoever runs the server.
+	// what is missing and how to get it, for whoever runs the server. Check
+	// returns when ctx ends.
 	Check(ctx context.Context) error
 	// Steps lists the names of the steps that Create will go through.
 	Steps() []string
@@ -172,6 +173,8 @@ var (
 	ErrNotReady = errors.New("the sandbox is not ready")
 	// ErrBusy: as many sandboxes as this server may have are there already.
 	ErrBusy = errors.New("no room for another sandbox")
+	// ErrUnavailable: what makes the sandboxes is out of order.
+	ErrUnavailable = errors.New("no sandbox can be made here now")
 	// ErrGone: the sandbox's cluster is not there any more.
 	ErrGone = errors.New("the sandbox's cluster is gone")
 )

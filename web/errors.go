@@ -45,6 +45,7 @@ var errorTable = []struct {
 	{sandbox.ErrNotFound, http.StatusNotFound, "There is no such sandbox, or it is not yours. Go back to the lesson and press Start for a new one."},
 	{sandbox.ErrNotReady, http.StatusConflict, "The sandbox is not ready. Wait until it is, or press Reset if it has failed; then try again."},
 	{sandbox.ErrBusy, http.StatusServiceUnavailable, "All sandboxes are in use at the moment. Try again in a few minutes."},
+	{sandbox.ErrUnavailable, http.StatusServiceUnavailable, "No sandbox can be started here at the moment. Read on meanwhile, and try again in a few minutes; whoever runs this lab finds the reason in its log."},
 	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your YAML stays in the editor."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "The sandbox's cluster did not answer in time. Try again."},
 }

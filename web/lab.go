@@ -77,8 +77,8 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 		lab.Sandbox, lab.Seq = snapshot, seq
 	}
 	if lab.CanStart() {
-		if err := s.Sandboxes.Available(r.Context()); err != nil {
-			lab.Unavailable = err.Error()
+		if err := s.Sandboxes.Available(); err != nil {
+			lab.Unavailable = answerTo(err).Error
 		}
 	}
 	lab.Matrix = views.NewMatrix(lesson.Topology, lab.Sandbox.Observations)

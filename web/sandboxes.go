@@ -24,9 +24,9 @@ import (
 type Sandboxes interface {
 	// Provider is the name of what makes the sandboxes, "kind" or sandbox.Simulated.
 	Provider() string
-	// Available says why no sandbox can be made now, in a sentence for the
-	// page; nil where one can.
-	Available(ctx context.Context) error
+	// Available fails with sandbox.ErrUnavailable where no sandbox can be made
+	// now. It answers at once.
+	Available() error
 	// Create returns the owner's live sandbox of the lab, or begins a new one.
 	Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
 	// ByOwner returns the owner's newest sandbox, also one that has failed.
@@ -123,8 +123,8 @@ func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {
 
 // begin makes a new sandbox, unless none can be made here, and tells of it.
 func (s *server) begin(w http.ResponseWriter, r *http.Request, create func() (sandbox.Snapshot, int64, error)) error {
-	if err := s.Sandboxes.Available(r.Context()); err != nil {
-		return &statusError{status: http.StatusServiceUnavailable, message: err.Error(), err: err}
+	if err := s.Sandboxes.Available(); err != nil {
+		return err
 	}
 	snapshot, seq, err := create()
 	if err != nil {

@@ -3,7 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -104,8 +104,10 @@ func newLab(t *testing.T, s setup) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	log := &logBuffer{}
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	manager, err := sandbox.NewManager(sandbox.Options{
-		Provider: s.provider, Records: records, MaxSandboxes: s.max,
+		Log: logger, Provider: s.provider, Records: records, MaxSandboxes: s.max,
 		Pace: sandbox.Pace{
 			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
 			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,
@@ -132,12 +134,11 @@ func newLab(t *testing.T, s setup) *lab {
 	if s.progress != nil {
 		kept = s.progress(progress)
 	}
-	log := &logBuffer{}
 	closing, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	handler, err := newServer(Deps{
 		Sandboxes: sandboxes, Progress: kept, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
-		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Closing: closing,
+		Log: logger, Closing: closing,
 		Hosts: []string{"localhost", "127.0.0.1"},
 	}, s.limits, s.timings)
 	if err != nil {
@@ -443,12 +444,53 @@ func lessonTopology(t *testing.T) *sandbox.Topology {
 	return all[0].Topology
 }
 
-func TestWhereNoSandboxCanBeMadeThePageSaysWhy(t *testing.T) {
-	v := newLab(t, setup{provider: &sandboxtest.Provider{Missing: fmt.Errorf("Docker does not answer. Start it, then reload this page.")}}).learner(t)
-	body := v.page("GET", "/lessons/network-policies", nil).body
-	contains(t, body, `id="unavailable"`, "Docker does not answer. Start it, then reload this page.", `<form id="start" method="post" action="/sandboxes" hidden>`)
+func TestWhereNoSandboxCanBeMadeThePageSaysWhatToDoAndTheLogWhy(t *testing.T) {
+	provider := &sandboxtest.Provider{}
+	provider.Lack(errors.New("Docker does not answer: dial unix"))
+	v := newLab(t, setup{provider: provider}).learner(t)
+	var body string
+	v.until("the page says that none can be started", func() bool {
+		body = v.page("GET", "/lessons/network-policies", nil).body
+		return strings.Contains(body, `id="unavailable"`)
+	})
+	contains(t, body, "No sandbox can be started here at the moment. Read on", `<form id="start" method="post" action="/sandboxes" hidden>`)
 	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
-	contains(t, refusal(t, a, http.StatusServiceUnavailable), "Docker does not answer")
+	contains(t, refusal(t, a, http.StatusServiceUnavailable), "No sandbox can be started here at the moment")
+	if strings.Contains(body+a.body, "dial unix") {
+		t.Error("the learner reads the log's text")
+	}
+	contains(t, v.lab.log.String(), "Docker does not answer: dial unix")
+}
+
+// Somebody who leaves before the answer comes, again and again, must not decide for
+// the others what is available.
+func TestAbortedRequestsDoNotKeepOthersFromStarting(t *testing.T) {
+	l := newLab(t, setup{})
+	aborted, abort := context.WithCancel(t.Context())
+	abort()
+	for range 10 {
+		r := httptest.NewRequest("GET", "http://localhost/lessons/network-policies", nil).WithContext(aborted)
+		l.Config.Handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	v := l.learner(t)
+	if body := v.page("GET", "/lessons/network-policies", nil).body; strings.Contains(body, `id="unavailable"`) {
+		t.Error("the page says that no sandbox can be started")
+	}
+	v.start()
+}
+
+func TestACheckThatHangsHoldsNoPage(t *testing.T) {
+	v := newLab(t, setup{provider: sandboxtest.HangsOnCheck()}).learner(t)
+	begun := time.Now()
+	for range 5 {
+		if a := v.page("GET", "/lessons/network-policies", nil); a.status != http.StatusOK {
+			t.Errorf("status %d", a.status)
+		}
+	}
+	v.create()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("five pages and a start took %s", took)
+	}
 }
 
 var (

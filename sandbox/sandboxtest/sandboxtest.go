@@ -5,6 +5,7 @@ package sandboxtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,15 +23,17 @@ import (
 type Provider struct {
 	create func(ctx context.Context) error
 
-	// Missing is what Check answers.
-	Missing error
 	// Reaction is how long a cluster takes to carry out a policy that its API
 	// has accepted.
 	Reaction time.Duration
 	// AtOnce tells what is blocked without waiting for the probe's timeout.
 	AtOnce bool
 
+	check func(ctx context.Context) error
+
 	mu       sync.Mutex
+	missing  error
+	checked  int
 	clusters map[sandbox.ID]*Cluster
 	deleted  []sandbox.ID
 }
@@ -55,11 +58,42 @@ func FailsOnCreate(err error) *Provider {
 	return &Provider{create: func(context.Context) error { return err }}
 }
 
+// HangsOnCheck answers a Check only when that is given up.
+func HangsOnCheck() *Provider {
+	return &Provider{check: func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+}
+
 // Name is "fake".
 func (p *Provider) Name() string { return "fake" }
 
-// Check answers Missing.
-func (p *Provider) Check(context.Context) error { return p.Missing }
+// Lack makes Check fail with the error, or pass again where it is nil.
+func (p *Provider) Lack(missing error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.missing = missing
+}
+
+// Checked is how often Check was called.
+func (p *Provider) Checked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.checked
+}
+
+// Check fails as Lack says, and like all that takes a context where that has ended.
+func (p *Provider) Check(ctx context.Context) error {
+	p.mu.Lock()
+	missing := p.missing
+	p.checked++
+	p.mu.Unlock()
+	if p.check != nil {
+		return p.check(ctx)
+	}
+	return errors.Join(missing, ctx.Err())
+}
 
 // Steps are two.
 func (p *Provider) Steps() []string { return []string{"Start the node", "Start the pods"} }
