@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/klauspost/compress/gzhttp"
 )
 
 // routes lists every route there is.
@@ -20,45 +21,60 @@ func (s *server) routes() http.Handler {
 	r.Group(func(r chi.Router) {
 		r.Use(s.knownHost, s.sameOrigin, session, s.limit(s.limits.requests, byAddress))
 
-		r.Get("/", s.handle(s.index))
-		r.Get("/lessons/{slug}", s.handle(s.showLesson))
-		r.Get("/workbench", s.handle(s.showWorkbench))
-		r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
-		r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
-
-		r.Get("/me", s.handle(s.showMe))
-		r.Get("/me/record.json", s.handle(s.exportMe))
-		r.Post("/me/name", s.handle(s.nameMe))
-		r.Post("/me/new", s.handle(s.changeLearner))
-		r.Post("/me/forget", s.handle(s.forgetMe))
-		r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
-
-		r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
-		r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
-		r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
 		r.Get("/sandboxes/{id}/events", s.handle(s.events))
 
 		r.Group(func(r chi.Router) {
-			r.Use(s.limit(s.limits.startsPerAddress, byAddress), s.limit(s.limits.starts, byOwner))
-			r.Post("/sandboxes", s.handle(s.createSandbox))
-			r.Post("/sandboxes/{id}/reset", s.handle(s.resetSandbox))
-		})
-		r.Group(func(r chi.Router) {
-			r.Use(s.limit(s.limits.changes, byOwner))
-			r.Put("/sandboxes/{id}/policies", s.handle(s.applyPolicies))
-			r.Post("/sandboxes/{id}/policies", s.handle(s.applyPoliciesForm))
-			r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))
-			r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
-			r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
-			r.Post("/lessons/{slug}/exercises/{exercise}/begin", s.handle(s.beginExercise))
-			r.Post("/lessons/{slug}/exercises/{exercise}/check", s.handle(s.checkExercise))
-			r.Post("/lessons/{slug}/exercises/{exercise}/predict", s.handle(s.predictExercise))
-			r.Post("/lessons/{slug}/exercises/{exercise}/hint", s.handle(s.hintExercise))
-			r.Post("/lessons/{slug}/exercises/{exercise}/skip", s.handle(s.skipExercise))
+			r.Use(compress)
+
+			r.Get("/", s.handle(s.index))
+			r.Get("/lessons/{slug}", s.handle(s.showLesson))
+			r.Get("/workbench", s.handle(s.showWorkbench))
+			r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
+			r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
+
+			r.Get("/me", s.handle(s.showMe))
+			r.Get("/me/record.json", s.handle(s.exportMe))
+			r.Post("/me/name", s.handle(s.nameMe))
+			r.Post("/me/new", s.handle(s.changeLearner))
+			r.Post("/me/forget", s.handle(s.forgetMe))
+			r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
+
+			r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
+			r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
+			r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
+
+			r.Group(func(r chi.Router) {
+				r.Use(s.limit(s.limits.startsPerAddress, byAddress), s.limit(s.limits.starts, byOwner))
+				r.Post("/sandboxes", s.handle(s.createSandbox))
+				r.Post("/sandboxes/{id}/reset", s.handle(s.resetSandbox))
+			})
+			r.Group(func(r chi.Router) {
+				r.Use(s.limit(s.limits.changes, byOwner))
+				r.Put("/sandboxes/{id}/policies", s.handle(s.applyPolicies))
+				r.Post("/sandboxes/{id}/policies", s.handle(s.applyPoliciesForm))
+				r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))
+				r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
+				r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
+				r.Post("/lessons/{slug}/exercises/{exercise}/begin", s.handle(s.beginExercise))
+				r.Post("/lessons/{slug}/exercises/{exercise}/check", s.handle(s.checkExercise))
+				r.Post("/lessons/{slug}/exercises/{exercise}/predict", s.handle(s.predictExercise))
+				r.Post("/lessons/{slug}/exercises/{exercise}/hint", s.handle(s.hintExercise))
+				r.Post("/lessons/{slug}/exercises/{exercise}/skip", s.handle(s.skipExercise))
+			})
 		})
 	})
 	return r
 }
+
+// compress sends pages and longer JSON compressed to whoever takes that. Of the files
+// under /static/ the compressed form is made once, when they are loaded.
+var compress = func() func(http.Handler) http.Handler {
+	wrap, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false))
+	if err != nil {
+		panic(err) // The options are constants, and valid.
+	}
+	return func(next http.Handler) http.Handler { return wrap(next) }
+}()
 
 // health answers whoever asks whether the server runs.
 func (s *server) health(w http.ResponseWriter, r *http.Request) error {

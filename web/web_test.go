@@ -1,6 +1,7 @@
 package web
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -357,6 +358,47 @@ func TestEachPageShowsWhatItIsFor(t *testing.T) {
 				t.Errorf("HEAD: status %d with %d bytes, want 200 with none", got.status, len(got.body))
 			}
 		})
+	}
+}
+
+// raw is the answer as it goes over the wire.
+func (v *learner) raw(path string, header ...string) reply {
+	v.t.Helper()
+	return v.send("GET", path, nil, append([]string{"Accept", "text/html", "Accept-Encoding", "gzip, br"}, header...)...)
+}
+
+func TestCompression_a_page_arrives_compressed_and_a_small_answer_as_it_is(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	plain := v.send("GET", "/lessons/network-policies", nil, "Accept", "text/html", "Accept-Encoding", "identity")
+	if got := plain.header.Get("Content-Encoding"); got != "" || plain.header.Get("Vary") != "Accept-Encoding" {
+		t.Errorf("to whoever takes none: Content-Encoding %q, Vary %q", got, plain.header.Get("Vary"))
+	}
+	zipped := v.raw("/lessons/network-policies")
+	if zipped.header.Get("Content-Encoding") != "gzip" || zipped.header.Get("Vary") != "Accept-Encoding" {
+		t.Fatalf("Content-Encoding %q, Vary %q", zipped.header.Get("Content-Encoding"), zipped.header.Get("Vary"))
+	}
+	reader, err := gzip.NewReader(strings.NewReader(zipped.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(reader)
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(page)), "</html>") {
+		t.Errorf("the page does not come out whole: %v", err)
+	}
+	t.Logf("lesson 1: %d bytes, compressed %d", len(plain.body), len(zipped.body))
+	if len(zipped.body)*4 > len(plain.body) {
+		t.Errorf("of %d bytes %d are sent, more than a quarter", len(plain.body), len(zipped.body))
+	}
+	for path, want := range map[string]string{
+		"/healthz": "", "/sandboxes/none/events": "", "/static/css/lab.css": "gzip", "/me": "gzip",
+	} {
+		if got := v.raw(path, "Accept", "*/*").header.Get("Content-Encoding"); got != want {
+			t.Errorf("%s: Content-Encoding %q, want %q", path, got, want)
+		}
+	}
+	// What stands in a file's ETag is of the form in which it is sent.
+	if a, b := v.raw("/static/css/lab.css").header.Get("ETag"), v.send("GET", "/static/css/lab.css", nil, "Accept-Encoding", "identity").header.Get("ETag"); a == b || a == "" {
+		t.Errorf("ETags %s and %s: one for two forms", a, b)
 	}
 }
 
