@@ -424,12 +424,6 @@ func hasIPBlock(p policy.Policy) bool {
 // is common in clusters. Where the author gives any, all of them are shown.
 func (c *questionChecker) address() {
 	a := c.out.Topology.PlannedAddresses()
-	// For a learner who reads it, "outside" should look like it.
-	host := netip.MustParseAddr("203.0.113.10")
-	for _, x := range c.out.Topology.External {
-		a.External[x.Name] = host
-		host = host.Next()
-	}
 	c.out.addresses = a
 	given := &c.source.Addresses
 	for _, kind := range []struct {

@@ -2,6 +2,31 @@ package sandbox
 
 import "net/netip"
 
+// clusterRanges are the ranges that a sandbox's cluster has for itself.
+var clusterRanges = map[string]netip.Prefix{
+	"pods":     netip.MustParsePrefix("10.244.0.0/16"),
+	"Services": netip.MustParsePrefix("10.96.0.0/16"),
+}
+
+// addressHosts gives the outside hosts without an address one that is kept for
+// documentation, so that it is nobody's.
+func (t *Topology) addressHosts() {
+	taken := map[netip.Addr]bool{}
+	for _, x := range t.External {
+		taken[x.Address] = true
+	}
+	next := netip.MustParseAddr("203.0.113.10")
+	for i := range t.External {
+		if t.External[i].Address.IsValid() {
+			continue
+		}
+		for taken[next] {
+			next = next.Next()
+		}
+		t.External[i].Address, taken[next] = next, true
+	}
+}
+
 // PlannedAddresses are addresses for the topology where no cluster has given any:
 // the same each time, in the ranges that a kind cluster has by default.
 func (t *Topology) PlannedAddresses() Addresses {
@@ -13,7 +38,7 @@ func (t *Topology) PlannedAddresses() Addresses {
 			return addr
 		}
 	}
-	pod, service, host := from("10.244.0.10"), from("10.96.1.1"), from("172.18.0.3")
+	pod, service := from("10.244.0.10"), from("10.96.1.1")
 	a := Addresses{
 		Pods: map[string]netip.Addr{}, Services: map[string]netip.Addr{}, External: map[string]netip.Addr{},
 		DNS: netip.MustParseAddr("10.96.0.10"), DNSPods: []netip.Addr{netip.MustParseAddr("10.244.0.2")},
@@ -32,7 +57,7 @@ func (t *Topology) PlannedAddresses() Addresses {
 		}
 	}
 	for _, x := range t.External {
-		a.External[x.Name] = host()
+		a.External[x.Name] = x.Address
 	}
 	return a
 }

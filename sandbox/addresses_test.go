@@ -70,3 +70,20 @@ func TestPlannedAddresses_there_are_enough_for_more_pods_than_a_byte_counts(t *t
 		t.Errorf("1000 pods have %d addresses", len(seen))
 	}
 }
+
+func TestPlannedAddresses_a_host_has_the_address_of_the_topology_or_one_that_is_nobody_s(t *testing.T) {
+	topology, err := sandbox.ParseTopology([]byte(`name: a
+namespaces: [{name: x}]
+external:
+  - {name: first, ports: []}
+  - {name: given, address: 203.0.113.11, ports: []}
+  - {name: last, ports: []}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]netip.Addr{"first": netip.MustParseAddr("203.0.113.10"), "given": netip.MustParseAddr("203.0.113.11"), "last": netip.MustParseAddr("203.0.113.12")}
+	if got := topology.PlannedAddresses().External; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

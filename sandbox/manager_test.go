@@ -208,7 +208,7 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 		events := until(t, sub, ofType(sandbox.EventSettled))
 		settled := events[len(events)-1].Settled
 		// Every flow but those of shell to the DNS service starts or ends in production.
-		if settled.Change != 1 || settled.Flips != len(l.topology.Flows())-2 {
+		if settled.Change != 1 || settled.Flips != len(l.topology.Flows())-3 {
 			t.Errorf("settled %+v", settled)
 		}
 		// Two probes of 30 ms each, begun at the latest 20 ms after the reaction.

@@ -13,8 +13,6 @@ import (
 const (
 	// nodeName names a sandbox's one node.
 	nodeName = "node"
-	// dnsPort is the port of the DNS service, and of the pods behind it.
-	dnsPort = 53
 	// The label of the pods behind the DNS service, in every cluster.
 	dnsPodLabel, dnsPodValue = "k8s-app", "kube-dns"
 )
@@ -64,17 +62,18 @@ func (t *Topology) Network(a Addresses) policy.Network {
 	for i := range max(1, len(a.DNSPods)) {
 		pod := policy.Pod{
 			Namespace: DNSNamespace, Name: fmt.Sprintf("coredns-%d", i+1), Labels: map[string]string{dnsPodLabel: dnsPodValue}, Node: nodeName,
-			Ports: []policy.Port{{Name: "dns", Port: dnsPort, Protocol: corev1.ProtocolUDP}, {Name: "dns-tcp", Port: dnsPort, Protocol: corev1.ProtocolTCP}},
+			Ports: networkPorts(dnsPorts),
 		}
 		if i < len(a.DNSPods) {
 			pod.IPs = known(a.DNSPods[i])
 		}
 		n.Pods = append(n.Pods, pod)
 	}
-	n.Services = append(n.Services, policy.Service{
-		Namespace: DNSNamespace, Name: DNSName, ClusterIPs: known(a.DNS), Selector: map[string]string{dnsPodLabel: dnsPodValue},
-		Ports: []policy.ServicePort{{Name: "dns", Port: dnsPort, Protocol: corev1.ProtocolUDP}, {Name: "dns-tcp", Port: dnsPort, Protocol: corev1.ProtocolTCP}},
-	})
+	dns := policy.Service{Namespace: DNSNamespace, Name: DNSName, ClusterIPs: known(a.DNS), Selector: map[string]string{dnsPodLabel: dnsPodValue}}
+	for _, p := range dnsPorts {
+		dns.Ports = append(dns.Ports, policy.ServicePort{Name: p.Name, Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol)})
+	}
+	n.Services = append(n.Services, dns)
 	return n
 }
 

@@ -89,8 +89,10 @@ func TestNetwork_has_the_topology_and_what_every_cluster_has(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	dns := n.Pods[len(n.Pods)-1]
-	if dns.Labels["k8s-app"] != "kube-dns" || len(dns.Ports) != 2 ||
-		dns.Ports[0] != (policy.Port{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}) || dns.Ports[1] != (policy.Port{Name: "dns-tcp", Port: 53, Protocol: corev1.ProtocolTCP}) {
+	if dns.Labels["k8s-app"] != "kube-dns" || !slices.Equal(dns.Ports, []policy.Port{
+		{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}, {Name: "dns-tcp", Port: 53, Protocol: corev1.ProtocolTCP},
+		{Name: "metrics", Port: 9153, Protocol: corev1.ProtocolTCP},
+	}) {
 		t.Errorf("the DNS pods are %+v", dns)
 	}
 }

@@ -111,9 +111,9 @@ func (p *Predictor) route(f Flow) (route, error) {
 
 // destination is where the flow's packets go, and to which port there.
 func (p *Predictor) destination(f Flow) (policy.Endpoint, int32, error) {
-	if f.Via == ViaDNS {
+	if f.ToDNS() {
 		dns, err := p.dns()
-		return dns, dnsPort, err
+		return dns, int32(f.Port), err
 	}
 	namespace, _, _ := strings.Cut(f.To, "/")
 	if addr, ok := p.addresses.Services[namespace+"/"+f.Service]; ok && f.Via == ViaName {

@@ -108,7 +108,7 @@ func canaryFlows(t *Topology) (denied Flow, allowed []Flow, err error) {
 	for _, flow := range t.Flows() {
 		// Policies do not reach pods in the node's network, and not the node's
 		// own traffic.
-		if flow.Via != ViaIP || !strings.Contains(flow.To, "/") || onHost[flow.From] || onHost[flow.To] {
+		if flow.Via != ViaIP || flow.ToDNS() || !strings.Contains(flow.To, "/") || onHost[flow.From] || onHost[flow.To] {
 			continue
 		}
 		to, _, _ := strings.Cut(flow.To, "/")

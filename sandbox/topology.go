@@ -77,9 +77,13 @@ type ServicePort struct {
 // External is a host outside the cluster, a container of the lab's own that
 // stands for "the internet".
 type External struct {
-	Name  string `json:"name"`
-	Note  string `json:"note,omitempty"`
-	Ports []Port `json:"ports"`
+	Name string `json:"name"`
+	Note string `json:"note,omitempty"`
+	// Address is the host's address in every sandbox, so that a lesson can say
+	// what a policy has to name: an IPv4 address that is not the cluster's. Where
+	// the topology gives none it is one of 203.0.113.0/24.
+	Address netip.Addr `json:"address,omitzero"`
+	Ports   []Port     `json:"ports"`
 }
 
 // DNSNamespace and DNSName name the cluster's DNS service, which is in every
@@ -89,7 +93,18 @@ const (
 	DNSName      = "kube-dns"
 	// ClusterDomain is the DNS domain of every sandbox's cluster.
 	ClusterDomain = "cluster.local"
+
+	// dnsPort is the port of the DNS service, and of the pods behind it, for
+	// questions; dnsMetricsPort the one by which they tell of themselves.
+	dnsPort, dnsMetricsPort = 53, 9153
 )
+
+// dnsPorts are the ports of the DNS service, and of the pods behind it.
+var dnsPorts = []Port{
+	{Name: "dns", Port: dnsPort, Protocol: UDP},
+	{Name: "dns-tcp", Port: dnsPort, Protocol: TCP},
+	{Name: "metrics", Port: dnsMetricsPort, Protocol: TCP},
+}
 
 // ParseTopology reads a topology from strict YAML, applies the defaults and
 // validates it. All problems are returned at once.
@@ -114,6 +129,7 @@ func ParseTopology(src []byte) (*Topology, error) {
 	for i := range t.External {
 		defaultPorts(t.External[i].Ports)
 	}
+	t.addressHosts()
 	if err := t.validate(); err != nil {
 		return nil, fmt.Errorf("topology: %w", err)
 	}
@@ -214,7 +230,7 @@ func (t *Topology) validate() error {
 			}
 		}
 	}
-	seenExt := map[string]bool{}
+	seenExt, hostAddrs := map[string]bool{}, map[netip.Addr]string{}
 	for _, x := range t.External {
 		path := "external[" + x.Name + "]"
 		name(path+".name", x.Name)
@@ -223,6 +239,18 @@ func (t *Topology) validate() error {
 			bad("%s: listed twice", path)
 		}
 		seenExt[x.Name] = true
+		if !x.Address.Is4() || !x.Address.IsGlobalUnicast() {
+			bad("%s.address: %s: want an IPv4 address that a host can have", path, x.Address)
+		}
+		for name, taken := range clusterRanges {
+			if taken.Contains(x.Address) {
+				bad("%s.address: %s is one of the cluster's %s, %s", path, x.Address, name, taken)
+			}
+		}
+		if other, ok := hostAddrs[x.Address]; ok {
+			bad("%s.address: %s is the address of %s", path, x.Address, other)
+		}
+		hostAddrs[x.Address] = x.Name
 	}
 	return errors.Join(errs...)
 }
@@ -266,7 +294,8 @@ type Via string
 
 // The ways to a destination.
 const (
-	// ViaIP dials the pod's, or outside host's, own address.
+	// ViaIP dials the pod's, or outside host's, own address, and the DNS service's
+	// metrics at its ClusterIP.
 	ViaIP Via = "ip"
 	// ViaName resolves the Service's DNS name first, then dials what came back.
 	ViaName Via = "name"
@@ -317,7 +346,7 @@ func (t *Topology) Sources() []string {
 }
 
 // Destinations lists the matrix's columns in the topology's order: every
-// pod's ports, then the outside hosts', then cluster DNS by UDP and TCP.
+// pod's ports, then the outside hosts', then those of the cluster's DNS service.
 func (t *Topology) Destinations() []Destination {
 	var out []Destination
 	for _, ns := range t.Namespaces {
@@ -332,8 +361,8 @@ func (t *Topology) Destinations() []Destination {
 			out = append(out, Destination{To: x.Name, Port: port.Port, PortName: port.Name, Protocol: port.Protocol, External: true})
 		}
 	}
-	for _, proto := range []Protocol{UDP, TCP} {
-		out = append(out, Destination{To: DNSNamespace + "/" + DNSName, Port: 53, PortName: "dns", Protocol: proto, DNS: true})
+	for _, port := range dnsPorts {
+		out = append(out, Destination{To: DNSNamespace + "/" + DNSName, Port: port.Port, PortName: port.Name, Protocol: port.Protocol, DNS: true})
 	}
 	return out
 }
@@ -362,7 +391,7 @@ func (t *Topology) Flows() []Flow {
 				continue // Self-traffic is never subject to policy.
 			}
 			f := Flow{ID: FlowID(from, d.To, d.Port, d.Protocol, ViaIP), From: from, To: d.To, Port: d.Port, Protocol: d.Protocol, Via: ViaIP}
-			if d.DNS {
+			if d.DNS && d.Port == dnsPort {
 				f.Via = ViaDNS
 			}
 			out = append(out, f)
@@ -384,6 +413,9 @@ func FlowID(from, to string, port int, proto Protocol, via Via) string {
 	}
 	return id
 }
+
+// ToDNS reports whether the flow goes to the cluster's DNS service.
+func (f Flow) ToDNS() bool { return f.To == DNSNamespace+"/"+DNSName }
 
 // ServiceHost is the fully qualified DNS name, with its final dot, of the
 // Service of a flow whose Via is ViaName.

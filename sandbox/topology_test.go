@@ -23,6 +23,10 @@ func TestParseTopology_every_mistake_is_named(t *testing.T) {
 		"service's port":    {"name: a\nnamespaces: [{name: x, pods: [{name: p, labels: {a: b}}], services: [{name: s, pod: p, ports: [{port: 80, targetPort: 80}]}]}]\n", "does not serve 80/TCP"},
 		"host port twice":   {"name: a\nnamespaces: [{name: x, pods: [{name: p, hostNetwork: true, ports: [{port: 80}]}, {name: q, hostNetwork: true, ports: [{port: 80}]}]}]\n", "taken on the node by p"},
 		"external twice":    {"name: a\nnamespaces: [{name: x}]\nexternal: [{name: i, ports: []}, {name: i, ports: []}]\n", "external[i]: listed twice"},
+		"external a pod's":  {"name: a\nnamespaces: [{name: x}]\nexternal: [{name: i, address: 10.244.3.4, ports: []}]\n", "10.244.3.4 is one of the cluster's pods, 10.244.0.0/16"},
+		"external no host":  {"name: a\nnamespaces: [{name: x}]\nexternal: [{name: i, address: 127.0.0.1, ports: []}]\n", "want an IPv4 address that a host can have"},
+		"external IPv6":     {"name: a\nnamespaces: [{name: x}]\nexternal: [{name: i, address: '2001:db8::1', ports: []}]\n", "want an IPv4 address"},
+		"address twice":     {"name: a\nnamespaces: [{name: x}]\nexternal: [{name: i, address: 192.0.2.1, ports: []}, {name: j, address: 192.0.2.1, ports: []}]\n", "192.0.2.1 is the address of i"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := sandbox.ParseTopology([]byte(c.yaml))
@@ -43,13 +47,16 @@ func TestFlows_go_from_each_pod_to_each_port_but_its_own(t *testing.T) {
 		"production/web>production/api:8080/TCP",
 		"production/web>kube-system/kube-dns:53/UDP",
 		"production/web>kube-system/kube-dns:53/TCP",
+		"production/web>kube-system/kube-dns:9153/TCP",
 		"production/api>production/web:8080/TCP",
 		"production/api>kube-system/kube-dns:53/UDP",
 		"production/api>kube-system/kube-dns:53/TCP",
+		"production/api>kube-system/kube-dns:9153/TCP",
 		"development/shell>production/web:8080/TCP",
 		"development/shell>production/api:8080/TCP",
 		"development/shell>kube-system/kube-dns:53/UDP",
 		"development/shell>kube-system/kube-dns:53/TCP",
+		"development/shell>kube-system/kube-dns:9153/TCP",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -211,7 +210,6 @@ func TestKind_keeps_the_contract_of_a_provider(t *testing.T) {
 			return p
 		},
 		Topology: topology,
-		Internet: func(c sandbox.Cluster) netip.Addr { return c.(*cluster).addrs.External["internet"] },
 		Measured: true,
 	})
 	leavesNothing(t, was, nil)

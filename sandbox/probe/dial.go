@@ -126,6 +126,12 @@ func (d *Dialer) measure(r Request) (server string, err error) {
 		return d.dialTCP(to, timeout)
 	case DialUDP:
 		return d.dialUDP(to, timeout)
+	case Connect:
+		conn, err := d.connect(to, timeout)
+		if err != nil {
+			return "", err
+		}
+		return "", conn.Close()
 	case AskDNSUDP, AskDNSTCP:
 		q, err := newQuestion(r.Host)
 		if err != nil {

@@ -33,6 +33,9 @@ const (
 	DialTCP Kind = "tcp"
 	// DialUDP sends a datagram, and reads who answers.
 	DialUDP Kind = "udp"
+	// Connect connects and says nothing, for a server that is none of the lab's:
+	// that there is a connection is Open, and nobody says who answered.
+	Connect Kind = "tcp-connect"
 	// AskDNSUDP and AskDNSTCP send one DNS question for Host to Address; any
 	// well-formed answer to it is Open.
 	AskDNSUDP Kind = "dns-udp"

@@ -25,8 +25,6 @@ type Contract struct {
 	Open func(t *testing.T) sandbox.Provider
 	// Topology is the first lesson's.
 	Topology *sandbox.Topology
-	// Internet is the address of the topology's outside host in a cluster.
-	Internet func(c sandbox.Cluster) netip.Addr
 	// Measured says that the provider's clusters measure; see [Lab].
 	Measured bool
 }
@@ -132,7 +130,7 @@ func TestProvider(t *testing.T, contract Contract) {
 		}
 	})
 	t.Run("every_end_of_a_flow_has_its_address", func(t *testing.T) { hasAddresses(t, lab) })
-	testPolicies(t, lab, contract.Internet(lab.Cluster))
+	testPolicies(t, lab)
 	testRefusals(t, lab)
 	t.Run("many_may_ask_and_change_at_the_same_time", func(t *testing.T) { takesManyAtOnce(t, lab) })
 	t.Run("an_abandoned_create_leaves_nothing", func(t *testing.T) { abandons(t, p, contract.Topology) })
@@ -210,7 +208,7 @@ func hasAddresses(t *testing.T, lab Lab) {
 }
 
 // testPolicies applies and deletes policies and looks at every flow each time.
-func testPolicies(t *testing.T, lab Lab, internet netip.Addr) {
+func testPolicies(t *testing.T, lab Lab) {
 	run := func(name string, test func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) {
 			defer lab.Restore(t)
@@ -239,7 +237,7 @@ func testPolicies(t *testing.T, lab Lab, internet netip.Addr) {
 		lab.Apply(t, allowDNS)
 		lab.Expect(t,
 			Want{From: "production/web", To: "production/api", Port: 8080, Verdict: probe.Open},
-			Want{From: "production/*", To: "kube-system/kube-dns", Verdict: probe.Open},
+			Want{From: "production/*", To: "kube-system/kube-dns", Port: 53, Verdict: probe.Open},
 			Want{From: "monitoring/node-agent", Verdict: probe.Open},
 			Want{From: "production/*", Verdict: probe.Blocked},
 			Want{To: "production/*", Verdict: probe.Blocked},
@@ -253,7 +251,7 @@ func testPolicies(t *testing.T, lab Lab, internet netip.Addr) {
 	run("a_resolver_asks_by_UDP", func(t *testing.T) {
 		lab.Apply(t, DenyProduction+"---\n"+strings.Replace(allowDNS, "{port: 53, protocol: UDP}, ", "", 1))
 		lab.Expect(t, append([]Want{
-			{From: "production/*", To: "kube-system/kube-dns", Protocol: sandbox.TCP, Verdict: probe.Open},
+			{From: "production/*", To: "kube-system/kube-dns", Port: 53, Protocol: sandbox.TCP, Verdict: probe.Open},
 		}, ProductionDenied...)...)
 	})
 	run("a_namespace_and_pod_selector_admits_prometheus_and_not_grafana", func(t *testing.T) {
@@ -280,11 +278,12 @@ spec:
 kind: NetworkPolicy
 metadata: {name: shell-egress, namespace: development}
 spec:
-  podSelector: {}
+  podSelector: {matchLabels: {app: shell}}
   policyTypes: [Egress]
   egress:
   - to: [{ipBlock: %s}]
 `
+		internet := lab.Topology.PlannedAddresses().External["internet"] // its own everywhere
 		lab.Apply(t, fmt.Sprintf(text, fmt.Sprintf("{cidr: %s/32}", internet)))
 		lab.Expect(t,
 			Want{From: "development/shell", To: "internet", Verdict: probe.Open},
@@ -293,6 +292,41 @@ spec:
 		)
 		lab.Apply(t, fmt.Sprintf(text, fmt.Sprintf("{cidr: 0.0.0.0/0, except: [%s/32]}", internet)))
 		lab.Expect(t, Want{From: "development/shell", To: "internet", Verdict: probe.Blocked})
+	})
+	run("what_a_rule_leaves_out_shows_in_the_hosts_and_pods_beside", func(t *testing.T) {
+		lab.Apply(t, `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: shell-egress, namespace: development}
+spec:
+  podSelector: {matchLabels: {app: shell}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]
+    ports: [{port: 443}]
+  - to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]
+    ports: [{port: 53, protocol: UDP}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: prometheus-egress, namespace: monitoring}
+spec:
+  podSelector: {matchLabels: {app: prometheus}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]
+  - ports: [{port: 53, protocol: TCP}]
+`)
+		lab.Expect(t,
+			Want{From: "development/shell", To: "internet", Verdict: probe.Open},
+			Want{From: "development/shell", To: "office", Verdict: probe.Blocked},
+			Want{From: "development/shell", To: "monitoring/grafana", Port: 443, Verdict: probe.Blocked},
+			Want{From: "development/shell", To: "development/dns-copy", Verdict: probe.Open},
+			Want{From: "development/shell", To: "kube-system/kube-dns", Protocol: sandbox.UDP, Verdict: probe.Open},
+			Want{From: "development/shell", Verdict: probe.Blocked},
+			Want{From: "monitoring/prometheus", To: "kube-system/kube-dns", Verdict: probe.Open},
+			Want{From: "monitoring/prometheus", To: "resolver", Protocol: sandbox.TCP, Verdict: probe.Open},
+			Want{From: "monitoring/prometheus", Verdict: probe.Blocked},
+		)
 	})
 	run("UDP_is_denied_like_TCP", func(t *testing.T) {
 		lab.Apply(t, `apiVersion: networking.k8s.io/v1
@@ -334,11 +368,12 @@ spec:
 	})
 	run("a_later_version_isolates_what_it_says", func(t *testing.T) {
 		// Without policyTypes, which are then for each version its own.
-		text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shell, namespace: development}\nspec:\n  podSelector: {}\n"
+		text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shell, namespace: development}\nspec:\n  podSelector: {matchLabels: {app: shell}}\n"
 		lab.Apply(t, text)
 		lab.Expect(t)
 		lab.Apply(t, text+"  egress:\n  - to: [{podSelector: {}}]\n")
 		lab.Expect(t,
+			Want{From: "development/shell", To: "development/dns-copy", Verdict: probe.Open},
 			Want{From: "development/shell", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
 			Want{From: "development/shell", Verdict: probe.Blocked},
 		)
@@ -359,7 +394,7 @@ spec:
 	run("deleting_the_policies_restores_everything", func(t *testing.T) {
 		lab.Apply(t, DenyProduction+"---\n"+allowDNS)
 		lab.Expect(t,
-			Want{From: "production/*", To: "kube-system/kube-dns", Verdict: probe.Open},
+			Want{From: "production/*", To: "kube-system/kube-dns", Port: 53, Verdict: probe.Open},
 			Want{From: "monitoring/node-agent", Verdict: probe.Open},
 			Want{From: "production/*", Verdict: probe.Blocked},
 			Want{To: "production/*", Verdict: probe.Blocked})

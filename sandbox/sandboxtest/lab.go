@@ -118,7 +118,7 @@ func (l Lab) wrong(t testing.TB, rows []Want) []string {
 		switch {
 		case got.Verdict != want:
 			out = append(out, fmt.Sprintf("%s: %s, want %s (%s)", f.ID, got.Verdict, want, got.Detail))
-		case want == probe.Open && f.Via != sandbox.ViaDNS && got.Server != f.To:
+		case want == probe.Open && !f.ToDNS() && got.Server != f.To:
 			out = append(out, fmt.Sprintf("%s: answered by %q", f.ID, got.Server))
 		case want == probe.DNSFailed && got.Detail == "":
 			out = append(out, f.ID+": dns-failed without a reason")

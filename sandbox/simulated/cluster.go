@@ -186,7 +186,7 @@ func observe(network *sandbox.Predictor, ended bool, f sandbox.Flow) sandbox.Obs
 	}
 	o.Verdict = verdict
 	switch {
-	case verdict == probe.Open && f.Via != sandbox.ViaDNS:
+	case verdict == probe.Open && !f.ToDNS():
 		o.Server = f.To
 	case verdict == probe.DNSFailed:
 		o.Detail = "no answer from the DNS service"

@@ -3,7 +3,6 @@ package simulated
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -43,7 +42,6 @@ func TestSimulated_keeps_the_contract_of_a_provider(t *testing.T) {
 	sandboxtest.TestProvider(t, sandboxtest.Contract{
 		Open:     func(t *testing.T) sandbox.Provider { return open(t, dir) },
 		Topology: topology,
-		Internet: func(sandbox.Cluster) netip.Addr { return topology.PlannedAddresses().External["internet"] },
 	})
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
