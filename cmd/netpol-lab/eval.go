@@ -27,7 +27,7 @@ type evalCmd struct {
 func (evalCmd) Help() string {
 	return `Without --from and --to these are all flows between pods' container ports, and to those of the hosts outside. Without -f the NetworkPolicies are those among the topology's objects, if any.
 
-The pods of a topology file have the addresses that they have in the simulator: pods from 10.244.0.10 on in the file's order, hosts outside from 172.18.0.3 on.
+The pods of a topology file have the addresses that they have in the simulator: pods from 10.244.0.10 on in the file's order, and hosts outside, where the file gives none, from 203.0.113.10 on.
 
 JSON and YAML are one object:
 

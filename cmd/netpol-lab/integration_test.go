@@ -174,7 +174,7 @@ func measured(s sandbox.Snapshot) bool {
 			return false
 		}
 	}
-	return s.State == sandbox.Ready && len(s.Observations) == 99
+	return s.State == sandbox.Ready && len(s.Observations) == lessonFlows()
 }
 
 func allOpen(s sandbox.Snapshot) bool {

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -86,6 +88,15 @@ func (s *running) ask(method, path, contentType, body string, into any) (int, st
 	return resp.StatusCode, string(b)
 }
 
+// lessonFlows is how many flows the first lesson's sandbox has.
+var lessonFlows = sync.OnceValue(func() int {
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		panic(err)
+	}
+	return len(all[0].Flows)
+})
+
 // until polls the sandbox until every flow in want is as wanted, and all flows
 // have a verdict.
 func (s *running) until(id sandbox.ID, want map[string]probe.Verdict) sandbox.Snapshot {
@@ -94,7 +105,7 @@ func (s *running) until(id sandbox.ID, want map[string]probe.Verdict) sandbox.Sn
 	for {
 		var snap sandbox.Snapshot
 		s.ask("GET", "/sandboxes/"+string(id), "", "", &snap)
-		right := snap.State == sandbox.Ready && len(snap.Observations) == 99
+		right := snap.State == sandbox.Ready && len(snap.Observations) == lessonFlows()
 		for _, o := range snap.Observations {
 			if v, ok := want[o.Flow]; ok && v != o.Verdict {
 				right = false
