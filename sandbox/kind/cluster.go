@@ -130,6 +130,10 @@ func requestFor(flow sandbox.Flow, addrs sandbox.Addresses, timeout time.Duratio
 		request.Host, request.Resolver = flow.ServiceHost(), dns
 		return request, needs(addrs.DNS, "the cluster's DNS service")
 	}
+	if flow.ToDNS() {
+		request.Kind, request.Address = probe.Connect, netip.AddrPortFrom(addrs.DNS, uint16(flow.Port)).String()
+		return request, needs(addrs.DNS, "the cluster's DNS service")
+	}
 	addr, ok := addrs.Pods[flow.To]
 	if !ok {
 		addr = addrs.External[flow.To]

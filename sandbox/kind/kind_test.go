@@ -367,6 +367,7 @@ func TestRequestFor_asks_each_flow_the_way_it_goes(t *testing.T) {
 		"outside":  {sandbox.Flow{To: "internet", Port: 443, Protocol: sandbox.TCP, Via: sandbox.ViaIP}, probe.Request{Kind: probe.DialTCP, Address: "172.18.0.9:443"}},
 		"by name":  {sandbox.Flow{To: "shop/api", Port: 8080, Protocol: sandbox.TCP, Via: sandbox.ViaName, Service: "shop-api", ServicePort: 80}, probe.Request{Kind: probe.DialTCP, Address: ":80", Host: "shop-api.shop.svc.cluster.local.", Resolver: "10.96.0.10:53"}},
 		"DNS, UDP": {sandbox.Flow{To: "kube-system/kube-dns", Port: 53, Protocol: sandbox.UDP, Via: sandbox.ViaDNS}, probe.Request{Kind: probe.AskDNSUDP, Address: "10.96.0.10:53", Host: "kubernetes.default.svc.cluster.local."}},
+		"metrics":  {sandbox.Flow{To: "kube-system/kube-dns", Port: 9153, Protocol: sandbox.TCP, Via: sandbox.ViaIP}, probe.Request{Kind: probe.Connect, Address: "10.96.0.10:9153"}},
 		"DNS, TCP": {sandbox.Flow{To: "kube-system/kube-dns", Port: 53, Protocol: sandbox.TCP, Via: sandbox.ViaDNS}, probe.Request{Kind: probe.AskDNSTCP, Address: "10.96.0.10:53", Host: "kubernetes.default.svc.cluster.local."}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package sandboxtest_test
 
 import (
-	"net/netip"
 	"os"
 	"testing"
 
@@ -24,7 +23,6 @@ func TestProvider_in_memory_keeps_the_contract_of_a_provider(t *testing.T) {
 		// Its memory is the machine.
 		Open:     func(*testing.T) sandbox.Provider { return provider },
 		Topology: topology,
-		Internet: func(sandbox.Cluster) netip.Addr { return topology.PlannedAddresses().External["internet"] },
 		Measured: true,
 	})
 }
