@@ -46,6 +46,9 @@ type Exercise struct {
 	// Start are the policies in force when the exercise begins, as YAML; "" for
 	// none. Solution are those that solve it.
 	Start, Solution string
+	// Deletes are the policies of the start that the solution is without: to apply it
+	// does not do away with them.
+	Deletes []policy.Ref
 	// Wrong are plausible answers that must not pass.
 	Wrong []WrongAnswer
 
@@ -327,6 +330,7 @@ func (l *Lesson) readAnswers(fsys fs.FS, dir string, e *Exercise) error {
 		return err
 	}
 	var errs []error
+	names := map[string][]policy.Ref{} // by file
 	for _, entry := range entries {
 		name := entry.Name()
 		file := path.Join(dir, name)
@@ -347,12 +351,21 @@ func (l *Lesson) readAnswers(fsys fs.FS, dir string, e *Exercise) error {
 			errs = append(errs, fmt.Errorf("%s: is none of checks.yaml, start.yaml, solution.yaml, wrong-NAME.yaml", file))
 			continue
 		}
-		if _, err := l.parsePolicies(file, 0, src); err != nil {
+		policies, err := l.parsePolicies(file, 0, src)
+		if err != nil {
 			errs = append(errs, err)
+		}
+		for _, p := range policies {
+			names[name] = append(names[name], p.Ref())
 		}
 	}
 	if e.Solution == "" {
 		errs = append(errs, fmt.Errorf("%s/solution.yaml: is missing", dir))
+	}
+	for _, ref := range names["start.yaml"] {
+		if !slices.Contains(names["solution.yaml"], ref) {
+			e.Deletes = append(e.Deletes, ref)
+		}
 	}
 	if len(e.Wrong) < minWrong {
 		errs = append(errs, fmt.Errorf("%s: there are %d wrong answers: want %d or more, wrong-NAME.yaml", dir, len(e.Wrong), minWrong))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type exerciseRequest struct {
 	exercise *lessons.Exercise
 	owner    string
 	view     views.Exercise
+	// yaml is what the whole page then has in its editor.
+	yaml string
 }
 
 // exerciseOf reads the exercise that the request is about, with what the learner
@@ -45,7 +48,7 @@ func (s *server) exerciseOf(r *http.Request) (*exerciseRequest, error) {
 	}
 	owner := ownerOf(r.Context())
 	progress, err := s.Progress.Progress(r.Context(), owner)
-	return &exerciseRequest{lesson, exercise, owner, s.exerciseView(progress, lesson, exercise)}, err
+	return &exerciseRequest{lesson: lesson, exercise: exercise, owner: owner, view: s.exerciseView(progress, lesson, exercise)}, err
 }
 
 func (s *server) exerciseView(progress store.Progress, lesson *lessons.Lesson, exercise *lessons.Exercise) views.Exercise {
@@ -60,22 +63,64 @@ func (s *server) exerciseView(progress store.Progress, lesson *lessons.Lesson, e
 	return view
 }
 
-// beginExercise lays the policies that the exercise begins with.
+// beginExercise lays the policies that the exercise begins with, and offers to put back
+// those that were in force.
 func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
 	e, err := s.exerciseOf(r)
 	if err != nil {
 		return err
 	}
-	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
-	switch {
-	case !ok || snapshot.Lab != e.lesson.Topology.Name || snapshot.State != sandbox.Ready:
-		e.view.Problem = noSandbox(snapshot, ok && snapshot.Lab == e.lesson.Topology.Name)
-	default:
-		if _, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(e.exercise.Start)); err != nil {
-			return err
-		}
+	snapshot, ready := s.readySandbox(e)
+	if !ready {
+		return s.tellExercise(w, r, e)
 	}
+	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(e.exercise.Start))
+	if err != nil {
+		return err
+	}
+	e.view.Began = &views.Began{Replaced: gone(snapshot.Policies, change.Policies), Before: applied(snapshot)}
+	e.yaml = e.exercise.Start
 	return s.tellExercise(w, r, e)
+}
+
+// restoreExercise makes the policies of the form's field yaml the only ones: those that
+// were in force when the exercise began.
+func (s *server) restoreExercise(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.exerciseOf(r)
+	if err != nil {
+		return err
+	}
+	if err := parseForm(w, r, maxPolicyBytes); err != nil {
+		return tooMuchYAML(err)
+	}
+	snapshot, ready := s.readySandbox(e)
+	if !ready {
+		return s.tellExercise(w, r, e)
+	}
+	src := strings.ReplaceAll(r.PostForm.Get("yaml"), "\r\n", "\n")
+	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(src))
+	if err != nil {
+		return err
+	}
+	e.view.Restored = change.Policies
+	return s.tellExercise(w, r, e)
+}
+
+// readySandbox is the learner's sandbox of the exercise's lab; where it is not ready,
+// the exercise says what is missing.
+func (s *server) readySandbox(e *exerciseRequest) (sandbox.Snapshot, bool) {
+	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
+	there := ok && snapshot.Lab == e.lesson.Topology.Name
+	if !there || snapshot.State != sandbox.Ready {
+		e.view.Problem = noSandbox(snapshot, there)
+		return snapshot, false
+	}
+	return snapshot, true
+}
+
+// gone are those of the policies before that are not the same after.
+func gone(before, after []sandbox.AppliedPolicy) []sandbox.AppliedPolicy {
+	return slices.DeleteFunc(slices.Clone(before), func(p sandbox.AppliedPolicy) bool { return slices.Contains(after, p) })
 }
 
 // checkExercise grades what is observed in the learner's sandbox. With the field
@@ -303,5 +348,5 @@ func (s *server) tellExercise(w http.ResponseWriter, r *http.Request, e *exercis
 	if r.Header.Get("X-Fragment") != "" {
 		return render(w, r, http.StatusOK, views.ExerciseBox(e.view))
 	}
-	return s.renderLab(w, r, http.StatusOK, place{lesson: e.lesson}, labInput{exercise: &e.view})
+	return s.renderLab(w, r, http.StatusOK, place{lesson: e.lesson}, labInput{exercise: &e.view, yaml: e.yaml})
 }

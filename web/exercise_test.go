@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -433,4 +434,33 @@ spec:
 			}
 		})
 	}
+}
+
+func TestSetting_up_the_start_says_what_it_replaces_and_goes_back(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	id := v.start()
+	if body := v.exercise("begin", nil); !strings.Contains(body, "no policy is in force") || strings.Contains(body, "/restore") {
+		t.Error("a start that replaces nothing offers a way back")
+	}
+	v.put(id, exerciseOf(t, "close-production").Solution)
+	mine := v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies
+	body := v.exercise("begin", nil)
+	contains(t, body, "production/default-deny-all was in force before, and is gone.", "/restore")
+	if left := v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies; len(left) != 0 {
+		t.Fatalf("the start has none, and in force are %v", left)
+	}
+	// Browsers send the lines of a field with CR LF.
+	before := strings.ReplaceAll(mine[0].YAML, "\n", "\r\n")
+	contains(t, v.exercise("restore", url.Values{"yaml": {before}}), "As before: production/default-deny-all is in force.")
+	if back := v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies; len(back) != 1 || back[0] != mine[0] {
+		t.Errorf("put back are %v, want %v", back, mine)
+	}
+}
+
+func TestSetting_up_a_start_puts_it_into_the_editor_without_scripts(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	v.start()
+	a := v.page("POST", "/lessons/network-policies/exercises/front-to-back/begin", url.Values{})
+	start := exerciseOf(t, "front-to-back").Start
+	contains(t, html.UnescapeString(a.body), "Its policies are in force, and in the editor.", ">"+start+"</textarea>")
 }

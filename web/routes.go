@@ -56,6 +56,7 @@ func (s *server) routes() http.Handler {
 				r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
 				r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
 				r.Post("/lessons/{slug}/exercises/{exercise}/begin", s.handle(s.beginExercise))
+				r.Post("/lessons/{slug}/exercises/{exercise}/restore", s.handle(s.restoreExercise))
 				r.Post("/lessons/{slug}/exercises/{exercise}/check", s.handle(s.checkExercise))
 				r.Post("/lessons/{slug}/exercises/{exercise}/predict", s.handle(s.predictExercise))
 				r.Post("/lessons/{slug}/exercises/{exercise}/hint", s.handle(s.hintExercise))

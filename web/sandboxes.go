@@ -191,10 +191,15 @@ func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error
 	return s.afterForm(w, r, src, err)
 }
 
+// apply applies the YAML, or with the query's field prune makes its policies the only
+// ones: kubectl's --prune.
 func (s *server) apply(r *http.Request, src []byte) (sandbox.PolicyChange, error) {
 	snapshot, err := s.sandboxOf(r)
 	if err != nil {
 		return sandbox.PolicyChange{}, err
+	}
+	if r.URL.Query().Has("prune") {
+		return s.Sandboxes.Replace(r.Context(), snapshot.ID, src)
 	}
 	return s.Sandboxes.Apply(r.Context(), snapshot.ID, src)
 }

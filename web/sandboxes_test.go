@@ -6,6 +6,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -313,5 +314,34 @@ func TestAPolicyOutsideTheLabCannotBeDeleted(t *testing.T) {
 	for _, name := range []string{"", "x", "/x", "production/"} {
 		a := v.send("POST", "/sandboxes/"+id+"/policies/delete", strings.NewReader(url.Values{"policy": {name}}.Encode()), "Content-Type", "application/x-www-form-urlencoded")
 		contains(t, refusal(t, a, http.StatusUnprocessableEntity), "namespace/name")
+	}
+}
+
+func TestPrune_makes_the_policies_the_only_ones_also_by_the_form(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	one, other := strings.Replace(denyAll, "default-deny-all", "one", 1), strings.Replace(denyAll, "default-deny-all", "other", 1)
+	names := func() (all []string) {
+		for _, p := range v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies {
+			all = append(all, p.Name)
+		}
+		return all
+	}
+	v.put(id, one)
+	if a := v.send("PUT", "/sandboxes/"+id+"/policies?prune=true", strings.NewReader(other), "Content-Type", "application/yaml"); a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	if got := names(); !slices.Equal(got, []string{"other"}) {
+		t.Errorf("in force are %v, want other alone", got)
+	}
+	if a := v.page("POST", "/sandboxes/"+id+"/policies?prune=true", url.Values{"lab": {"network-policies"}, "yaml": {one}}); a.status != http.StatusOK && a.status != http.StatusSeeOther {
+		t.Fatalf("the form: status %d: %s", a.status, a.body)
+	}
+	if got := names(); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("in force are %v, want one alone", got)
+	}
+	v.put(id, other)
+	if got := names(); !slices.Equal(got, []string{"one", "other"}) {
+		t.Errorf("without prune in force are %v, want both", got)
 	}
 }

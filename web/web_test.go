@@ -435,7 +435,7 @@ func TestTheLabKeepsItsContract(t *testing.T) {
 		`id="reset" method="post" action="/sandboxes/`+id+`/reset">`, `id="stop" method="post" action="/sandboxes/`+id+`/stop">`,
 		`id="policy-form" method="post" action="/sandboxes/`+id+`/policies">`,
 		`<li data-step="1" data-status="done">Start the node <span class="elapsed">`,
-		`<li data-policy="production/default-deny-all"><code>production/default-deny-all</code>`,
+		`<li data-policy="production/default-deny-all"><details><summary><code>production/default-deny-all</code>`,
 		`data-delete-policy="production/default-deny-all"`,
 		`data-verdict="blocked"`, `data-verdict="open"`,
 	)

@@ -155,9 +155,9 @@ export class FakeLab {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
-    const { pathname } = new URL(request.url, this.url);
+    const { pathname, search } = new URL(request.url, this.url);
     const key = `${request.method} ${pathname}`;
-    this.requests.push({ key, body, type: request.headers["content-type"], accept: request.headers.accept });
+    this.requests.push({ key, body, query: search, type: request.headers["content-type"], accept: request.headers.accept });
     await this.holds.get(key);
     const json = (status, value) => {
       response.writeHead(status, { "Content-Type": "application/json" });
@@ -228,8 +228,9 @@ body { color: CanvasText; background: Canvas; }
 <p id="connection" role="status"></p>
 <form id="policy-form" method="post" action="/policies"><label for="policy">Your policy</label>
 <textarea id="policy" name="yaml" rows="10"></textarea>
-<div id="problems" role="alert"></div><button id="apply">Apply</button></form>
-<ul id="policies"></ul><form id="delete-all" method="post" action="/policies/delete" hidden><button>Delete all</button></form>
+<p id="kept" role="status"></p><div id="problems" role="alert"></div><button id="apply">Apply</button>
+<button id="replace" formaction="/policies?prune=true" hidden>Replace all</button></form>
+<ul id="policies"></ul><p id="undo" role="status"></p><form id="delete-all" method="post" action="/policies/delete" hidden><button>Delete all</button></form>
 <p id="settled" aria-live="polite"></p>
 <table id="matrix"><caption>Who can reach whom</caption>
 <thead><tr><th scope="col">from</th><th scope="col">api</th><th scope="col">dns</th></tr></thead>

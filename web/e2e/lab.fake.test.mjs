@@ -433,6 +433,56 @@ test("insert_puts_the_code_into_the_editor_and_undo_brings_the_text_back", async
   assert.equal(await editorText(), "mine: true");
 });
 
+test("a_text_that_the_page_replaces_is_offered_back_also_after_a_reload", async () => {
+  await page.goto(lab.url);
+  assert.equal(await page.locator("#kept").isVisible(), false);
+  await type("mine: true");
+  await page.getByRole("button", { name: "Into the editor" }).click();
+  await page.getByRole("button", { name: "Bring it back" }).click();
+  assert.equal(await editorText(), "mine: true");
+  assert.equal(await text("#kept"), "", "what the page put there itself is not worth keeping");
+  await page.getByRole("button", { name: "Into the editor" }).click();
+  await page.reload();
+  await page.getByRole("button", { name: "Bring it back" }).click();
+  assert.equal(await editorText(), "mine: true");
+});
+
+test("what_replace_all_or_delete_does_away_with_can_be_put_back", async () => {
+  await openReady();
+  assert.equal(await page.locator("#replace").isVisible(), false, "nothing is in force that could be replaced");
+  const other = { ...deny, name: "allow-dns" };
+  lab.change([other, deny], {});
+  await type(code);
+  lab.answers.set(`PUT ${policiesPath()}`, { status: 200, body: { change: 2, policies: [] } });
+  await page.getByRole("button", { name: "Replace all" }).click();
+  await until(() => sent(`PUT ${policiesPath()}`).length === 1, "the request");
+  assert.equal(lab.requests.at(-1).query, "?prune=true");
+  lab.change([deny], {});
+  await becomes("#undo", /^production\/allow-dns is not in force any more\. Put it back$/);
+  await page.getByRole("button", { name: "Put it back" }).click();
+  await until(() => sent(`PUT ${policiesPath()}`).length === 2, "the request to go back");
+  assert.equal(lab.requests.at(-1).body, `${code}\n---\n${code}`);
+  lab.change([other, deny], {});
+  await becomes("#undo", /^$/);
+
+  lab.answers.set(`DELETE ${policiesPath()}`, { status: 200, body: { change: 4, policies: [] } });
+  await page.getByRole("button", { name: "Delete all" }).click();
+  lab.change([], {});
+  await becomes("#undo", /allow-dns and production\/default-deny-all are not in force any more\. Put them back/);
+});
+
+test("a_policy_in_force_can_be_read_and_put_into_the_editor", async () => {
+  await openReady();
+  lab.change([deny], {});
+  await page.locator("[data-policy] summary").click();
+  assert.equal(await text("[data-policy] pre"), code);
+  await page.locator("[data-policy]").getByRole("button", { name: "Put into the editor" }).click();
+  assert.equal(await editorText(), code);
+  const narrower = { ...deny, yaml: code.replace("{}", "{matchLabels: {app: db}}") };
+  lab.change([narrower], {});
+  await becomes("[data-policy] pre", /app: db/);
+});
+
 test("on_a_phone_insert_brings_the_editor_into_view", async () => {
   await page.setViewportSize({ width: 390, height: 400 });
   await page.goto(lab.url);

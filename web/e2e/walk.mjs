@@ -200,3 +200,53 @@ export async function doExercise(page, lesson, id) {
   await until(async () => (await box.locator(".predict .hit, .predict .miss").count()) === predicted, "each prediction is judged");
   assert.equal(await box.locator(".badge").textContent(), "passed");
 }
+
+/** Starts a sandbox for the lesson that is open in the page, unless there is one. */
+export async function start(page, timeout = 120_000) {
+  const state = () => page.locator("#lab").getAttribute("data-state");
+  if ((await state()) === "ready") return;
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await until(async () => (await state()) === "ready", "ready", timeout).catch(async (e) => {
+    throw new Error(`${e.message}; the page says: ${await page.locator("#status").textContent()}`);
+  });
+}
+
+/**
+ * Does an exercise with the solution that the page shows, by the page's own buttons
+ * alone. The lesson is one of lessons, and open in the page, with a sandbox.
+ */
+export async function followSolution(page, lesson, id) {
+  const box = page.locator(`[data-exercise="${id}"]`);
+  const said = () => box.locator("[data-result]").textContent();
+  const press = (name) => box.getByRole("button", { name, exact: true }).click();
+  const becomes = (condition, what) =>
+    until(condition, `${id}: ${what}`, 30_000).catch(async (e) => {
+      throw new Error(`${e.message}; in force: ${await inForce(page)}; the page says: ${await said()} ${await page.locator("#problems").textContent()}`);
+    });
+  const editor = page.locator("#policy");
+
+  const { start, solution } = answersOf(lesson, id);
+  await press("Set up the start");
+  await becomes(async () => /The start is set up/.test(await said()), "the start is set up");
+  await comeIntoForce(page, named(start));
+  assert.equal(await editor.inputValue(), start, `${id}: the editor has the start`);
+
+  for (const hint of ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Show a solution"]) await press(hint);
+  await box.locator(".solution").getByRole("button", { name: "Put into the editor" }).click();
+  assert.equal(await editor.inputValue(), solution, `${id}: the editor has the solution`);
+  await page.getByRole("button", { name: "Apply", exact: true }).click();
+  await becomes(async () => {
+    const names = await inForce(page);
+    return named(solution).every((name) => names.includes(name));
+  }, "the solution is in force");
+  for (const name of await box.locator(".solution [data-deletes]").allTextContents()) {
+    await page.getByRole("button", { name: `Delete ${name}`, exact: true }).click();
+    await becomes(async () => !(await inForce(page)).includes(name), `${name} is deleted`);
+  }
+  await press("Check");
+  await becomes(async () => /Passed: /.test(await said()), "passed");
+  await becomes(async () => (await box.locator(".badge").textContent()) === "passed", "what became of it is shown");
+}
+
+/** How the page calls an exercise that was passed after its solution was shown. */
+export const doneWithSolution = "done with the solution";

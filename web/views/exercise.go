@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/lessons/markdown"
@@ -32,6 +33,10 @@ type Exercise struct {
 	// Feedback says, by flow ID, why the policies in force do not make of a flow what is
 	// wanted; it is there only for what is shown at once.
 	Feedback map[string]string
+	// Began is set where the start was set up just now.
+	Began *Began
+	// Restored are the policies that were put back just now; nil where none were.
+	Restored []sandbox.AppliedPolicy
 	// Problem says why something could not be done; empty where it could.
 	Problem string
 }
@@ -39,11 +44,51 @@ type Exercise struct {
 // FlowsAtOnce is how many flows of a list are seen before it is opened.
 const FlowsAtOnce = 6
 
+// Began is what came of setting up an exercise's start.
+type Began struct {
+	// Replaced are the policies that it did away with, or that it changed.
+	Replaced []sandbox.AppliedPolicy
+	// Before is the YAML of all that was in force.
+	Before string
+}
+
 // anchor is the exercise's ID in the page.
 func (e Exercise) anchor() string { return "exercise-" + e.ID }
 
 func (e Exercise) action(what string) string {
-	return "/lessons/" + e.Lesson + "/exercises/" + e.ID + "/" + what
+	return "/lessons/" + e.Lesson + "/exercises/" + e.ID + "/" + what + "#" + e.anchor()
+}
+
+// policyNames lists the policies: "a, b and c".
+func policyNames(policies []sandbox.AppliedPolicy) string {
+	var names []string
+	for _, p := range policies {
+		names = append(names, policyName(p))
+	}
+	return listed(names)
+}
+
+// are and were are the verb for that many.
+func are(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+func were(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+func listed(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // Badge is the exercise's state in a word or two; empty where there is nothing to

@@ -37,14 +37,19 @@ export async function stop(id: string): Promise<void> {
   await send("DELETE", path(id));
 }
 
-export async function apply(id: string, yaml: string): Promise<void> {
-  await send("PUT", `${path(id)}/policies`, yaml, "application/yaml");
+/** Applies the policies, or with prune makes them the only ones; returns the change's number. */
+export async function apply(id: string, yaml: string, prune = false): Promise<number> {
+  return changeOf(await send("PUT", `${path(id)}/policies${prune ? "?prune=true" : ""}`, yaml, "application/yaml"));
 }
 
-/** Deletes one policy, named "namespace/name", or all of them. */
-export async function deletePolicies(id: string, policy?: string): Promise<void> {
+/** Deletes one policy, named "namespace/name", or all of them; returns the change's number. */
+export async function deletePolicies(id: string, policy?: string): Promise<number> {
   const one = policy === undefined ? "" : "/" + policy.split("/").map(encodeURIComponent).join("/");
-  await send("DELETE", `${path(id)}/policies${one}`);
+  return changeOf(await send("DELETE", `${path(id)}/policies${one}`));
+}
+
+async function changeOf(answer: Response): Promise<number> {
+  return ((await answer.json()) as { change: number }).change;
 }
 
 export function eventsPath(id: string, after: number): string {

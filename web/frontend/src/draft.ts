@@ -19,3 +19,23 @@ export function save(lab: string, text: string): void {
     // Forbidden or full: the text stays in the editor all the same.
   }
 }
+
+// What the page has put another text in the place of, in this tab.
+const keptPrefix = "netpol-lab:kept:";
+
+export function kept(lab: string): string | null {
+  try {
+    return sessionStorage.getItem(keptPrefix + lab);
+  } catch {
+    return null;
+  }
+}
+
+export function keep(lab: string, text: string | null): void {
+  try {
+    if (text === null) sessionStorage.removeItem(keptPrefix + lab);
+    else sessionStorage.setItem(keptPrefix + lab, text);
+  } catch {
+    // Then it is not there after a reload.
+  }
+}

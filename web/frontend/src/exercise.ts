@@ -11,13 +11,20 @@ const atHand = "netpol-lab exercise";
 /** Whether the learner has changed the policies since the exercise began. */
 let changed = false;
 
+let begun: (start: string) => void = () => {};
+
+/** Calls the function with the policies that an exercise begins with, once they are in force. */
+export function onBegin(call: (start: string) => void): void {
+  begun = call;
+}
+
 document.addEventListener("submit", (e) => {
   const form = e.target as HTMLFormElement;
   const box = form.closest<HTMLElement>("[data-exercise]");
   if (!box) return;
   e.preventDefault();
   sessionStorage.setItem(atHand, box.dataset["exercise"]!);
-  if (form.action.endsWith("/begin")) changed = false;
+  if (/\/(begin|restore)$/.test(new URL(form.action).pathname)) changed = false;
   void ask(box, form, e.submitter);
 });
 
@@ -41,6 +48,8 @@ async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement 
   try {
     const next = await send(form.action, new FormData(form));
     box.replaceWith(next);
+    const start = next.querySelector<HTMLElement>("[data-start]")?.dataset["start"];
+    if (start !== undefined) begun(start);
     result(next).focus({ preventScroll: true });
   } catch (error) {
     const message = error instanceof Error && error.name === "Error" && error.message;
@@ -58,7 +67,7 @@ const looks = new WeakMap<HTMLElement, number>();
 // Nobody has asked for this: it takes neither the focus nor a choice that is not sent
 // yet, and says nothing where it fails.
 async function look(box: HTMLElement): Promise<void> {
-  const form = box.querySelector<HTMLFormElement>('form[action$="/check"]');
+  const form = box.querySelector<HTMLFormElement>('form[action*="/check"]');
   if (!form || box.ariaBusy === "true") return;
   const number = (looks.get(box) ?? 0) + 1;
   looks.set(box, number);

@@ -5,12 +5,13 @@ import * as api from "./api";
 import { confirm } from "./confirm";
 import * as draft from "./draft";
 import { enhance } from "./editor";
-import type { SandboxEvent } from "./events.gen";
+import type { AppliedPolicy, SandboxEvent } from "./events.gen";
 import * as exercise from "./exercise";
 import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";
 import { gone, nothing, reduce, type Model } from "./model";
 import * as panel from "./panel";
+import * as sentences from "./sentences";
 import "./walkthrough";
 
 const section = document.getElementById("lab");
@@ -26,6 +27,7 @@ function run(section: HTMLElement): void {
     stop: find<HTMLFormElement>("stop"),
     policies: find("policies"),
     deleteAll: find<HTMLFormElement>("delete-all"),
+    replace: find<HTMLButtonElement>("replace"),
     settled: find("settled"),
     simulated: section.dataset["simulated"] !== undefined,
   };
@@ -43,6 +45,7 @@ function run(section: HTMLElement): void {
     section.dataset["change"] = String(model.change);
     panel.render(parts, model);
     matrix.render(model, news);
+    offerPolicies();
     tick();
   }
 
@@ -127,9 +130,42 @@ function run(section: HTMLElement): void {
     const code = button && codeBefore(button);
     if (!code) return;
     e.preventDefault();
-    editor.replace(code);
+    put(code);
     editor.reveal();
   });
+
+  const keptLine = find("kept");
+  /** The text that the page has put into the editor itself, of which nothing is to be kept. */
+  let own: string | undefined;
+
+  /** Puts the text into the editor, and offers the learner's own back. */
+  function put(text: string): void {
+    const old = editor.text();
+    if (old !== own && old !== text && old.trim() !== "") keep(old);
+    own = text;
+    editor.replace(text);
+  }
+
+  function keep(text: string | null): void {
+    draft.keep(lab, text);
+    panel.renderOffer(
+      keptLine,
+      text === null
+        ? null
+        : {
+            message: "Your text from before is kept.",
+            label: "Bring it back",
+            back() {
+              keep(null);
+              put(text);
+              editor.reveal();
+            },
+          },
+    );
+  }
+
+  keep(given ? null : draft.kept(lab));
+  exercise.onBegin(put);
 
   // --- Actions ---
 
@@ -154,14 +190,18 @@ function run(section: HTMLElement): void {
     parts.status.textContent = r.message;
   };
 
-  async function apply(): Promise<void> {
+  /** Applies the editor's text, or with prune makes it all that is in force. */
+  async function apply(prune = false): Promise<void> {
     await act(
-      applyButton,
+      prune ? parts.replace : applyButton,
       async () => {
         if (model.state !== "ready") throw new api.Refusal(notReady(model));
         exercise.change();
-        await api.apply(sandbox(), editor.text());
+        const before = model.policies;
+        const change = await api.apply(sandbox(), editor.text(), prune);
         showProblems("");
+        if (prune) lost = { change, before };
+        offerPolicies();
       },
       tell,
     );
@@ -169,13 +209,39 @@ function run(section: HTMLElement): void {
 
   async function remove(policy?: string): Promise<void> {
     exercise.change();
-    await api.deletePolicies(sandbox(), policy);
+    const before = model.policies;
+    lost = { change: await api.deletePolicies(sandbox(), policy), before };
+    offerPolicies();
+  }
+
+  const undoLine = find("undo");
+  /** The last change that did away with policies, with those that were in force before. */
+  let lost: { change: number; before: Model["policies"] } | undefined;
+  let offered: typeof lost;
+
+  /** Offers to put back what the last change did away with, until there is another one. */
+  function offerPolicies(): void {
+    if (lost && model.change > lost.change) lost = undefined;
+    const gone = lost && model.change === lost.change ? lost.before.filter((p) => !model.policies.some((q) => q.yaml === p.yaml && name(q) === name(p))) : [];
+    const now = gone.length > 0 ? lost : undefined;
+    if (now === offered) return;
+    offered = now;
+    panel.renderOffer(
+      undoLine,
+      now
+        ? {
+            message: sentences.gone(gone.map(name)),
+            label: gone.length > 1 ? "Put them back" : "Put it back",
+            back: () => void act(undoLine, async () => void (await api.apply(sandbox(), now.before.map((p) => p.yaml).join("\n---\n"), true)), tell),
+          }
+        : null,
+    );
   }
 
   function onSubmit(form: HTMLFormElement, submit: (button: HTMLElement | null) => Promise<void>): void {
     form.addEventListener("submit", (e) => {
       e.preventDefault();
-      void submit(form.querySelector<HTMLElement>("button"));
+      void submit(e.submitter ?? form.querySelector<HTMLElement>("button"));
     });
   }
 
@@ -184,7 +250,7 @@ function run(section: HTMLElement): void {
     follow(id);
   }
 
-  onSubmit(find<HTMLFormElement>("policy-form"), apply);
+  onSubmit(find<HTMLFormElement>("policy-form"), (b) => apply(b === parts.replace));
   onSubmit(parts.start, (b) => act(b, async () => begin(await api.start(lab)), tellStatus));
   onSubmit(parts.stop, (b) => act(b, () => api.stop(sandbox()), tellStatus));
   onSubmit(parts.deleteAll, (b) => act(b, () => remove(), tell));
@@ -203,6 +269,10 @@ function run(section: HTMLElement): void {
 
   if (sandbox()) feed.follow(sandbox());
   if (document.hidden) feed.hidden();
+}
+
+function name(p: AppliedPolicy): string {
+  return `${p.namespace}/${p.name}`;
 }
 
 function notReady(model: Model): string {

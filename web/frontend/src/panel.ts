@@ -13,6 +13,7 @@ export interface Parts {
   stop: HTMLFormElement;
   policies: HTMLElement;
   deleteAll: HTMLFormElement;
+  replace: HTMLButtonElement;
   settled: HTMLElement;
   /** Whether the lab simulates, and so must not speak of measuring. */
   simulated: boolean;
@@ -30,6 +31,7 @@ export function render(parts: Parts, model: Model): void {
   show(parts, parts.reset, resettable.includes(model.state));
   show(parts, parts.stop, stoppable.includes(model.state));
   show(parts, parts.deleteAll, model.policies.length > 0);
+  show(parts, parts.replace, model.policies.length > 0);
   renderSteps(parts.steps, model);
   renderPolicies(parts, model);
 }
@@ -103,8 +105,9 @@ function renderPolicies(parts: Parts, model: Model): void {
     item.remove();
     if (focused) focusOn(list);
   }
-  for (const name of names) {
+  for (const [i, name] of names.entries()) {
     const item = items.get(name) ?? policyItem(name);
+    write(item.querySelector<HTMLElement>("pre")!, model.policies[i]!.yaml);
     // To move an item that is in its place would take the focus out of it.
     const at = names.indexOf(name);
     if (list.querySelectorAll("[data-policy]")[at] !== item) list.insertBefore(item, list.querySelectorAll("[data-policy]")[at] ?? null);
@@ -114,12 +117,39 @@ function renderPolicies(parts: Parts, model: Model): void {
 function policyItem(name: string): HTMLElement {
   const item = document.createElement("li");
   item.dataset["policy"] = name;
-  const button = make("button", "Delete") as HTMLButtonElement;
-  button.type = "button";
-  button.dataset["deletePolicy"] = name;
-  button.setAttribute("aria-label", `Delete ${name}`);
-  item.append(make("code", name), " ", button);
+  const remove = button("Delete");
+  remove.dataset["deletePolicy"] = name;
+  remove.setAttribute("aria-label", `Delete ${name}`);
+  const insert = button("Put into the editor");
+  insert.dataset["insert"] = "";
+  const yaml = make("pre", "");
+  yaml.tabIndex = 0;
+  const summary = make("summary", "");
+  summary.append(make("code", name));
+  const details = make("details", "");
+  details.append(summary, yaml, insert);
+  item.append(details, remove);
   return item;
+}
+
+/** A way back, with what it goes back from. */
+export interface Offer {
+  message: string;
+  label: string;
+  back(): void;
+}
+
+/** Offers a way back in the line; null takes the offer away. */
+export function renderOffer(line: HTMLElement, offer: Offer | null): void {
+  const focused = line.contains(document.activeElement);
+  line.replaceChildren();
+  if (!offer) {
+    if (focused) focusOn(line);
+    return;
+  }
+  const back = button(offer.label);
+  back.addEventListener("click", () => offer.back());
+  line.append(`${offer.message} `, back);
 }
 
 // A form that goes away must not take the keyboard's place on the page along.
@@ -138,6 +168,12 @@ function focusOn(element: HTMLElement): void {
 // To write the same text again would make a live region speak again.
 function write(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
+}
+
+function button(text: string): HTMLButtonElement {
+  const b = make("button", text) as HTMLButtonElement;
+  b.type = "button";
+  return b;
 }
 
 function make(name: string, text: string): HTMLElement {

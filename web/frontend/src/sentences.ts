@@ -68,6 +68,12 @@ function flips(summary: Summary): string {
   return parts.length > 0 ? `${text}: ${parts.join(", ")}` : text;
 }
 
+/** The line about policies that a change has done away with. */
+export function gone(names: string[]): string {
+  const all = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join();
+  return `${all} ${names.length > 1 ? "are" : "is"} not in force any more.`;
+}
+
 /** The line about one flow. */
 export function flow(id: string, seen: Observation | undefined): string {
   const name = flowName(id);
