@@ -158,6 +158,7 @@ function run(section: HTMLElement): void {
             back() {
               keep(null);
               put(text);
+              own = undefined;
               editor.reveal();
             },
           },
