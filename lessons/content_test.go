@@ -1,6 +1,7 @@
 package lessons
 
 import (
+	"fmt"
 	"html"
 	"io/fs"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/netpol-lab/netpol-lab/lessons/prose"
+	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
@@ -48,10 +50,11 @@ func TestEachExerciseStartsUnsolvedIsSolvedByItsSolutionAndByNoWrongAnswer(t *te
 				}
 				seen := map[string]string{}
 				for _, w := range e.Wrong {
-					if other, ok := seen[w.YAML]; ok {
-						t.Errorf("%s is the same as %s", w.Name, other)
+					does := effect(t, l, w.YAML)
+					if other, ok := seen[does]; ok {
+						t.Errorf("%s does the same as %s", w.Name, other)
 					}
-					seen[w.YAML] = w.Name
+					seen[does] = w.Name
 					out := grade(t, l, e, w.YAML)
 					var hints []string
 					for _, c := range out.Checks {
@@ -59,8 +62,8 @@ func TestEachExerciseStartsUnsolvedIsSolvedByItsSolutionAndByNoWrongAnswer(t *te
 							hints = append(hints, c.Hint.HTML())
 						}
 					}
-					if out.Passed || out.Unknown > 0 || len(hints) == 0 {
-						t.Errorf("%s: passed %v, unknown %d, hints %q", w.Name, out.Passed, out.Unknown, hints)
+					if out.Passed || out.Unknown > 0 || len(hints)+len(out.Wider)+len(out.Missing) == 0 {
+						t.Errorf("%s: passed %v, unknown %d, hints %q, wider %v, missing %v", w.Name, out.Passed, out.Unknown, hints, out.Wider, out.Missing)
 					}
 					if !strings.HasPrefix(w.YAML, "# ") {
 						t.Errorf("%s: want a first line that says what is wrong with it", w.Name)
@@ -69,6 +72,31 @@ func TestEachExerciseStartsUnsolvedIsSolvedByItsSolutionAndByNoWrongAnswer(t *te
 			})
 		}
 	}
+}
+
+// effect is what the policies do at each end of every flow: where one end only is
+// opened nothing gets through, and yet it matters which.
+func effect(t *testing.T, l *Lesson, yaml string) string {
+	t.Helper()
+	policies, err := policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := sandbox.NewPredictor(l.Topology, l.Topology.PlannedAddresses(), policies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends []byte
+	for _, f := range l.Flows {
+		prediction, err := p.Predict(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range prediction.Decisions {
+			ends = fmt.Appendf(ends, "%t %t,", d.Egress.Allowed, d.Ingress.Allowed)
+		}
+	}
+	return string(ends)
 }
 
 func TestATitleDoesNotGiveTheFixAway(t *testing.T) {
@@ -302,9 +330,10 @@ func texts(t *testing.T) map[string]string {
 	for path, text := range files {
 		files[path] = notProse.ReplaceAllString(fence.ReplaceAllString(text, ""), "")
 	}
+	shown := regexp.MustCompile(`(?s)<pre.*?</pre>|<button.*?</button>`)
 	for _, l := range content(t) {
 		for _, e := range l.Exercises {
-			text := e.Task.HTML() + "\n" + e.Explanation.HTML()
+			text := e.Task.HTML() + "\n" + shown.ReplaceAllString(e.Explanation.HTML(), "")
 			for _, hint := range e.Hints {
 				text += "\n" + hint.HTML()
 			}

@@ -374,7 +374,7 @@ func (l *Lesson) readAnswers(fsys fs.FS, dir string, e *Exercise) error {
 }
 
 // minWrong is how many wrong answers an exercise has at least.
-const minWrong = 3
+const minWrong = 6
 
 // prove holds, by the evaluator, that the start fails, that the solution passes, and
 // that each wrong answer fails; and of the wrong answers that no two are the same, and
@@ -477,7 +477,9 @@ func (l *Lesson) find(name flowName) ([]sandbox.Flow, error) {
 	via := sandbox.Via(name.Via)
 	if via == "" {
 		via = sandbox.ViaIP
-		if name.To == sandbox.DNSNamespace+"/"+sandbox.DNSName {
+		if slices.ContainsFunc(l.Flows, func(f sandbox.Flow) bool {
+			return f.Via == sandbox.ViaDNS && f.To == name.To && f.Port == name.Port
+		}) {
 			via = sandbox.ViaDNS
 		}
 	}

@@ -63,6 +63,9 @@ func lessonWith(files map[string]string) fstest.MapFS {
 		"exercises/guard/wrong-everyone.yaml": guard("{}"),
 		"exercises/guard/wrong-nobody.yaml":   guard(""),
 		"exercises/guard/wrong-the-spy.yaml":  guard("{from: [{podSelector: {matchLabels: {app: spy}}}]}"),
+		"exercises/guard/wrong-a-slip.yaml":   guard("{from: [{podSelector: {matchLabels: {app: bew}}}]}"),
+		"exercises/guard/wrong-a-name.yaml":   guard("{from: [{namespaceSelector: {matchLabels: {name: shop}}}]}"),
+		"exercises/guard/wrong-the-port.yaml": guard("{ports: [{port: 80}]}"),
 	}
 	maps.Copy(all, files)
 	out := fstest.MapFS{}
@@ -245,7 +248,7 @@ func TestWhatIsWrongWithAnExerciseIsSaidWithItsPlace(t *testing.T) {
 			"exercises/guard/wrong-everyone.yaml": guard("{from: [{podSelector: {matchLabels: {app: nobody}}}]}"),
 			"exercises/guard/wrong-the-spy.yaml":  guard("{from: [{podSelector: {matchLabels: {app: wbe}}}]}"),
 		}, "01-one/exercises/guard: no wrong answer is too wide"},
-		"two wrong answers":      {map[string]string{"exercises/guard/wrong-nobody.yaml": ""}, "01-one/exercises/guard: there are 2 wrong answers: want "},
+		"five wrong answers":     {map[string]string{"exercises/guard/wrong-nobody.yaml": ""}, "01-one/exercises/guard: there are 5 wrong answers: want 6"},
 		"a policy with a slip":   {map[string]string{"exercises/guard/wrong-nobody.yaml": strings.Replace(guard(""), "podSelector", "podselector", 1)}, at + "wrong-nobody.yaml:5: spec.podselector:"},
 		"two policies of a name": {map[string]string{"exercises/guard/solution.yaml": guard("{}") + "---\n" + guard("{}")}, at + "solution.yaml:"},
 		"a stray file":           {map[string]string{"exercises/guard/notes.txt": "x"}, at + "notes.txt: is none of"},

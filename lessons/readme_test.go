@@ -37,6 +37,9 @@ free:`, 1)
 		exercise + "wrong-everyone.yaml":      guard("{}"),
 		exercise + "wrong-nobody.yaml":        guard(""),
 		exercise + "wrong-no-policy.yaml":     under("### The answers"),
+		exercise + "wrong-a-slip.yaml":        guard("{from: [{podSelector: {matchLabels: {app: bew}}}]}"),
+		exercise + "wrong-a-name.yaml":        guard("{from: [{namespaceSelector: {matchLabels: {name: shop}}}]}"),
+		exercise + "wrong-the-port.yaml":      guard("{ports: [{port: 80}]}"),
 	}
 	all := fstest.MapFS{}
 	for name, text := range files {
