@@ -19,7 +19,7 @@ func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, e
 	if err != nil {
 		return PolicyChange{}, err
 	}
-	policies, err := policy.Parse(src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
+	policies, err := in.parse(ctx, src)
 	if err != nil {
 		return PolicyChange{}, err
 	}
@@ -58,7 +58,7 @@ func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange,
 	}
 	var policies []policy.Policy
 	if len(bytes.TrimSpace(src)) > 0 {
-		if policies, err = policy.Parse(src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()}); err != nil {
+		if policies, err = in.parse(ctx, src); err != nil {
 			return PolicyChange{}, err
 		}
 	}
@@ -88,6 +88,18 @@ func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange,
 		}
 		return c.Delete(ctx, gone)
 	})
+}
+
+// parse reads one learner's input at a time: who sends more at once waits for their
+// own, and not everybody else.
+func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, error) {
+	select {
+	case in.reading <- struct{}{}:
+		defer func() { <-in.reading }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
+	}
+	return policy.ParseContext(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
 }
 
 // changePolicies carries out one change. The burst of probes starts before the

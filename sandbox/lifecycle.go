@@ -26,6 +26,8 @@ type instance struct {
 	// turn makes changes of policies take turns, so that their numbers, their
 	// events and the cluster agree on the order. It holds one token.
 	turn chan struct{}
+	// reading has a place for the one input that is parsed at a time.
+	reading chan struct{}
 
 	mu       sync.Mutex
 	cluster  Cluster
@@ -46,7 +48,7 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 	flows := lab.Flows()
 	in := &instance{
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
-		feed: newFeed(picture, flows, seq), flows: flows, turn: make(chan struct{}, 1), touched: time.Now(),
+		feed: newFeed(picture, flows, seq), flows: flows, turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), touched: time.Now(),
 	}
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)

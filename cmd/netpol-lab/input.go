@@ -292,7 +292,7 @@ func readPolicies(std streams, names []string, namespace string) (policySet, []s
 
 // parse adds the policies of one file to the set.
 func (s *policySet) parse(file string, src []byte, namespace string) inputError {
-	policies, err := policy.Parse(src, policy.ParseOptions{DefaultNamespace: namespace, MaxBytes: maxInput})
+	policies, err := policy.Parse(src, policy.ParseOptions{DefaultNamespace: namespace, MaxBytes: maxInput, MaxNodes: policy.MaxClusterNodes})
 	if err != nil {
 		return problemsIn(file, err)
 	}

@@ -26,7 +26,11 @@ import (
 // *[Error] with every problem of the input.
 func ReadNetwork(src []byte) (Network, []string, error) {
 	r := &objectReader{lines: map[string]int{}, nodes: map[string]int{}}
-	for _, d := range r.split(strings.TrimPrefix(string(src), "\ufeff")) {
+	text := strings.TrimPrefix(string(src), "\ufeff")
+	if pos, message := clusterBounds.exceeds(text); message != "" {
+		return Network{}, nil, &Error{Problems: []Problem{{Position: pos, Message: message}}}
+	}
+	for _, d := range r.split(text) {
 		r.document(d)
 	}
 	if len(r.network.Pods) == 0 && len(r.problems) == 0 {
@@ -397,6 +401,9 @@ func (o Other) IsPolicy() bool {
 // to say.
 func OnlyPolicies(src []byte) ([]byte, []Other) {
 	text := strings.TrimPrefix(string(src), "\ufeff")
+	if _, message := clusterBounds.exceeds(text); message != "" {
+		return src, nil // Parse says so.
+	}
 	m := &mask{lines: strings.SplitAfter(text, "\n")}
 	p := &parser{}
 	kept := false

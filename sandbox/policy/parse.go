@@ -2,6 +2,8 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -33,8 +35,15 @@ const (
 // The error is a *[Error] with every problem of every document, in the
 // order of the input.
 func Parse(src []byte, opts ParseOptions) ([]Policy, error) {
-	p := &parser{opts: opts, seen: map[string]int{}}
+	return parse(context.Background(), src, opts)
+}
+
+func parse(ctx context.Context, src []byte, opts ParseOptions) ([]Policy, error) {
+	p := &parser{ctx: ctx, opts: opts, seen: map[string]int{}}
 	p.parse(src)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if len(p.problems) > 0 {
 		slices.SortStableFunc(p.problems, func(a, b Problem) int {
 			if a.Line != b.Line {
@@ -65,6 +74,7 @@ func (p Policy) Position(fieldPath string) Position {
 
 // parser collects what one input holds.
 type parser struct {
+	ctx      context.Context // Of the one call that it lives for.
 	opts     ParseOptions
 	policies []Policy
 	problems []Problem
@@ -85,12 +95,18 @@ func (p *parser) parse(src []byte) {
 		p.problem(start, "", "this is %s of YAML; the lab takes at most %s at once", size(len(src)), size(most))
 		return
 	}
-	documents := p.split(strings.TrimPrefix(string(src), "\ufeff"))
+	text := strings.TrimPrefix(string(src), "\ufeff")
+	nodes := cmp.Or(p.opts.MaxNodes, MaxNodes)
+	if pos, message := (bounds{nodes, max(maxDocuments, nodes/10)}).exceeds(text); message != "" {
+		p.problem(pos, "", "%s", message)
+		return
+	}
+	documents := p.split(text)
 	if len(documents) == 0 && len(p.problems) == 0 {
 		p.problem(start, "", "there is no policy here: a policy begins with apiVersion: %s", apiVersion)
 	}
 	for _, d := range documents {
-		if len(p.problems) > maxProblems {
+		if len(p.problems) > maxProblems || p.ctx.Err() != nil {
 			return
 		}
 		p.document(d)
@@ -186,6 +202,9 @@ func (p *parser) document(d document) {
 		return
 	}
 
+	if p.ctx.Err() != nil {
+		return
+	}
 	// From here on, what is read is what kubectl reads.
 	unreadable := func(err error) {
 		// The walk has found everything that is known to go wrong here.
@@ -451,11 +470,22 @@ func toJSON(n *yaml.Node) []byte {
 	if v := n.Value; v != "" && ('a' <= v[0]|0x20 && v[0]|0x20 <= 'z') && !slices.Contains(wordsWithMeaning, strings.ToLower(v)) {
 		return text
 	}
+	if decimal(n.Value) {
+		return []byte(n.Value)
+	}
 	js, err := sigsyaml.YAMLToJSON([]byte(n.Value))
 	if err != nil {
 		return text
 	}
 	return bytes.TrimSpace(js)
+}
+
+// decimal reports that a value is a whole number as JSON writes it, too: what most
+// numbers are, which need no parser either.
+func decimal(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	const most = 15 // Digits, which every reader holds exactly.
+	return s == "0" || s != "" && len(s) <= most && s[0] != '0' && strings.Trim(s, "0123456789") == ""
 }
 
 // wordsWithMeaning are the words that are not text in YAML 1.1.

@@ -23,6 +23,9 @@ type ParseOptions struct {
 	// MaxBytes is the longest input to read, in bytes; 0 is the constant of that
 	// name.
 	MaxBytes int
+	// MaxNodes is how many fields and list entries there may be in all; 0 is the
+	// constant of that name.
+	MaxNodes int
 }
 
 // Policy is one NetworkPolicy with where it came from.

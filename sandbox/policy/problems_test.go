@@ -85,7 +85,7 @@ func TestUnprintableAndEndlessInputsSayWhatIsWrong(t *testing.T) {
 		{"far too much", strings.Repeat("*", 50_000_000), `line 1, column 1: this is 48 MiB of YAML; the lab takes at most 256 KiB at once`},
 		{"control character", head + "spec: \x01\n", `line 6, column 1: there is a character here that is no text; type the line anew`},
 		{"no UTF-8", head + "spec: \xff\n", `line 6, column 1: there is a character here that is no text; type the line anew`},
-		{"nested without end", strings.Repeat("[", 20000), `line 1, column 1: this is nested too deeply`},
+		{"nested without end", strings.Repeat("[", 20000), `line 1, column 101: this is nested too deeply: the lab takes at most 100 levels`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := problemsOf(t, c.src); got != c.want {

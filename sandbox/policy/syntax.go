@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -22,7 +23,11 @@ func explainSyntax(text string, err error) (Position, string) {
 			}
 		}
 	}
-	bad := firstBadLine(lines)
+	own := 0
+	if m := reason.FindStringSubmatch(err.Error()); m != nil {
+		own, _ = strconv.Atoi(m[2]) // 0 where it tells none.
+	}
+	bad := firstBadLine(lines, own)
 	for i, l := range lines[:min(bad+1, len(lines))] {
 		if indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]; strings.Contains(indent, "\t") {
 			return Position{i + 1, strings.Index(indent, "\t") + 1}, "a tab is used to indent this line; YAML takes only spaces"
@@ -105,7 +110,7 @@ func explainSyntax(text string, err error) (Position, string) {
 }
 
 var (
-	reason        = regexp.MustCompile(`^yaml: (line \d+: )?`)
+	reason        = regexp.MustCompile(`^yaml: (line (\d+): )?`)
 	unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
 	// A field and perhaps a value, without the colon that belongs between, and
 	// without the space behind it.
@@ -139,14 +144,25 @@ func isListEntry(line string) bool {
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// firstBadLine is the index of the line behind the longest beginning that is
-// YAML.
-func firstBadLine(lines []string) int {
+// firstBadLine is the index of the line behind the longest beginning that is YAML.
+// Each beginning that is tried must be read, so of long documents only so much is
+// tried as takes no longer than a moment; where that finds nothing, the parser's own
+// line must do, from 1.
+func firstBadLine(lines []string, own int) int {
+	const most = 512 << 10 // Bytes to read in all.
+	left := most
 	good := func(n int) bool {
-		return yaml.Unmarshal([]byte(strings.Join(lines[:n], "\n")+"\n"), new(yaml.Node)) == nil
+		text := strings.Join(lines[:n], "\n") + "\n"
+		left -= len(text)
+		return yaml.Unmarshal([]byte(text), new(yaml.Node)) == nil
 	}
-	const few = 300
-	if len(lines) <= few {
+	size := 0
+	for _, l := range lines {
+		size += len(l) + 1
+	}
+	// From the end on: with an error in the middle, half of the lines are tried, each
+	// with half of the text before it.
+	if len(lines)*size/4 <= most {
 		n := len(lines) - 1
 		for n > 0 && !good(n) {
 			n--
@@ -156,9 +172,13 @@ func firstBadLine(lines []string) int {
 	// In a long document, a line behind which it goes wrong must do.
 	lo, hi := 0, len(lines)
 	for hi-lo > 1 {
-		if mid := (lo + hi) / 2; good(mid) {
+		mid := (lo + hi) / 2
+		switch {
+		case left < 0:
+			return min(max(lo, own-1), hi-1)
+		case good(mid):
 			lo = mid
-		} else {
+		default:
 			hi = mid
 		}
 	}

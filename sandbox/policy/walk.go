@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -364,15 +365,22 @@ func jsonKind(n *yaml.Node) string {
 	return "text"
 }
 
-// fieldsOf lists a struct's fields by their names in YAML.
+// fieldsOf lists a struct's fields by their names in YAML. The list is found once
+// and then only read.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if known, ok := knownFields.Load(t); ok {
+		return known.(map[string]reflect.Type)
+	}
 	out := map[string]reflect.Type{}
 	for _, f := range yamlFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		out[name] = f.Type
 	}
+	knownFields.Store(t, out)
 	return out
 }
+
+var knownFields sync.Map // By type, of which a policy has some twenty.
 
 // yamlFields are the fields of a struct, and of those that it has inline, in
 // their own order.
