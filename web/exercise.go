@@ -187,7 +187,7 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 // feedback says of what is not as it should be why the policies in force do that, by
 // flow ID. Lines are counted in each policy's own text, as the learner wrote it. Of
 // many flows that no check is about it speaks only of those that are seen at once.
-func feedback(t *sandbox.Topology, inForce []sandbox.AppliedPolicy, o *lessons.Outcome) (map[string]string, error) {
+func feedback(t *sandbox.Topology, inForce []sandbox.AppliedPolicy, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
 	var policies []policy.Policy
 	for _, p := range inForce {
 		parsed, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{Namespaces: t.NamespaceNames()})
@@ -200,11 +200,11 @@ func feedback(t *sandbox.Topology, inForce []sandbox.AppliedPolicy, o *lessons.O
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{}
+	out := map[string]policy.Diagnosis{}
 	diagnose := func(flows []sandbox.Flow, open bool) {
 		for _, f := range flows {
 			d, failed := predictor.Diagnose(f, open)
-			out[f.ID], err = d.Message, errors.Join(err, failed)
+			out[f.ID], err = d, errors.Join(err, failed)
 		}
 	}
 	for _, c := range o.Checks {

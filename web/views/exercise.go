@@ -7,6 +7,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
@@ -32,7 +33,8 @@ type Exercise struct {
 	Expected map[string]probe.Verdict
 	// Feedback says, by flow ID, why the policies in force do not make of a flow what is
 	// wanted; it is there only for what is shown at once.
-	Feedback map[string]string
+	// The places are lines of each policy's own text.
+	Feedback map[string]policy.Diagnosis
 	// Began is set where the start was set up just now.
 	Began *Began
 	// Restored are the policies that were put back just now; nil where none were.

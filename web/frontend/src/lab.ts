@@ -168,6 +168,16 @@ function run(section: HTMLElement): void {
   keep(given ? null : draft.kept(lab));
   exercise.onBegin(put);
 
+  document.addEventListener("click", (e) => {
+    const button = (e.target as Element).closest<HTMLElement>("[data-show-policy]");
+    const policy = button && model.policies.find((p) => name(p) === button.dataset["showPolicy"]);
+    if (!policy) return;
+    if (placeIn(editor.text(), policy.yaml) === undefined) put(policy.yaml);
+    const first = placeIn(editor.text(), policy.yaml) ?? 1;
+    editor.reveal();
+    editor.goTo(first + Number(button.dataset["line"]) - 1, Number(button.dataset["column"]));
+  });
+
   // --- Actions ---
 
   /** Runs the action unless the button's last one still runs; says what went wrong. */
@@ -274,6 +284,12 @@ function run(section: HTMLElement): void {
 
 function name(p: AppliedPolicy): string {
   return `${p.namespace}/${p.name}`;
+}
+
+/** The line of the text at which the policy's own text begins; undefined where it is not in it. */
+function placeIn(text: string, yaml: string): number | undefined {
+  const at = text.indexOf(yaml.trimEnd());
+  return at < 0 ? undefined : text.slice(0, at).split("\n").length;
 }
 
 function notReady(model: Model): string {
