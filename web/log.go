@@ -42,7 +42,7 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 				level = slog.LevelDebug
 			}
 			s.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path,
-				"status", status, "bytes", wrapped.BytesWritten(), "took", time.Since(begun).Round(time.Microsecond), "remote", r.RemoteAddr)
+				"status", status, "bytes", wrapped.BytesWritten(), "took", time.Since(begun).Round(time.Microsecond), "client", clientOf(r).addr)
 		}()
 		next.ServeHTTP(wrapped, r)
 	})

@@ -136,7 +136,7 @@ func (s *server) forgetMe(w http.ResponseWriter, r *http.Request) error {
 
 // changeLearner makes whoever sits at this browser somebody new.
 func (s *server) changeLearner(w http.ResponseWriter, r *http.Request) error {
-	giveSession(w, r)
+	s.giveSession(w, r, newToken(), time.Now())
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
 }

@@ -30,6 +30,8 @@ type Progress interface {
 	RecordAttempt(ctx context.Context, owner string, attempt store.Attempt) (store.Attempt, error)
 	// SetName changes the owner's name. A *[store.InputError] says what is wrong with it.
 	SetName(ctx context.Context, owner, name string, at time.Time) error
+	// Seen keeps that the owner was here, if anything else is kept of them.
+	Seen(ctx context.Context, owner string, at time.Time) error
 	// Export is the owner's own record, and Forget deletes it.
 	Export(ctx context.Context, owner string) (store.Record, error)
 	Forget(ctx context.Context, owner string) error

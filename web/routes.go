@@ -11,7 +11,7 @@ import (
 // routes lists every route there is.
 func (s *server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.logRequest, s.recoverPanic, secure, middleware.GetHead)
+	r.Use(s.findClient, s.logRequest, s.recoverPanic, secure, middleware.GetHead)
 	r.NotFound(s.handle(notFound))
 	r.MethodNotAllowed(s.handle(methodNotAllowed(r)))
 
@@ -19,7 +19,7 @@ func (s *server) routes() http.Handler {
 	r.Get("/static/*", s.handle(s.static))
 
 	r.Group(func(r chi.Router) {
-		r.Use(s.knownHost, s.sameOrigin, session, s.limit(s.limits.requests, byAddress))
+		r.Use(s.knownHost, s.sameOrigin, s.session, s.limit(s.limits.requests), s.renew)
 
 		r.Get("/sandboxes/{id}/events", s.handle(s.events))
 
@@ -30,26 +30,27 @@ func (s *server) routes() http.Handler {
 			r.Get("/lessons/{slug}", s.handle(s.showLesson))
 			r.Get("/workbench", s.handle(s.showWorkbench))
 			r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
-			r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
 
 			r.Get("/me", s.handle(s.showMe))
 			r.Get("/me/record.json", s.handle(s.exportMe))
-			r.Post("/me/name", s.handle(s.nameMe))
-			r.Post("/me/new", s.handle(s.changeLearner))
-			r.Post("/me/forget", s.handle(s.forgetMe))
-			r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
 
 			r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
-			r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
-			r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
 
 			r.Group(func(r chi.Router) {
-				r.Use(s.limit(s.limits.startsPerAddress, byAddress), s.limit(s.limits.starts, byOwner))
+				r.Use(s.limit(s.limits.starts))
 				r.Post("/sandboxes", s.handle(s.createSandbox))
 				r.Post("/sandboxes/{id}/reset", s.handle(s.resetSandbox))
 			})
 			r.Group(func(r chi.Router) {
-				r.Use(s.limit(s.limits.changes, byOwner))
+				r.Use(s.limit(s.limits.changes))
+				r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
+				r.Post("/me/name", s.handle(s.nameMe))
+				r.Post("/me/forget", s.handle(s.forgetMe))
+				// Each gives a cookie, and with it a count of its own.
+				r.With(s.limitByAddress(s.limits.changes.address)).Post("/me/new", s.handle(s.changeLearner))
+				r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
+				r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
+				r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
 				r.Put("/sandboxes/{id}/policies", s.handle(s.applyPolicies))
 				r.Post("/sandboxes/{id}/policies", s.handle(s.applyPoliciesForm))
 				r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))

@@ -40,6 +40,9 @@ func secure(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if clientOf(r).encrypted {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nonceKey{}, nonce)))
 	})
@@ -86,36 +89,67 @@ type rate struct {
 	window   time.Duration
 }
 
-// limits are the rates of the groups of routes. Learners in one room may share
-// an address, so what is counted by address is counted generously.
+// limits are the rates of the groups of routes.
 type limits struct {
-	requests         rate // of anything, by address
-	starts           rate // of new sandboxes, by learner
-	startsPerAddress rate
-	changes          rate // of policies, by learner
+	requests limitPair // of anything
+	starts   limitPair // of new sandboxes
+	changes  limitPair // of whatever else changes something
 }
 
+// limitPair is how often a learner may do something, and how often all who are not
+// known yet may that have one address.
+type limitPair struct{ learner, address rate }
+
+// A learner who reads, applies and checks without a pause makes about two requests a
+// second. A hundred learners behind one router come, at the start of a class or after
+// the server's, with a handful of requests each until every one of them is known.
 var defaultLimits = limits{
-	requests:         rate{6000, time.Minute},
-	starts:           rate{12, time.Minute},
-	startsPerAddress: rate{120, time.Minute},
-	changes:          rate{300, time.Minute},
+	requests: limitPair{learner: rate{600, time.Minute}, address: rate{1200, time.Minute}},
+	starts:   limitPair{learner: rate{12, time.Minute}, address: rate{120, time.Minute}},
+	changes:  limitPair{learner: rate{300, time.Minute}, address: rate{600, time.Minute}},
 }
 
-func (s *server) limit(rate rate, key httprate.KeyFunc) func(http.Handler) http.Handler {
-	return httprate.LimitBy(rate.requests, rate.window, key,
+// limit counts a learner's requests by learner, whatever the others behind their router
+// do, and by address only those of whom this server does not know yet: whoever sends no
+// cookie, or one that the server has not given, takes nothing from those who do.
+func (s *server) limit(pair limitPair) func(http.Handler) http.Handler {
+	learners, strangers := s.counter(pair.learner), s.counter(pair.address)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if v := visitorOf(r.Context()); v.known {
+				if learners.RespondOnLimit(w, r, v.owner) {
+					return
+				}
+			} else if strangers.RespondOnLimit(w, r, addressKey(r)) {
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// limitByAddress counts every request by address.
+func (s *server) limitByAddress(rate rate) func(http.Handler) http.Handler {
+	counter := s.counter(rate)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !counter.RespondOnLimit(w, r, addressKey(r)) {
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+func (s *server) counter(rate rate) *httprate.RateLimiter {
+	return httprate.NewRateLimiter(rate.requests, rate.window,
 		httprate.WithResponseHeaders(httprate.ResponseHeaders{RetryAfter: "Retry-After"}),
 		httprate.WithLimitHandler(s.handle(func(w http.ResponseWriter, r *http.Request) error {
 			return refuse(http.StatusTooManyRequests, "That was too often in a short time. Wait %.0f seconds, then try again.", rate.window.Seconds())
 		})))
 }
 
-func byAddress(r *http.Request) (string, error) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	return httprate.CanonicalizeIP(host), nil
+// addressKey is what the client's address is counted under: of IPv6 the network, for
+// one machine there has as many addresses as it likes.
+func addressKey(r *http.Request) string {
+	return httprate.CanonicalizeIP(clientOf(r).addr.String())
 }
-
-func byOwner(r *http.Request) (string, error) { return ownerOf(r.Context()), nil }

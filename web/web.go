@@ -4,11 +4,13 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/a-h/templ"
 
@@ -32,6 +34,9 @@ type Deps struct {
 	// Hosts are the names that the lab goes by, without ports; requests for any
 	// other are refused. None means that every name will do.
 	Hosts []string
+	// TrustedProxies are the addresses of proxies whose word counts on who their
+	// clients are and whether these speak TLS; nobody's else does.
+	TrustedProxies []netip.Prefix
 	// Closing ends when the server begins to stop: websockets are closed then
 	// with a code that makes their clients connect again.
 	Closing context.Context
@@ -41,6 +46,8 @@ type server struct {
 	Deps
 	limits  limits
 	timings timings
+	// sealKey is what this process seals its cookies with.
+	sealKey []byte
 }
 
 // New returns the handler of everything under "/".
@@ -55,7 +62,8 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings}
+	s := &server{Deps: deps, limits: limits, timings: timings, sealKey: make([]byte, 32)}
+	_, _ = rand.Read(s.sealKey) // never fails
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {
 			return nil, fmt.Errorf("web: quiz %s is about a lesson that does not exist: %q", q.Slug, q.Lesson)

@@ -40,6 +40,37 @@ func (s *Store) Forget(ctx context.Context, owner string) error {
 	return s.explain(ctx, op, s.emptyLog(ctx))
 }
 
+// Seen keeps that the learner was here then, if anything else is kept of them: a visit
+// alone makes no record.
+func (s *Store) Seen(ctx context.Context, owner string, at time.Time) error {
+	ms, err := checkOwner(owner, at)
+	if err != nil {
+		return err
+	}
+	_, err = s.write.ExecContext(ctx, `UPDATE learners SET seen_at = $1 WHERE owner = $2 AND seen_at < $1`, ms, owner)
+	return s.explain(ctx, "seen", err)
+}
+
+// ForgetStrangers deletes all that there is about learners who never gave a name and
+// have not been here since that time, as [Store.Forget] does of one, and says how many
+// they were.
+func (s *Store) ForgetStrangers(ctx context.Context, since time.Time) (int, error) {
+	const op = "forget strangers"
+	ms, err := checkTime(since)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.write.ExecContext(ctx, `DELETE FROM learners WHERE name = '' AND seen_at < $1`, ms)
+	if err != nil {
+		return 0, s.explain(ctx, op, err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil || n == 0 {
+		return 0, s.explain(ctx, op, err)
+	}
+	return int(n), s.explain(ctx, op, s.emptyLog(ctx))
+}
+
 // checkOwner checks what every change has, the time in Unix milliseconds.
 func checkOwner(owner string, at time.Time) (int64, error) {
 	if err := checkKeys("owner", owner); err != nil {

@@ -86,6 +86,8 @@ type Record struct {
 	Name string `json:"name"`
 	// CreatedAt is when the first thing was kept; zero where nothing is.
 	CreatedAt time.Time `json:"createdAt,omitzero"`
+	// SeenAt is when the learner was last here, to the day; zero where nothing is kept.
+	SeenAt time.Time `json:"seenAt,omitzero"`
 	// Sections, Exercises and Attempts have the newest first, and are never null.
 	Sections  []Section  `json:"sections"`
 	Exercises []Exercise `json:"exercises"`
@@ -96,9 +98,11 @@ type Record struct {
 func (s *Store) Progress(ctx context.Context, owner string) (Progress, error) {
 	var p Progress
 	err := s.look(ctx, "progress", func(tx *sql.Tx) (err error) {
-		if p.Name, _, err = learner(ctx, tx, owner); err != nil {
+		who, err := learner(ctx, tx, owner)
+		if err != nil {
 			return err
 		}
+		p.Name = who.Name
 		if p.Sections, err = sections(ctx, tx, owner); err != nil {
 			return err
 		}
@@ -116,13 +120,11 @@ func (s *Store) Progress(ctx context.Context, owner string) (Progress, error) {
 
 // Export is all that is kept of the learner, all of one moment.
 func (s *Store) Export(ctx context.Context, owner string) (Record, error) {
-	r := Record{Format: 1}
-	err := s.look(ctx, "export", func(tx *sql.Tx) error {
-		name, created, err := learner(ctx, tx, owner)
-		if err != nil {
+	var r Record
+	err := s.look(ctx, "export", func(tx *sql.Tx) (err error) {
+		if r, err = learner(ctx, tx, owner); err != nil {
 			return err
 		}
-		r.Name, r.CreatedAt = name, created
 		if r.Sections, err = sections(ctx, tx, owner); err != nil {
 			return err
 		}
@@ -138,13 +140,16 @@ func (s *Store) Export(ctx context.Context, owner string) (Record, error) {
 	return r, nil
 }
 
-func learner(ctx context.Context, tx *sql.Tx, owner string) (name string, created time.Time, err error) {
-	var ms int64
-	err = tx.QueryRowContext(ctx, `SELECT name, created_at FROM learners WHERE owner = $1`, owner).Scan(&name, &ms)
+// learner is the part of the record that is about the learner alone.
+func learner(ctx context.Context, tx *sql.Tx, owner string) (Record, error) {
+	r := Record{Format: 1}
+	var created, seen int64
+	err := tx.QueryRowContext(ctx, `SELECT name, created_at, seen_at FROM learners WHERE owner = $1`, owner).Scan(&r.Name, &created, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", time.Time{}, nil
+		return r, nil
 	}
-	return name, moment(ms), err
+	r.CreatedAt, r.SeenAt = moment(created), moment(seen)
+	return r, err
 }
 
 func quizzes(ctx context.Context, tx *sql.Tx, owner string) ([]Quiz, error) {

@@ -323,6 +323,7 @@ func migrated(t *testing.T, path string, version int64) {
 		{1, `INSERT INTO learners (owner, name, seq, created_at) VALUES ('owner-of-ann', 'Ann', 8, 1000)`},
 		{1, `INSERT INTO sections (owner, lesson, section, visited_seq, visited_at) VALUES ('owner-of-ann', 'policies', 'intro', 7, 2000)`},
 		{2, `INSERT INTO exercises (owner, lesson, exercise, changed_seq, tries, hints) VALUES ('owner-of-ann', 'policies', 'deny', 6, 2, 1)`},
+		{4, `UPDATE learners SET seen_at = 4000`},
 		{3, `INSERT INTO attempts (owner, id, seq, quiz, version, right_answers, questions, answers, at) VALUES ('owner-of-ann', 'token', 8, 'basics', 'v1', 2, 3, '{"q":["a","b"]}', 3000)`},
 	} {
 		if row.since <= version {
@@ -340,7 +341,7 @@ func TestUpgrade_from_every_version_keeps_what_was_there(t *testing.T) {
 		migrated(t, path, version)
 		s := openFile(t, path)
 		want := Record{
-			Format: 1, Name: "Ann", CreatedAt: time.UnixMilli(1000).UTC(),
+			Format: 1, Name: "Ann", CreatedAt: time.UnixMilli(1000).UTC(), SeenAt: time.UnixMilli(2000).UTC(),
 			Sections:  []Section{{Lesson: "policies", Section: "intro", VisitedAt: time.UnixMilli(2000).UTC()}},
 			Exercises: []Exercise{}, Attempts: []Attempt{},
 		}
@@ -349,6 +350,12 @@ func TestUpgrade_from_every_version_keeps_what_was_there(t *testing.T) {
 		}
 		if version >= 3 {
 			want.Attempts = []Attempt{{ID: "token", Quiz: "basics", Version: "v1", Right: 2, Total: 3, Answers: map[string][]string{"q": {"a", "b"}}, At: time.UnixMilli(3000).UTC()}}
+		}
+		switch {
+		case version >= 4:
+			want.SeenAt = time.UnixMilli(4000).UTC()
+		case version == 3: // the attempt
+			want.SeenAt = time.UnixMilli(3000).UTC()
 		}
 		got, err := s.Export(t.Context(), ann)
 		must(t, err)
@@ -382,7 +389,7 @@ func TestA_file_of_a_newer_version_is_refused_and_left_alone(t *testing.T) {
 	must(t, s.Close())
 
 	_, err = Open(t.Context(), path)
-	want := "store: open: file " + path + ": it was written by a newer version of netpol-lab: its version is 99, and this one knows those up to 3; use the newer netpol-lab, or choose another folder with --data"
+	want := "store: open: file " + path + ": it was written by a newer version of netpol-lab: its version is 99, and this one knows those up to 4; use the newer netpol-lab, or choose another folder with --data"
 	if !errors.Is(err, ErrNewer) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

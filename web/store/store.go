@@ -78,8 +78,9 @@ func (s *Store) change(ctx context.Context, op, owner string, at int64, f func(t
 		defer tx.Rollback()
 		var seq int64
 		err = tx.QueryRowContext(ctx, `
-			INSERT INTO learners (owner, name, seq, created_at) VALUES ($1, '', 1, $2)
-			ON CONFLICT (owner) DO UPDATE SET seq = learners.seq + 1
+			INSERT INTO learners (owner, name, seq, created_at, seen_at) VALUES ($1, '', 1, $2, $2)
+			ON CONFLICT (owner) DO UPDATE SET seq = learners.seq + 1,
+				seen_at = CASE WHEN excluded.seen_at > learners.seen_at THEN excluded.seen_at ELSE learners.seen_at END
 			RETURNING seq`, owner, at).Scan(&seq)
 		if err != nil {
 			return err

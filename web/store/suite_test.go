@@ -36,6 +36,8 @@ func suite(t *testing.T, open opener) {
 		"what_cannot_be_kept_is_refused_and_nothing_changes":         testBadInput,
 		"learners_never_mix":                                         testMix,
 		"forget_deletes_one_learner_and_all_of_them":                 testForget,
+		"a_visit_alone_makes_no_record_and_no_clock_takes_one_back":  testSeen,
+		"strangers_who_stay_away_are_forgotten_and_nobody_else":      testForgetStrangers,
 		"everything_is_there_after_opening_again":                    testReopen,
 		"the_record_has_the_documented_fields":                       testRecord,
 		"many_at_once_lose_nothing":                                  testConcurrent,
@@ -442,7 +444,7 @@ func fill(t *testing.T, s *Store, owner string) {
 	must(t, err)
 }
 
-const filled = `{"format":1,"name":"I am OWNER","createdAt":"2026-03-04T12:00:00.123Z",` +
+const filled = `{"format":1,"name":"I am OWNER","createdAt":"2026-03-04T12:00:00.123Z","seenAt":"2026-03-04T12:08:00.123Z",` +
 	`"sections":[{"lesson":"policies","section":"intro","visitedAt":"2026-03-04T12:01:00.123Z","completedAt":"2026-03-04T12:02:00.123Z"}],` +
 	`"exercises":[{"lesson":"policies","exercise":"dns","tries":0,"hints":0,"skippedAt":"2026-03-04T12:07:00.123Z"},` +
 	`{"lesson":"policies","exercise":"deny","tries":2,"hints":1,"predictions":{"web-\u003eapi":"OWNER"},"predictedAt":"2026-03-04T12:03:00.123Z",` +
@@ -482,6 +484,50 @@ func testForget(t *testing.T, open opener) {
 	}
 	fill(t, s, ann)
 	equal(t, "begun again", record(t, s, ann), filledOf(ann))
+}
+
+func testSeen(t *testing.T, open opener) {
+	s, _ := open(t)
+	ctx := t.Context()
+	must(t, s.Seen(ctx, ann, at(1)))
+	equal(t, "learners", count(t, s, "learners"), 0)
+	seen := func() time.Time {
+		t.Helper()
+		r, err := s.Export(ctx, ann)
+		must(t, err)
+		return r.SeenAt
+	}
+	must(t, s.VisitSection(ctx, ann, "policies", "intro", at(5)))
+	equal(t, "seen", seen(), at(5))
+	must(t, s.Seen(ctx, ann, at(9)))
+	must(t, s.Seen(ctx, bob, at(10)))
+	equal(t, "seen later", seen(), at(9))
+	must(t, s.Seen(ctx, ann, at(2)))
+	must(t, s.VisitSection(ctx, ann, "policies", "deny", at(3)))
+	equal(t, "seen by a clock that went back", seen(), at(9))
+}
+
+func testForgetStrangers(t *testing.T, open opener) {
+	s, _ := open(t)
+	ctx := t.Context()
+	fill(t, s, "named, away")
+	for owner, seen := range map[string]int{"away": 8, "here": 20, "back again": 8} {
+		fill(t, s, owner)
+		must(t, s.SetName(ctx, owner, "", at(9)))
+		must(t, s.Seen(ctx, owner, at(seen)))
+	}
+	must(t, s.Seen(ctx, "back again", at(30)))
+	n, err := s.ForgetStrangers(ctx, at(10))
+	must(t, err)
+	equal(t, "forgotten", n, 1)
+	equal(t, "the stranger", record(t, s, "away"), emptyRecord)
+	for table, want := range map[string]int{"learners": 3, "sections": 3, "exercises": 6, "attempts": 3} {
+		equal(t, table, count(t, s, table), want)
+	}
+	equal(t, "the named one", record(t, s, "named, away"), filledOf("named, away"))
+	n, err = s.ForgetStrangers(ctx, at(10))
+	must(t, err)
+	equal(t, "forgotten the second time", n, 0)
 }
 
 func testReopen(t *testing.T, open opener) {
