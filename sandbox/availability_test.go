@@ -63,12 +63,12 @@ func TestAvailable_trouble_and_its_end_are_noticed(t *testing.T) {
 			t.Error(err)
 		}
 		missing := errors.New("Docker is gone")
-		l.provider.Lack(missing)
+		l.provider.FailCheck(missing)
 		if err := available(); !errors.Is(err, sandbox.ErrUnavailable) || !errors.Is(err, missing) {
 			t.Errorf("got %v, want ErrUnavailable and why", err)
 		}
 		time.Sleep(time.Hour)
-		l.provider.Lack(nil)
+		l.provider.FailCheck(nil)
 		time.Sleep(6 * time.Second) // nobody asks meanwhile
 		if err := l.Available(); err != nil {
 			t.Errorf("after the end of the trouble: %v", err)

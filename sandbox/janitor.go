@@ -15,25 +15,28 @@ func (m *Manager) janitor() {
 			return
 		case <-ticker.C:
 		}
-		m.mu.Lock()
-		all := make([]*instance, 0, len(m.instances))
-		for _, in := range m.instances {
-			all = append(all, in)
+		m.tidy()
+	}
+}
+
+func (m *Manager) tidy() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	for _, in := range m.current {
+		if in.feed.watcherCount() > 0 {
+			in.touch()
 		}
-		m.mu.Unlock()
-		for _, in := range all {
-			if in.feed.watcherCount() > 0 {
-				in.touch()
-			}
-			in.mu.Lock()
-			idle := time.Since(in.touched)
-			in.mu.Unlock()
-			switch age := time.Since(in.created); {
-			case age > m.opts.MaxAge:
-				in.stop(fmt.Sprintf("Sandboxes live %s at most. Press Start for a new one; your YAML stays in the editor.", m.opts.MaxAge))
-			case idle > m.opts.Idle:
-				in.stop(fmt.Sprintf("Nobody has used this sandbox for %s. Press Start for a new one; your YAML stays in the editor.", m.opts.Idle))
-			}
+		in.mu.Lock()
+		idle := time.Since(in.touched)
+		in.mu.Unlock()
+		switch age := time.Since(in.created); {
+		case age > m.opts.MaxAge:
+			in.stop(fmt.Sprintf("Sandboxes live %s at most. Press Start for a new one; your YAML stays in the editor.", m.opts.MaxAge))
+		case idle > m.opts.Idle:
+			in.stop(fmt.Sprintf("Nobody has used this sandbox for %s. Press Start for a new one; your YAML stays in the editor.", m.opts.Idle))
 		}
 	}
 }

@@ -23,6 +23,13 @@ type instance struct {
 	cancel   context.CancelFunc
 	// background ends when create and observe have let go of the cluster.
 	background sync.WaitGroup
+	// writing makes the record's writers take turns, so that the newest is last.
+	writing sync.Mutex
+	// gone is closed when nothing is left of the sandbox.
+	gone chan struct{}
+	// holds says that something of the sandbox may be on the machine. Manager.mu
+	// guards it.
+	holds bool
 	// turn makes changes of policies take turns, so that their numbers, their
 	// events and the cluster agree on the order. It holds one token.
 	turn chan struct{}
@@ -48,7 +55,8 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 	flows := lab.Flows()
 	in := &instance{
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
-		feed: newFeed(picture, flows, seq), flows: flows, turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), touched: time.Now(),
+		feed: newFeed(picture, flows, seq), flows: flows, gone: make(chan struct{}),
+		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), touched: time.Now(),
 	}
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)
@@ -71,10 +79,27 @@ func (in *instance) touch() {
 	in.mu.Unlock()
 }
 
+// live reports whether the sandbox is one to be used, now or soon.
+func (in *instance) live() bool {
+	switch in.feed.state() {
+	case Queued, Creating, Ready:
+		return true
+	}
+	return false
+}
+
 // save writes down where the sandbox is now.
 func (in *instance) save() error {
+	in.writing.Lock()
+	defer in.writing.Unlock()
 	s, _ := in.feed.snapshot()
-	return in.m.opts.Records.Save(Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	err := in.m.opts.Records.Save(Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	if err != nil {
+		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", s.State, "error", err)
+	} else {
+		in.m.opts.Log.Info("sandbox", "sandbox", in.id, "state", s.State, "reason", s.Reason)
+	}
+	return err
 }
 
 // become moves the sandbox on, and writes that down.
@@ -82,33 +107,81 @@ func (in *instance) become(next State, reason string) bool {
 	if !in.feed.become(next, reason) {
 		return false
 	}
-	if err := in.save(); err != nil {
-		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", next, "error", err)
-	}
-	in.m.opts.Log.Info("sandbox", "sandbox", in.id, "state", next, "reason", reason)
+	_ = in.save() // The log is told, and the next state is written down again.
 	return true
 }
 
 // run creates the sandbox and observes it until it is to be stopped.
 func (in *instance) run() {
-	select {
-	case in.m.slots <- struct{}{}:
-	case <-in.ctx.Done():
+	// A sandbox that no record names would be nobody's after a restart.
+	if in.save() != nil {
+		in.become(Failed, reasonNotKept)
+		return
+	}
+	if !in.awaitTurn() {
 		in.abandoned()
 		return
 	}
 	cluster, err := in.createCluster()
 	<-in.m.slots
 	if err != nil {
+		if in.m.ctx.Err() == nil { // else Create has removed what it made, or the next process does
+			in.remove()
+		}
 		return
 	}
 	in.observe(cluster)
 }
 
+// awaitTurn waits until nothing is left of the owner's earlier sandboxes, and until
+// there is a slot. It returns false where the sandbox is to be stopped first.
+func (in *instance) awaitTurn() bool {
+	if !in.awaitClear(in.m.surveyed) {
+		return false
+	}
+	for left := in.m.leftOf(in); left != nil; left = in.m.leftOf(in) {
+		if !in.awaitClear(left.gone) {
+			return false
+		}
+	}
+	select {
+	case in.m.slots <- struct{}{}:
+		return true
+	case <-in.ctx.Done():
+		return false
+	}
+}
+
+// awaitClear waits until the channel is closed, and tells the learner where that takes
+// long. It returns false where the sandbox is to be stopped first.
+func (in *instance) awaitClear(clear <-chan struct{}) bool {
+	long := time.NewTimer(clearPatience)
+	defer long.Stop()
+	for told := false; ; {
+		select {
+		case <-in.ctx.Done():
+			return false
+		case <-long.C:
+			told = true
+			in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeWarning,
+				Message: "Your sandbox waits until what was there before is cleared away. That takes longer than usual; the lab keeps trying."}})
+		case <-clear:
+			if told {
+				in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "What was there before is cleared away."}})
+			}
+			return true
+		}
+	}
+}
+
+// clearPatience is how long a removal usually takes at most.
+const clearPatience = 15 * time.Second
+
 func (in *instance) createCluster() (Cluster, error) {
-	if !in.become(Creating, "") {
+	if !in.hold() {
 		return nil, ErrNotReady
 	}
+	_ = in.save()
 	ctx, cancel := context.WithTimeout(in.ctx, in.m.opts.CreateTimeout)
 	defer cancel()
 	begun := time.Now()
@@ -133,6 +206,15 @@ func (in *instance) createCluster() (Cluster, error) {
 	return nil, err
 }
 
+// hold moves the sandbox on to Creating. From then on something of it may be on the
+// machine. It returns false where the sandbox is to be stopped.
+func (in *instance) hold() bool {
+	in.m.mu.Lock()
+	defer in.m.mu.Unlock()
+	in.holds = in.feed.become(Creating, "")
+	return in.holds
+}
+
 // abandoned writes down what becomes of a sandbox that the server's own end has
 // cut off; one that its owner stopped is in other hands.
 func (in *instance) abandoned() {
@@ -144,6 +226,7 @@ func (in *instance) abandoned() {
 const (
 	reasonRestarted = "The lab's server was stopped while this sandbox was being made, so it was cleaned up. Press Start for a new one."
 	reasonGone      = "The sandbox's cluster has stopped running. Press Reset for a fresh one; your YAML stays in the editor."
+	reasonNotKept   = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
 )
 
 func createReason(ctx context.Context, err error, limit time.Duration) string {
@@ -211,33 +294,83 @@ func (in *instance) watchHealth(ctx context.Context, cluster Cluster) bool {
 	}
 }
 
-// stop ends the sandbox; its removal goes on in the background.
+// stop ends the sandbox; its removal goes on in the background. It needs
+// Manager.mu, and a Manager that is not closed.
 func (in *instance) stop(reason string) {
-	if !in.become(Stopping, reason) {
+	m := in.m
+	if !in.feed.become(Stopping, reason) {
 		return
 	}
+	if m.current[in.owner] == in {
+		delete(m.current, in.owner)
+	}
 	in.cancel()
-	in.m.work.Go(func() {
-		in.background.Wait()
-		in.remove()
-		if in.become(Stopped, reason) {
-			in.m.mu.Lock()
-			delete(in.m.instances, in.id)
-			in.m.mu.Unlock()
-			if err := in.m.opts.Records.Delete(in.id); err != nil {
-				in.m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "error", err)
-			}
-		}
-	})
+	m.work.Go(in.end)
 }
 
-// remove deletes what the sandbox has left on the machine. It must also work
-// while the Manager closes, so it has a context of its own. What cannot be
-// removed now is removed by the janitor or after the next start.
-func (in *instance) remove() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.m.ctx), time.Minute)
-	defer cancel()
-	if err := in.m.opts.Provider.Delete(ctx, in.id); err != nil {
-		in.m.opts.Log.Error("sandbox not removed", "sandbox", in.id, "error", err)
+// end removes a sandbox that is Stopping, and then forgets it.
+func (in *instance) end() {
+	m := in.m
+	_ = in.save()
+	in.background.Wait()
+	if !in.remove() {
+		return // The record says Stopping, and the next process goes on.
+	}
+	s, _ := in.feed.snapshot()
+	if err := m.opts.Records.Delete(in.id); err != nil {
+		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "error", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in.feed.become(Stopped, s.Reason)
+	delete(m.instances, in.id)
+	m.opts.Log.Info("sandbox", "sandbox", in.id, "state", Stopped, "reason", s.Reason)
+}
+
+const (
+	// removeLimit is how long one try to remove a sandbox may take.
+	removeLimit = time.Minute
+	// The pause after a failed try grows from the first to the last of these.
+	firstPause, lastPause = time.Second, time.Minute
+)
+
+// remove deletes what the sandbox has left on the machine, and tries again until
+// that has worked. Until then the sandbox takes a place. It returns false where the
+// Manager closes first; then the next process finds what is left. A try must also
+// work while the Manager closes, so it has a context of its own.
+func (in *instance) remove() bool {
+	m := in.m
+	m.mu.Lock()
+	holds := in.holds
+	m.mu.Unlock()
+	if !holds {
+		return true
+	}
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), removeLimit)
+		err := m.opts.Provider.Delete(ctx, in.id)
+		cancel()
+		if err == nil {
+			break
+		}
+		m.opts.Log.Error("sandbox not removed; it takes a place until a later try works", "sandbox", in.id, "again in", pause, "error", err)
+		select {
+		case <-m.ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+	m.opts.Log.Info("sandbox removed", "sandbox", in.id)
+	in.let()
+	return true
+}
+
+// let notes that nothing is left of the sandbox on the machine.
+func (in *instance) let() {
+	in.m.mu.Lock()
+	defer in.m.mu.Unlock()
+	if in.holds {
+		in.holds = false
+		close(in.gone)
 	}
 }

@@ -61,25 +61,35 @@ type Manager struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	slots  chan struct{}
+	// surveyed is closed when it is known what is on the machine.
+	surveyed chan struct{}
 	// availability has a lock of its own.
 	availability *availability
 
-	mu        sync.Mutex
+	mu sync.Mutex
+	// instances are there until nothing is left of them.
 	instances map[ID]*instance
-	closed    bool
+	// current is the one sandbox that an owner has. Others of theirs are only there
+	// to be removed.
+	current map[string]*instance
+	closed  bool
 }
 
-// NewManager starts a Manager: it adopts the sandboxes that an earlier process
-// left running, and removes what that process did not finish.
+// NewManager starts a Manager. In the background it adopts the sandboxes that an
+// earlier process left running, and removes what that process did not finish.
 func NewManager(opts Options) (*Manager, error) {
 	opts.Defaults()
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Manager{opts: opts, ctx: ctx, cancel: cancel, slots: make(chan struct{}, opts.MaxCreating), instances: map[ID]*instance{}}
-	m.availability = &availability{check: opts.Provider.Check, log: opts.Log, asked: make(chan struct{}, 1)}
+	m := &Manager{
+		opts: opts, ctx: ctx, cancel: cancel, slots: make(chan struct{}, opts.MaxCreating), surveyed: make(chan struct{}),
+		availability: &availability{check: opts.Provider.Check, log: opts.Log, asked: make(chan struct{}, 1)},
+		instances:    map[ID]*instance{}, current: map[string]*instance{},
+	}
 	if err := m.recover(); err != nil {
 		cancel()
 		return nil, err
 	}
+	m.work.Go(m.survey)
 	m.work.Go(m.janitor)
 	m.work.Go(func() { m.availability.run(ctx) })
 	return m, nil
@@ -105,49 +115,58 @@ func (m *Manager) Available() error { return m.availability.now() }
 
 // Create makes a sandbox of the lab for its owner, and returns at once: what
 // becomes of it are events. An owner has one sandbox: a live one of the same
-// lab is returned instead, one of another lab is stopped. ErrBusy says that
-// there is no room.
+// lab is returned instead, another is stopped, and the new one waits until it is
+// gone. ErrBusy says that there is no room.
 func (m *Manager) Create(owner string, lab *Topology) (Snapshot, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return Snapshot{}, 0, fmt.Errorf("create sandbox: %w: the server is stopping", ErrBusy)
-	}
-	for _, in := range m.instances {
-		if in.owner != owner {
-			continue
-		}
-		switch in.feed.state() {
-		case Queued, Creating, Ready:
-			if in.topology.Name == lab.Name {
-				s, seq := in.feed.snapshot()
-				return s, seq, nil
-			}
-			in.stop("You started another lab.")
-		case Failed:
-			in.stop("You started a new sandbox.")
+	reason := "You started another lab."
+	if in := m.current[owner]; in != nil {
+		switch live := in.live(); {
+		case live && in.topology.Name == lab.Name:
+			s, seq := in.feed.snapshot()
+			return s, seq, nil
+		case !live:
+			reason = "You started a new sandbox."
 		}
 	}
-	return m.create(owner, lab)
+	return m.replace(owner, lab, reason)
 }
 
-// create needs m.mu.
-func (m *Manager) create(owner string, lab *Topology) (Snapshot, int64, error) {
-	taken := 0
-	for _, in := range m.instances {
-		switch in.feed.state() {
-		case Queued, Creating, Ready:
-			taken++
-		}
+// Reset throws the sandbox away and makes its owner a fresh one of the same lab,
+// which waits until the old one is gone. Where somebody else was first, theirs is
+// returned.
+func (m *Manager) Reset(id ID) (Snapshot, int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in, ok := m.instances[id]
+	if !ok {
+		return Snapshot{}, 0, notFound(id)
 	}
-	if taken >= m.opts.MaxSandboxes {
+	if now := m.current[in.owner]; now != nil && now != in {
+		if now.topology.Name != in.topology.Name {
+			return Snapshot{}, 0, notFound(id) // for it gave way to another lab's
+		}
+		s, seq := now.feed.snapshot()
+		return s, seq, nil
+	}
+	return m.replace(in.owner, in.topology, "You asked for a fresh one.")
+}
+
+// replace begins a sandbox for the owner, in the place of the one that they have.
+// It needs m.mu.
+func (m *Manager) replace(owner string, lab *Topology, reason string) (Snapshot, int64, error) {
+	if m.closed {
+		return Snapshot{}, 0, errClosed
+	}
+	if taken, own := m.places(owner); !own && taken >= m.opts.MaxSandboxes {
 		return Snapshot{}, 0, fmt.Errorf("create sandbox: %w: %d of %d are in use", ErrBusy, taken, m.opts.MaxSandboxes)
 	}
-	in := m.newInstance(Record{ID: newID(), Owner: owner, Lab: lab.Name, State: Queued, Created: time.Now()}, lab, 0)
-	if err := in.save(); err != nil {
-		return Snapshot{}, 0, err
+	if old := m.current[owner]; old != nil {
+		old.stop(reason)
 	}
-	m.instances[in.id] = in
+	in := m.newInstance(Record{ID: newID(), Owner: owner, Lab: lab.Name, State: Queued, Created: time.Now()}, lab, 0)
+	m.instances[in.id], m.current[owner] = in, in
 	in.background.Add(1)
 	m.work.Go(func() {
 		defer in.background.Done()
@@ -157,15 +176,52 @@ func (m *Manager) create(owner string, lab *Topology) (Snapshot, int64, error) {
 	return s, seq, nil
 }
 
+var errClosed = fmt.Errorf("%w: the server is stopping", ErrBusy)
+
+// places counts the sandboxes that take a place, and says whether one of them is
+// the owner's. A place is taken until nothing is left on the machine; a fresh
+// sandbox waits for what is left of its owner's last one, so the two take one. It
+// needs m.mu.
+func (m *Manager) places(owner string) (taken int, own bool) {
+	left := map[string]bool{}
+	for _, in := range m.instances {
+		if in.holds {
+			taken++
+			left[in.owner] = true
+		}
+	}
+	for _, in := range m.current {
+		if in.live() && !left[in.owner] {
+			taken++
+			left[in.owner] = true
+		}
+	}
+	return taken, left[owner]
+}
+
+// leftOf is something that is left of the owner's earlier sandboxes, or nil.
+func (m *Manager) leftOf(in *instance) *instance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, other := range m.instances {
+		if other != in && other.owner == in.owner && other.holds {
+			return other
+		}
+	}
+	return nil
+}
+
 func (m *Manager) find(id ID) (*instance, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in, ok := m.instances[id]
 	if !ok {
-		return nil, fmt.Errorf("sandbox %s: %w", id, ErrNotFound)
+		return nil, notFound(id)
 	}
 	return in, nil
 }
+
+func notFound(id ID) error { return fmt.Errorf("sandbox %s: %w", id, ErrNotFound) }
 
 // Get returns the sandbox, and the number of the last event in the picture.
 func (m *Manager) Get(id ID) (Snapshot, int64, error) {
@@ -177,26 +233,15 @@ func (m *Manager) Get(id ID) (Snapshot, int64, error) {
 	return s, seq, nil
 }
 
-// ByOwner returns the owner's newest sandbox, also one that has failed.
+// ByOwner returns the sandbox that the owner has, which may have failed.
 func (m *Manager) ByOwner(owner string) (Snapshot, int64, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var newest *instance
-	for _, in := range m.instances {
-		if in.owner != owner {
-			continue
-		}
-		if s := in.feed.state(); s == Stopping || s == Stopped {
-			continue
-		}
-		if newest == nil || in.created.After(newest.created) {
-			newest = in
-		}
-	}
-	if newest == nil {
+	in := m.current[owner]
+	if in == nil {
 		return Snapshot{}, 0, false
 	}
-	s, seq := newest.feed.snapshot()
+	s, seq := in.feed.snapshot()
 	return s, seq, true
 }
 
@@ -214,27 +259,27 @@ func (m *Manager) Subscribe(id ID, after int64, options ...SubscribeOption) (*Su
 	return sub, nil
 }
 
-// Stop ends the sandbox and removes it.
+// Stop ends the sandbox and removes it. One that is being removed already is left
+// to that.
 func (m *Manager) Stop(id ID) error {
-	in, err := m.find(id)
-	if err != nil {
-		return err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in, ok := m.instances[id]
+	switch {
+	case !ok:
+		return notFound(id)
+	case m.closed:
+		return errClosed
 	}
 	in.stop("You stopped it.")
 	return nil
 }
 
-// Reset throws the sandbox away and makes its owner a fresh one of the same lab.
-func (m *Manager) Reset(id ID) (Snapshot, int64, error) {
-	in, err := m.find(id)
-	if err != nil {
-		return Snapshot{}, 0, err
-	}
-	in.stop("You asked for a fresh one.")
+// StopOwner ends the sandbox of an owner who will not come back, if they have one.
+func (m *Manager) StopOwner(owner string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return Snapshot{}, 0, fmt.Errorf("reset sandbox: %w: the server is stopping", ErrBusy)
+	if in := m.current[owner]; in != nil && !m.closed {
+		in.stop("Its learner has left the lab.")
 	}
-	return m.create(in.owner, in.topology)
 }

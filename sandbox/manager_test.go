@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,27 +60,69 @@ type lab struct {
 	provider *sandboxtest.Provider
 	dir      string
 	topology *sandbox.Topology
+	log      *logBuffer
 	*sandbox.Manager
+}
+
+// logBuffer is a log that a test can read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func newLab(t *testing.T, p *sandboxtest.Provider, tweak ...func(*sandbox.Options)) *lab {
 	t.Helper()
-	l := &lab{t: t, provider: p, dir: t.TempDir(), topology: small(t)}
+	l := &lab{t: t, provider: p, dir: t.TempDir(), topology: small(t), log: &logBuffer{}}
 	l.start(tweak...)
 	return l
 }
 
 func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	l.t.Helper()
+	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.opened(), Labs: map[string]*sandbox.Topology{"small": l.topology}}
+	for _, f := range tweak {
+		f(&opts)
+	}
+	var err error
+	if l.Manager, err = sandbox.NewManager(opts); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) opened() *sandbox.Records {
+	l.t.Helper()
 	records, err := sandbox.OpenRecords(l.dir)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	opts := sandbox.Options{Provider: l.provider, Records: records, Labs: map[string]*sandbox.Topology{"small": l.topology}}
-	for _, f := range tweak {
-		f(&opts)
+	return records
+}
+
+// records are those that are kept.
+func (l *lab) records() []sandbox.Record {
+	l.t.Helper()
+	all, err := l.opened().All()
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	if l.Manager, err = sandbox.NewManager(opts); err != nil {
+	return all
+}
+
+func (l *lab) keep(rec sandbox.Record) {
+	l.t.Helper()
+	if err := l.opened().Save(rec); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -580,87 +624,6 @@ func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
 		}
 		if s := l.get(id); s.State != sandbox.Ready || s.Notice != nil {
 			t.Errorf("state %s, notice %v; want ready and none", s.State, s.Notice)
-		}
-	})
-}
-
-func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, &sandboxtest.Provider{})
-		id := l.ready("ann")
-		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
-			t.Fatal(err)
-		}
-		_, seq, _ := l.Get(id)
-		l.Close()
-		if !l.provider.Cluster(id).Closed() {
-			t.Error("the connections were not closed")
-		}
-		l.start()
-		defer l.Close()
-		sub := l.subscribe(id, seq)
-		defer sub.Close()
-		events := until(t, sub, ofType(sandbox.EventObservations))
-		if events[0].Type != sandbox.EventSnapshot {
-			t.Errorf("a number of the old log gave %s first, want a snapshot", events[0].Type)
-		}
-		s := l.get(id)
-		if s.State != sandbox.Ready || len(s.Policies) != 1 {
-			t.Errorf("state %s, policies %v", s.State, s.Policies)
-		}
-		if _, err := l.DeletePolicies(t.Context(), id, nil); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestRestart_half_made_sandbox_is_removed_and_that_is_said(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, sandboxtest.Never())
-		id := l.create("ann")
-		synctest.Wait()
-		// A second Manager on the same folder finds what a killed one would
-		// have left: a record that says Creating, and something on the machine.
-		l.provider.Leave(id)
-		first := l.Manager
-		l.start()
-		defer func() { l.Close(); first.Close() }()
-		synctest.Wait()
-		s := l.get(id)
-		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "server was stopped") {
-			t.Errorf("state %s, reason %q", s.State, s.Reason)
-		}
-		if l.provider.Cluster(id) != nil {
-			t.Error("the half-made cluster is still there")
-		}
-	})
-}
-
-func TestRestart_what_no_record_names_is_removed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &sandboxtest.Provider{}
-		p.Leave("stray")
-		l := newLab(t, p)
-		defer l.Close()
-		synctest.Wait()
-		if p.Cluster("stray") != nil {
-			t.Error("the stray cluster is still there")
-		}
-	})
-}
-
-func TestRestart_vanished_cluster_fails_the_sandbox(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, &sandboxtest.Provider{})
-		id := l.ready("ann")
-		l.Close()
-		if err := l.provider.Delete(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
-		l.start()
-		defer l.Close()
-		if s := l.get(id); s.State != sandbox.Failed {
-			t.Errorf("state %s, want failed", s.State)
 		}
 	})
 }

@@ -2,73 +2,151 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"sort"
 	"time"
 )
 
-// recover goes through what an earlier process has written down and through
-// what is on the machine, and makes them agree.
+// listLimit is how long the provider may take to list what is on the machine.
+const listLimit = 30 * time.Second
+
+// recover takes up what an earlier process has written down. What has become of it
+// on the machine is for survey to find out; until then each may hold something.
 func (m *Manager) recover() error {
 	records, err := m.opts.Records.All()
 	if err != nil {
 		return err
 	}
-	// Nobody could use what is on the machine while the provider is out of
-	// order; what is missing is said where a sandbox is asked for.
-	listed, err := m.opts.Provider.List(m.ctx)
-	if err != nil {
-		m.opts.Log.Warn("sandboxes of an earlier run not looked for", "error", err)
-		return nil
-	}
-	present := map[ID]bool{}
-	for _, id := range listed {
-		present[id] = true
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	sort.Slice(records, func(i, j int) bool { return records[i].Created.Before(records[j].Created) })
 	for _, rec := range records {
 		lab, known := m.opts.Labs[rec.Lab]
-		// Numbers from before the restart must not be taken for ones of this
-		// log, so it starts well above them.
-		seq := time.Now().UnixMilli()
 		switch {
-		case !known || rec.State == Stopping || rec.State == Stopped:
-			if err := m.opts.Records.Delete(rec.ID); err != nil {
-				return err
-			}
-			continue // and what is left of it is deleted below
-		case rec.State == Ready && present[rec.ID]:
-			delete(present, rec.ID)
-			in := m.newInstance(rec, lab, seq)
-			m.instances[in.id] = in
-			in.background.Add(1)
-			m.work.Go(func() {
-				defer in.background.Done()
-				in.adopt()
-			})
-			continue
-		case rec.State == Ready:
-			rec.State, rec.Reason = Failed, reasonGone
+		case !known:
+			m.opts.Log.Warn("there is no such lab any more, so its sandbox is removed", "sandbox", rec.ID, "lab", rec.Lab)
+			lab, rec.State = &Topology{Name: rec.Lab}, Stopping
+		case rec.State == Stopped:
+			rec.State = Stopping
 		case rec.State == Queued || rec.State == Creating:
 			rec.State, rec.Reason = Failed, reasonRestarted
 		}
-		in := m.newInstance(rec, lab, seq)
-		m.instances[in.id] = in
-		if err := in.save(); err != nil {
-			return err
+		in := m.found(rec, lab)
+		if rec.State == Stopping {
+			continue
 		}
+		if old := m.current[in.owner]; old != nil { // of a server that stopped in between
+			old.feed.become(Stopping, "A newer one took its place.")
+		}
+		m.current[in.owner] = in
 	}
-	for id := range present {
-		m.opts.Log.Info("removing what an earlier run has left", "sandbox", id)
-		m.work.Go(func() { (&instance{m: m, id: id}).remove() })
+	for _, in := range m.instances {
+		if in.feed.state() == Stopping {
+			m.work.Go(in.end)
+		}
 	}
 	return nil
 }
 
-// adopt takes over the running sandbox of an earlier process.
-func (in *instance) adopt() {
-	ctx, cancel := context.WithTimeout(in.ctx, in.m.opts.CreateTimeout)
-	defer cancel()
-	cluster, err := in.m.opts.Provider.Adopt(ctx, Spec{ID: in.id, Topology: in.topology})
+// found makes an instance of what an earlier process has left.
+func (m *Manager) found(rec Record, lab *Topology) *instance {
+	// Numbers from before the restart must not be taken for ones of this log, so it
+	// starts well above them.
+	in := m.newInstance(rec, lab, time.Now().UnixMilli())
+	in.holds = true
+	m.instances[in.id] = in
+	return in
+}
+
+// survey asks the provider what is on the machine, until it says, and makes that
+// and what is written down agree.
+func (m *Manager) survey() {
+	listed, patient, ok := m.list()
+	if !ok {
+		return
+	}
+	var after []func() // what is not for Manager.mu
+	defer func() {
+		for _, f := range after {
+			f()
+		}
+	}()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	defer close(m.surveyed)
+	present := map[ID]bool{}
+	for _, id := range listed {
+		present[id] = true
+		if m.instances[id] == nil {
+			m.opts.Log.Info("removing what an earlier run has left", "sandbox", id)
+			m.work.Go(m.found(Record{ID: id, State: Stopping, Created: time.Now()}, &Topology{}).end)
+		}
+	}
+	for _, in := range m.instances {
+		there, state := present[in.id], in.feed.state()
+		switch {
+		case !in.holds || state == Stopping:
+			// Not from before, or in other hands.
+		case there && state == Ready:
+			in.background.Add(1)
+			m.work.Go(func() {
+				defer in.background.Done()
+				in.adopt(patient)
+			})
+		case there:
+			in.background.Add(1)
+			m.work.Go(func() {
+				defer in.background.Done()
+				_ = in.save()
+				in.remove()
+			})
+		default:
+			in.feed.become(Failed, reasonGone) // where it was Ready
+			after = append(after, func() { _ = in.save(); in.let() })
+		}
+	}
+}
+
+// list is what the provider lists, once it does; false where the Manager closes
+// first. Where the provider does not answer at first, whoever has a sandbox is told.
+func (m *Manager) list() (listed []ID, patient, ok bool) {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		ctx, cancel := context.WithTimeout(m.ctx, listLimit)
+		listed, err := m.opts.Provider.List(ctx)
+		cancel()
+		switch {
+		case err == nil:
+			return listed, patient, true
+		case m.ctx.Err() != nil:
+			return nil, patient, false
+		}
+		m.opts.Log.Warn("sandboxes of an earlier run cannot be looked for yet; they are kept", "again in", pause, "error", err)
+		if !patient {
+			patient = true
+			m.mu.Lock()
+			for _, in := range m.current {
+				if in.feed.state() == Ready {
+					in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeWarning,
+						Message: "The lab's server was started again and does not reach your sandbox yet. It is kept, with its policies; the lab keeps trying."}})
+				}
+			}
+			m.mu.Unlock()
+		}
+		select {
+		case <-m.ctx.Done():
+			return nil, patient, false
+		case <-time.After(pause):
+		}
+	}
+}
+
+// adopt takes over the running sandbox of an earlier process. Where learners had to
+// be patient, they are told that it is there again.
+func (in *instance) adopt(patient bool) {
+	cluster, err := in.adoptCluster()
 	if err != nil {
 		if in.ctx.Err() != nil {
 			return // still running, for the next process
@@ -80,9 +158,35 @@ func (in *instance) adopt() {
 		return
 	}
 	in.m.opts.Log.Info("sandbox adopted", "sandbox", in.id)
+	ctx, cancel := context.WithTimeout(in.ctx, changeTimeout)
 	if applied, err := appliedPolicies(ctx, cluster); err == nil {
 		in.feed.emit(Event{Type: EventPolicies, Policies: &PolicyChange{Change: in.feed.change(), Policies: applied}})
 	}
+	cancel()
 	in.connect(cluster)
+	if patient {
+		in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "The lab's server reaches your sandbox again."}})
+	}
 	in.observe(cluster)
+}
+
+// adoptCluster tries until the cluster is known to be gone, or until it could not be
+// adopted for as long as a creation may take although the provider is in order.
+func (in *instance) adoptCluster() (Cluster, error) {
+	begun := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		ctx, cancel := context.WithTimeout(in.ctx, in.m.opts.CreateTimeout)
+		cluster, err := in.m.opts.Provider.Adopt(ctx, Spec{ID: in.id, Topology: in.topology})
+		cancel()
+		spent := time.Since(begun) >= in.m.opts.CreateTimeout && in.m.Available() == nil
+		if err == nil || spent || errors.Is(err, ErrGone) || in.ctx.Err() != nil {
+			return cluster, err
+		}
+		in.m.opts.Log.Warn("sandbox not adopted yet", "sandbox", in.id, "again in", pause, "error", err)
+		select {
+		case <-in.ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
 }

@@ -6,9 +6,11 @@
 // clusters running Calico.
 //
 // A Manager's locks are taken in this order, and let go of before anything is
-// asked of a cluster or a provider: instance.turn (which alone is held while the
-// cluster carries out a change), Manager.mu, instance.mu, feed.mu.
-// availability.mu is taken on its own.
+// asked of a cluster, a provider or the records: instance.turn (which alone is held
+// while the cluster carries out a change), Manager.mu, instance.mu, feed.mu.
+// What owner has which sandbox, and what takes a place, is decided under
+// Manager.mu alone. instance.writing is held while a record is written, and
+// feed.mu may be taken in it; availability.mu is taken on its own.
 package sandbox
 
 import (
@@ -42,7 +44,7 @@ var transitions = map[State][]State{
 	Queued:   {Creating, Stopping, Failed},
 	Creating: {Ready, Stopping, Failed},
 	Ready:    {Stopping, Failed},
-	Stopping: {Stopped, Failed},
+	Stopping: {Stopped},
 	Failed:   {Stopping},
 	Stopped:  {},
 }

@@ -69,7 +69,7 @@ func TestState_follows_the_transition_table(t *testing.T) {
 		sandbox.Queued:   "creating stopping failed",
 		sandbox.Creating: "ready stopping failed",
 		sandbox.Ready:    "stopping failed",
-		sandbox.Stopping: "stopped failed",
+		sandbox.Stopping: "stopped",
 		sandbox.Failed:   "stopping",
 		sandbox.Stopped:  "",
 	}

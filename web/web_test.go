@@ -498,7 +498,7 @@ func lessonTopology(t *testing.T) *sandbox.Topology {
 
 func TestWhereNoSandboxCanBeMadeThePageSaysWhatToDoAndTheLogWhy(t *testing.T) {
 	provider := &sandboxtest.Provider{}
-	provider.Lack(errors.New("Docker does not answer: dial unix"))
+	provider.FailCheck(errors.New("Docker does not answer: dial unix"))
 	v := newLab(t, setup{provider: provider}).learner(t)
 	var body string
 	v.until("the page says that none can be started", func() bool {

@@ -29,11 +29,16 @@ type Provider struct {
 	// AtOnce tells what is blocked without waiting for the probe's timeout.
 	AtOnce bool
 
+	// Removal is how long it takes to delete a cluster.
+	Removal time.Duration
+
 	check func(ctx context.Context) error
 
 	mu       sync.Mutex
-	missing  error
+	trouble  trouble
 	checked  int
+	most     int
+	making   map[sandbox.ID]bool
 	clusters map[sandbox.ID]*Cluster
 	deleted  []sandbox.ID
 }
@@ -69,13 +74,6 @@ func HangsOnCheck() *Provider {
 // Name is "fake".
 func (p *Provider) Name() string { return "fake" }
 
-// Lack makes Check fail with the error, or pass again where it is nil.
-func (p *Provider) Lack(missing error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.missing = missing
-}
-
 // Checked is how often Check was called.
 func (p *Provider) Checked() int {
 	p.mu.Lock()
@@ -83,10 +81,10 @@ func (p *Provider) Checked() int {
 	return p.checked
 }
 
-// Check fails as Lack says, and like all that takes a context where that has ended.
+// Check fails as FailCheck says, and like all that takes a context where that has ended.
 func (p *Provider) Check(ctx context.Context) error {
 	p.mu.Lock()
-	missing := p.missing
+	missing := p.trouble.check
 	p.checked++
 	p.mu.Unlock()
 	if p.check != nil {
@@ -109,6 +107,7 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 	if p.Cluster(spec.ID) != nil {
 		return nil, fmt.Errorf("create sandbox %s: it exists", spec.ID)
 	}
+	defer p.make(spec.ID)()
 	step(1, sandbox.StepRunning)
 	step(1, sandbox.StepDone)
 	step(2, sandbox.StepRunning)
@@ -135,6 +134,7 @@ func (p *Provider) add(spec sandbox.Spec) *Cluster {
 		p.clusters = map[sandbox.ID]*Cluster{}
 	}
 	p.clusters[spec.ID] = c
+	p.count()
 	return c
 }
 
@@ -144,6 +144,9 @@ func (p *Provider) Leave(id sandbox.ID) *Cluster { return p.add(sandbox.Spec{ID:
 
 // Adopt finds the cluster again.
 func (p *Provider) Adopt(_ context.Context, spec sandbox.Spec) (sandbox.Cluster, error) {
+	if err := p.troubles().adopt; err != nil {
+		return nil, err
+	}
 	c := p.Cluster(spec.ID)
 	if c == nil || !c.isOf(spec.Topology) {
 		return nil, sandbox.ErrGone
@@ -151,10 +154,20 @@ func (p *Provider) Adopt(_ context.Context, spec sandbox.Spec) (sandbox.Cluster,
 	return c, nil
 }
 
-// Delete forgets the cluster.
-func (p *Provider) Delete(_ context.Context, id sandbox.ID) error {
+// Delete forgets the cluster, after the time that this takes.
+func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
+	if p.Removal > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(p.Removal):
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.trouble.remove != nil {
+		return p.trouble.remove
+	}
 	if c := p.clusters[id]; c != nil {
 		c.LoseNode()
 	}
@@ -167,6 +180,9 @@ func (p *Provider) Delete(_ context.Context, id sandbox.ID) error {
 func (p *Provider) List(context.Context) ([]sandbox.ID, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.trouble.list != nil {
+		return nil, p.trouble.list
+	}
 	var ids []sandbox.ID
 	for id := range p.clusters {
 		ids = append(ids, id)

@@ -1,0 +1,231 @@
+package sandbox_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+)
+
+func TestReset_eleven_at_once_leave_one_cluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{Removal: 3 * time.Second}, func(o *sandbox.Options) { o.MaxCreating = 20 })
+		defer l.Close()
+		id := l.ready("ann")
+		var resets sync.WaitGroup
+		given := make([]sandbox.ID, 11)
+		for i := range given {
+			resets.Go(func() {
+				s, _, err := l.Reset(id)
+				if err != nil {
+					t.Error(err)
+				}
+				given[i] = s.ID
+			})
+		}
+		resets.Wait()
+		if one := slices.Compact(given); len(one) != 1 || one[0] == id {
+			t.Errorf("the resets of %s gave %v, want one other sandbox", id, one)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l.provider.Live() != 1 || l.provider.Most() != 1 {
+			t.Errorf("%d clusters are left, there were up to %d, want 1 at any time", l.provider.Live(), l.provider.Most())
+		}
+		if s := l.get(given[0]); s.State != sandbox.Ready {
+			t.Errorf("the fresh one is %s", s.State)
+		}
+	})
+}
+
+func TestReset_one_after_the_other_waits_for_the_first_to_be_gone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{Removal: 3 * time.Second}, func(o *sandbox.Options) { o.MaxSandboxes, o.MaxCreating = 1, 20 })
+		defer l.Close()
+		id := l.ready("ann")
+		for range 11 {
+			s, _, err := l.Reset(id)
+			if err != nil {
+				t.Fatal(err) // The old one takes the only place, and the new one takes it over.
+			}
+			if s.ID == id || s.State != sandbox.Queued {
+				t.Errorf("the reset of %s gave %s, %s", id, s.ID, s.State)
+			}
+			id = s.ID
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Ready || l.provider.Live() != 1 || l.provider.Most() != 1 {
+			t.Errorf("the last is %s; %d clusters, up to %d at once", s.State, l.provider.Live(), l.provider.Most())
+		}
+		if left := l.records(); len(left) != 1 {
+			t.Errorf("%d records are left: %+v", len(left), left)
+		}
+	})
+}
+
+func TestCreate_another_lab_waits_until_the_owners_old_one_is_gone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{Removal: 3 * time.Second}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		defer l.Close()
+		old := l.ready("ann")
+		other := *l.topology
+		other.Name = "other"
+		fresh, _, err := l.Create("ann", &other)
+		if err != nil || fresh.Lab != "other" || fresh.State != sandbox.Queued {
+			t.Fatalf("got %s, %s, %v", fresh.Lab, fresh.State, err)
+		}
+		if now, _, ok := l.ByOwner("ann"); !ok || now.ID != fresh.ID {
+			t.Errorf("ann has %s, want %s", now.ID, fresh.ID)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := l.get(fresh.ID); s.State != sandbox.Ready || l.provider.Most() != 1 || l.provider.Cluster(old) != nil {
+			t.Errorf("the new one is %s; up to %d clusters at once", s.State, l.provider.Most())
+		}
+	})
+}
+
+// Everybody does everything at once, and some removals fail: there are never more
+// clusters than there may be.
+func TestMaxSandboxes_is_never_exceeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 3
+		l := newLab(t, &sandboxtest.Provider{Removal: 2 * time.Second}, func(o *sandbox.Options) { o.MaxSandboxes, o.MaxCreating = most, 20 })
+		defer l.Close()
+		other := *l.topology
+		other.Name = "other"
+		var learners sync.WaitGroup
+		for i := range 8 {
+			learners.Go(func() {
+				owner := fmt.Sprint("learner ", i)
+				for n := range 40 {
+					var err error
+					now, _, has := l.ByOwner(owner)
+					switch {
+					case !has, n%7 == 0:
+						_, _, err = l.Create(owner, l.topology)
+					case n%3 == 0:
+						_, _, err = l.Create(owner, &other)
+					case n%5 == 0:
+						err = l.Stop(now.ID)
+					case n%11 == 0:
+						l.StopOwner(owner)
+					default:
+						_, _, err = l.Reset(now.ID)
+					}
+					if err != nil && !errors.Is(err, sandbox.ErrBusy) && !errors.Is(err, sandbox.ErrNotFound) {
+						t.Error(err)
+					}
+					time.Sleep(time.Duration(100*(i+1)) * time.Millisecond)
+				}
+			})
+		}
+		for range 10 {
+			l.provider.FailDelete(errors.New("device busy"))
+			time.Sleep(time.Second)
+			l.provider.FailDelete(nil)
+			time.Sleep(2 * time.Second)
+		}
+		learners.Wait()
+		if n := l.provider.Most(); n != most {
+			t.Errorf("there were up to %d clusters at once, want %d", n, most)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		owners := map[string]bool{}
+		for _, rec := range l.records() {
+			if owners[rec.Owner] {
+				t.Errorf("%s has more than one sandbox", rec.Owner)
+			}
+			owners[rec.Owner] = true
+		}
+		if n := l.provider.Live(); n > most {
+			t.Errorf("%d clusters are left", n)
+		}
+	})
+}
+
+func TestStop_a_failed_removal_is_tried_again_and_counts_meanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		defer l.Close()
+		id := l.ready("ann")
+		l.provider.FailDelete(errors.New("device busy"))
+		if err := l.Stop(id); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			time.Sleep(time.Minute)
+			if _, _, err := l.Create("bob", l.topology); !errors.Is(err, sandbox.ErrBusy) {
+				t.Fatalf("a start beside what is left: %v, want ErrBusy", err)
+			}
+		}
+		if n := strings.Count(l.log.String(), "sandbox not removed"); n < 5 || n > 20 {
+			t.Errorf("the log speaks of %d failed tries in ten minutes", n)
+		}
+		// The owner takes the place over, and waits.
+		fresh := l.create("ann")
+		time.Sleep(30 * time.Second)
+		if s := l.get(fresh); s.State != sandbox.Queued || s.Notice == nil {
+			t.Errorf("the fresh one is %s, notice %+v; want queued, and why", s.State, s.Notice)
+		}
+		l.provider.FailDelete(nil)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := l.get(fresh); s.State != sandbox.Ready || s.Notice != nil || l.provider.Most() != 1 {
+			t.Errorf("the fresh one is %s, notice %+v; up to %d clusters at once", s.State, s.Notice, l.provider.Most())
+		}
+	})
+}
+
+func TestHealth_what_is_left_of_a_lost_sandbox_takes_a_place_until_it_is_removed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		defer l.Close()
+		id := l.ready("ann")
+		l.provider.FailDelete(errors.New("device busy"))
+		l.provider.Cluster(id).LoseNode()
+		time.Sleep(time.Minute)
+		if s := l.get(id); s.State != sandbox.Failed {
+			t.Fatalf("state %s", s.State)
+		}
+		if _, _, err := l.Create("bob", l.topology); !errors.Is(err, sandbox.ErrBusy) {
+			t.Errorf("a start beside what is left: %v, want ErrBusy", err)
+		}
+		l.provider.FailDelete(nil)
+		time.Sleep(2 * time.Minute)
+		l.ready("bob")
+		if s := l.get(id); s.State != sandbox.Failed {
+			t.Errorf("ann is no longer told what has happened: %s", s.State)
+		}
+		// And now there is no room for ann.
+		if _, _, err := l.Reset(id); !errors.Is(err, sandbox.ErrBusy) {
+			t.Errorf("reset: %v, want ErrBusy", err)
+		}
+	})
+}
+
+func TestStopOwner_stops_what_the_owner_has(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id, other := l.ready("ann"), l.ready("bob")
+		l.StopOwner("ann")
+		l.StopOwner("nobody")
+		synctest.Wait()
+		if _, _, ok := l.ByOwner("ann"); ok || l.provider.Cluster(id) != nil {
+			t.Error("ann's is still there")
+		}
+		if s := l.get(other); s.State != sandbox.Ready {
+			t.Errorf("bob's is %s", s.State)
+		}
+	})
+}

@@ -1,0 +1,238 @@
+package sandbox_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+)
+
+func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		_, seq, _ := l.Get(id)
+		l.Close()
+		if !l.provider.Cluster(id).Closed() {
+			t.Error("the connections were not closed")
+		}
+		l.start()
+		defer l.Close()
+		sub := l.subscribe(id, seq)
+		defer sub.Close()
+		events := until(t, sub, ofType(sandbox.EventObservations))
+		if events[0].Type != sandbox.EventSnapshot {
+			t.Errorf("a number of the old log gave %s first, want a snapshot", events[0].Type)
+		}
+		s := l.get(id)
+		if s.State != sandbox.Ready || len(s.Policies) != 1 {
+			t.Errorf("state %s, policies %v", s.State, s.Policies)
+		}
+		if _, err := l.DeletePolicies(t.Context(), id, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRestart_half_made_sandbox_is_removed_and_that_is_said(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never())
+		id := l.create("ann")
+		synctest.Wait()
+		// A second Manager on the same folder finds what a killed one would
+		// have left: a record that says Creating, and something on the machine.
+		l.provider.Leave(id)
+		first := l.Manager
+		l.start()
+		defer func() { l.Close(); first.Close() }()
+		synctest.Wait()
+		s := l.get(id)
+		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "server was stopped") {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+		if l.provider.Cluster(id) != nil {
+			t.Error("the half-made cluster is still there")
+		}
+	})
+}
+
+func TestRestart_what_no_record_names_is_removed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &sandboxtest.Provider{}
+		p.Leave("stray")
+		l := newLab(t, p)
+		defer l.Close()
+		synctest.Wait()
+		if p.Cluster("stray") != nil {
+			t.Error("the stray cluster is still there")
+		}
+	})
+}
+
+func TestRestart_vanished_cluster_fails_the_sandbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		l.Close()
+		if err := l.provider.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		l.start()
+		defer l.Close()
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Failed {
+			t.Errorf("state %s, want failed", s.State)
+		}
+	})
+}
+
+func TestRestart_what_cannot_be_listed_yet_is_kept_and_adopted_later(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		l.provider.FailList(errors.New("Docker does not answer"))
+		l.start()
+		time.Sleep(10 * time.Minute)
+		s := l.get(id)
+		if s.State != sandbox.Ready || s.Notice == nil || !strings.Contains(s.Notice.Message, "It is kept") {
+			t.Errorf("meanwhile it is %s, notice %+v", s.State, s.Notice)
+		}
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.Is(err, sandbox.ErrNotReady) {
+			t.Errorf("apply meanwhile: %v, want ErrNotReady", err)
+		}
+		// A server that is stopped meanwhile forgets nothing either.
+		l.Close()
+		l.start()
+		defer l.Close()
+		time.Sleep(time.Minute)
+		l.provider.FailList(nil)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		s = l.get(id)
+		if s.State != sandbox.Ready || s.Notice != nil || len(s.Policies) != 1 {
+			t.Errorf("afterwards it is %s, notice %+v, policies %v", s.State, s.Notice, s.Policies)
+		}
+		if _, err := l.DeletePolicies(t.Context(), id, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRestart_nothing_is_made_before_it_is_known_what_is_there(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &sandboxtest.Provider{}
+		p.Leave("stray")
+		p.FailList(errors.New("Docker does not answer"))
+		l := newLab(t, p, func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		defer l.Close()
+		id := l.create("ann")
+		time.Sleep(time.Minute)
+		if s := l.get(id); s.State != sandbox.Queued || s.Notice == nil {
+			t.Errorf("it is %s, notice %+v; want queued, and why", s.State, s.Notice)
+		}
+		p.FailList(nil)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Ready || s.Notice != nil || p.Cluster("stray") != nil {
+			t.Errorf("it is %s, notice %+v, the stray one %v", s.State, s.Notice, p.Cluster("stray"))
+		}
+	})
+}
+
+func TestRestart_one_that_does_not_answer_at_first_is_adopted_later(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		l.Close()
+		l.provider.FailAdopt(errors.New("the API does not answer"))
+		l.provider.FailCheck(errors.New("Docker does not answer"))
+		l.start()
+		defer l.Close()
+		time.Sleep(time.Hour)
+		if s := l.get(id); s.State != sandbox.Ready || l.provider.Cluster(id) == nil {
+			t.Fatalf("while Docker does not answer it is %s (%s)", s.State, s.Reason)
+		}
+		l.provider.FailAdopt(nil)
+		l.provider.FailCheck(nil)
+		time.Sleep(2 * time.Minute)
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRestart_one_that_cannot_be_adopted_though_all_is_well_fails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		l.Close()
+		l.provider.FailAdopt(errors.New("its file is broken"))
+		l.start()
+		defer l.Close()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Failed || l.provider.Cluster(id) != nil {
+			t.Errorf("it is %s, its cluster %v", s.State, l.provider.Cluster(id))
+		}
+	})
+}
+
+func TestRestart_a_removal_that_failed_goes_on(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		id := l.ready("ann")
+		l.provider.FailDelete(errors.New("device busy"))
+		if err := l.Stop(id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		l.Close()
+		l.start(func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		defer l.Close()
+		if _, _, err := l.Create("bob", l.topology); !errors.Is(err, sandbox.ErrBusy) {
+			t.Errorf("a start beside what is left: %v, want ErrBusy", err)
+		}
+		time.Sleep(time.Minute)
+		l.provider.FailDelete(nil)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if l.provider.Cluster(id) != nil {
+			t.Error("the cluster is still there")
+		}
+		if left := l.records(); len(left) != 0 {
+			t.Errorf("records are left: %+v", left)
+		}
+		l.ready("bob")
+	})
+}
+
+func TestRestart_of_two_of_one_owner_the_newer_stays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &sandboxtest.Provider{}
+		l := newLab(t, p)
+		newer := l.ready("ann")
+		l.Close()
+		p.Leave("older")
+		l.keep(sandbox.Record{ID: "older", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now().Add(-time.Hour)})
+		l.start()
+		defer l.Close()
+		synctest.Wait()
+		if s, _, ok := l.ByOwner("ann"); !ok || s.ID != newer || s.State != sandbox.Ready {
+			t.Errorf("ann has %s (%s), want %s", s.ID, s.State, newer)
+		}
+		if p.Cluster("older") != nil {
+			t.Error("the older one is still there")
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package sandboxtest
+
+import "github.com/netpol-lab/netpol-lab/sandbox"
+
+// trouble is what a Provider's methods fail with; nil where they work.
+type trouble struct{ check, list, adopt, remove error }
+
+func (p *Provider) troubles() trouble {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trouble
+}
+
+func (p *Provider) change(f func(*trouble)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.trouble)
+}
+
+// FailCheck makes Check fail with the error, or pass again where it is nil.
+func (p *Provider) FailCheck(err error) { p.change(func(t *trouble) { t.check = err }) }
+
+// FailList makes List fail with the error, or work again where it is nil.
+func (p *Provider) FailList(err error) { p.change(func(t *trouble) { t.list = err }) }
+
+// FailAdopt makes Adopt fail with the error, or work again where it is nil.
+func (p *Provider) FailAdopt(err error) { p.change(func(t *trouble) { t.adopt = err }) }
+
+// FailDelete makes Delete fail with the error and delete nothing, or work again where
+// it is nil.
+func (p *Provider) FailDelete(err error) { p.change(func(t *trouble) { t.remove = err }) }
+
+// make notes that a cluster is being made, until the returned function is called.
+func (p *Provider) make(id sandbox.ID) func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.making == nil {
+		p.making = map[sandbox.ID]bool{}
+	}
+	p.making[id] = true
+	p.count()
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.making, id)
+	}
+}
+
+// count needs p.mu.
+func (p *Provider) count() {
+	n := len(p.clusters)
+	for id := range p.making {
+		if p.clusters[id] == nil {
+			n++
+		}
+	}
+	p.most = max(p.most, n)
+}
+
+// Most is how many clusters there were at the same time at most, with those being
+// made and those being deleted.
+func (p *Provider) Most() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.most
+}
+
+// Live is how many clusters there are, with those being deleted.
+func (p *Provider) Live() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.clusters)
+}
