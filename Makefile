@@ -137,7 +137,7 @@ verify-real: bin/netpol-lab ## Compare predictions with a real cluster: SETS=200
 
 .PHONY: bench
 bench: bin/netpol-lab ## Measure, each figure beside its baseline in the same run
-	go test -run '^$$' -bench . ./sandbox/...
+	go test -run '^$$' -bench . ./sandbox/... ./web/...
 	cd sandbox/policy/oracle && go test -run '^$$' -bench . .
 ifeq ($(HAVE_DOCKER),yes)
 	bin/netpol-lab image --stock
@@ -145,6 +145,22 @@ ifeq ($(HAVE_DOCKER),yes)
 else
 	@echo "LEFT OUT: the figures of real clusters: no Docker here"
 endif
+
+FUZZTIME ?= 60s
+
+.PHONY: release-check
+release-check: ## What is long by nature: each fuzz test for FUZZTIME=60s, predictions against a real cluster, and all measurements
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print f[i], $$2; n = 0}' | \
+	while read -r fuzz package; do \
+		echo "$$fuzz, $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done
+ifeq ($(HAVE_DOCKER),yes)
+	@$(MAKE) --no-print-directory verify-real
+else
+	@echo "LEFT OUT: predictions against a real cluster: no Docker here"
+endif
+	@$(MAKE) --no-print-directory bench
 
 # Where no image registry is in reach, BASE=netpol-lab/debian:latest is the base
 # that `make node-image` made.
