@@ -62,9 +62,6 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 // site can point a name of its own at this machine and would then be, to the
 // browser, of one origin with the lab (DNS rebinding).
 func (s *server) knownHost(next http.Handler) http.Handler {
-	if len(s.Hosts) == 0 {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.Host
 		if host, _, err := net.SplitHostPort(r.Host); err == nil {

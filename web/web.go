@@ -32,7 +32,7 @@ type Deps struct {
 	Progress Progress
 	Log      *slog.Logger
 	// Hosts are the names that the lab goes by, without ports; requests for any
-	// other are refused. None means that every name will do.
+	// other are refused.
 	Hosts []string
 	// TrustedProxies are the addresses of proxies whose word counts on who their
 	// clients are and whether these speak TLS; nobody's else does.
@@ -59,6 +59,8 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	switch {
 	case deps.Sandboxes == nil, deps.Progress == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil:
 		return nil, errors.New("web: a dependency is missing")
+	case len(deps.Hosts) == 0:
+		return nil, errors.New("web: the lab goes by no name")
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}

@@ -667,7 +667,7 @@ func TestNewRefusesWhatIsIncomplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
+	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Hosts: []string{"localhost"}, Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
 	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
 		t.Errorf("error = %v, want one that names the lesson", err)
 	}

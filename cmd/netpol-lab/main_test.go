@@ -80,24 +80,6 @@ func TestData_two_processes_cannot_share_a_folder(t *testing.T) {
 	}
 }
 
-func TestHosts_on_loopback_only_the_machines_own_names_are_answered(t *testing.T) {
-	for _, c := range []struct {
-		listen string
-		names  []string
-		want   string
-	}{
-		{"127.0.0.1:8080", nil, "localhost 127.0.0.1 ::1 127.0.0.1"},
-		{"[::1]:8080", nil, "localhost 127.0.0.1 ::1 ::1"},
-		{"localhost:8080", []string{"lab.example"}, "localhost 127.0.0.1 ::1 localhost lab.example"},
-		{"0.0.0.0:8080", nil, ""},
-		{":8080", []string{"lab.example"}, "lab.example"},
-	} {
-		if got := strings.Join(hosts(c.listen, c.names), " "); got != c.want {
-			t.Errorf("%s: %q, want %q", c.listen, got, c.want)
-		}
-	}
-}
-
 func TestServe_ends_cleanly_when_told_to(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &signalWriter{until: "The lab is at", reached: make(chan struct{})}

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
@@ -22,11 +24,13 @@ import (
 )
 
 type serveCmd struct {
-	Sandbox      string   `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind where Docker and the node image are ready, else simulated), kind (refuse to start where they are not) or simulated (needs nothing; every page says so)."`
-	Listen       string   `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
-	Host         []string `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost, where it listens on the loopback interface (behind a proxy, for example). On other addresses every name will do unless names are given."`
-	Open         bool     `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
-	MaxSandboxes int      `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for, and 5000 simulated ones."`
+	Sandbox        string         `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind where Docker and the node image are ready, else simulated), kind (refuse to start where they are not) or simulated (needs nothing; every page says so)."`
+	Listen         string         `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
+	Host           []string       `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost and, where others can reach it, the machine's own names and addresses: behind a proxy, for example. Requests for any other name are refused."`
+	TrustedProxies []netip.Prefix `placeholder:"CIDR,..." env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
+	Open           bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
+	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for, and 5000 simulated ones."`
+	ForgetAfter    int            `default:"90" placeholder:"DAYS" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
 	dataFlags
 	kindFlags
 }
@@ -81,8 +85,16 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 			log.Error("learners' file not closed", "error", err)
 		}
 	}()
+	if c.ForgetAfter > 0 {
+		stop := inBackground(ctx, func(ctx context.Context) {
+			forgetStrangers(ctx, progress, time.Duration(c.ForgetAfter)*24*time.Hour, log)
+		})
+		defer stop()
+	}
+	machine := thisMachine()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Hosts: hosts(c.Listen, c.Host), Closing: ctx,
+		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Closing: ctx,
+		Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
 	})
 	if err != nil {
 		return err
@@ -94,11 +106,25 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	case manager.Provider() == sandbox.Simulated:
 		note = "Its sandboxes are simulated, as you have asked.\n"
 	}
-	return c.serve(ctx, handler, note, std.stdout, log)
+	return c.serve(ctx, handler, machine, note, std.stdout, log)
+}
+
+// inBackground runs f until it is stopped, or ctx ends; stop waits for its end.
+func inBackground(ctx context.Context, f func(ctx context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // serve answers requests until ctx ends, then lets those in hand finish.
-func (c *serveCmd) serve(ctx context.Context, handler http.Handler, note string, stdout io.Writer, log *slog.Logger) error {
+func (c *serveCmd) serve(ctx context.Context, handler http.Handler, machine machine, note string, stdout io.Writer, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("%w (--listen chooses another address)", err)
@@ -114,7 +140,10 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, note string,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	url := "http://" + listener.Addr().String() + "/"
+	url, others := machine.urls(listener.Addr())
+	if len(others) > 0 {
+		note += "Others reach it at " + strings.Join(others, " or ") + "\n"
+	}
 	fmt.Fprintf(stdout, "The lab is at %s (Ctrl-C stops it)\n%s", url, note)
 	if c.Open {
 		openBrowser(url, log)
@@ -131,15 +160,6 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, note string,
 		return errors.Join(fmt.Errorf("stopping: %w", err), server.Close())
 	}
 	return nil
-}
-
-// hosts are the names for which requests are answered; nil means every name.
-func hosts(listen string, names []string) []string {
-	host, _, err := net.SplitHostPort(listen)
-	if ip := net.ParseIP(host); err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
-		return append([]string{"localhost", "127.0.0.1", "::1", host}, names...)
-	}
-	return names
 }
 
 // openBrowser is a courtesy: on a machine without a desktop nothing happens.
