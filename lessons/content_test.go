@@ -150,7 +150,7 @@ func TestEachSectionHasAPictureAndSomethingToPredict(t *testing.T) {
 				continue
 			}
 			pictures, predicts := 0, false
-			for _, b := range s.Blocks {
+			for b := range s.All() {
 				if b.Picture != nil {
 					pictures++
 				}

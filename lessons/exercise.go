@@ -1,8 +1,10 @@
 package lessons
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -23,9 +25,17 @@ type Exercise struct {
 	Title string
 	// Task says what is wanted.
 	Task markdown.Text
-	// Predict are the flows whose verdicts the learner is asked to predict before
-	// anything is applied; none where the exercise asks for no prediction.
+	// Predict are the flows whose verdicts the learner is asked to predict; none where
+	// the exercise asks for no prediction. It is about the moment when the start is in
+	// force and, where there are any, the policies Given come to it; never about the end
+	// of the exercise.
 	Predict []sandbox.Flow
+	// Given are policies as YAML that the prediction is about; "" where it is about the
+	// start alone.
+	Given string
+	// Answers are what the engine says of the flows to predict at that moment, by flow
+	// ID.
+	Answers map[string]Answer
 	// Checks are what must be observed, and named to the learner one by one. At least
 	// one flow must be blocked, which proves that a deny is a deny, and one open, which
 	// proves that it is not everything that stopped.
@@ -54,6 +64,29 @@ type Exercise struct {
 
 	// needed are the flows that are open with the solution.
 	needed map[string]bool
+	// moment is the meaning of the policies that the prediction is about.
+	moment string
+}
+
+// Moment names what is predicted, "start-" or "given-" and a hash: it changes with the
+// policies that are then in force and with the flows that are asked about.
+func (e *Exercise) Moment() string {
+	sum := sha256.New()
+	io.WriteString(sum, e.moment)
+	for _, f := range e.Predict {
+		io.WriteString(sum, "\n"+f.ID)
+	}
+	at := "start"
+	if e.Given != "" {
+		at = "given"
+	}
+	return fmt.Sprintf("%s-%x", at, sum.Sum(nil)[:6])
+}
+
+// Answer is what the engine says of a flow, and why in words.
+type Answer struct {
+	Verdict probe.Verdict
+	Why     string
 }
 
 // Check is one flow and what must be observed of it.
@@ -184,6 +217,7 @@ type exerciseFile struct {
 	Exact       *bool       `yaml:"exact"`
 	Task        string      `yaml:"task"`
 	Predict     []flowName  `yaml:"predict"`
+	Given       string      `yaml:"given"`
 	Checks      []checkFile `yaml:"checks"`
 	Free        []freeFile  `yaml:"free"`
 	Hints       []string    `yaml:"hints"`
@@ -316,7 +350,20 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 	if err := l.readAnswers(fsys, dir, e); err != nil {
 		errs = append(errs, err)
 	}
+	e.Given = raw.Given
+	if strings.TrimSpace(e.Given) != "" {
+		if len(e.Predict) == 0 {
+			bad("given", "there is nothing to predict of it")
+		}
+		// The text of a block begins in the line below its field.
+		if _, err := l.parsePolicies(file, lineOfField(root, "given"), []byte(e.Given)); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) == 0 {
+		if err := l.answer(e); err != nil {
+			bad("predict", "%v", err)
+		}
 		errs = append(errs, l.prove(dir, e)...)
 	}
 	return e, errors.Join(errs...)
@@ -415,10 +462,13 @@ func (l *Lesson) prove(dir string, e *Exercise) (errs []error) {
 	for _, w := range e.Wrong {
 		file := w.Name + ".yaml"
 		wide = must(file, w.YAML) || wide
-		means, err := l.meaning(w.YAML)
+		policies, err := l.policies(w.YAML)
 		if err != nil {
 			bad(file, "%v", err)
-		} else if other, ok := same[means]; ok {
+			continue
+		}
+		means := meaningOf(policies)
+		if other, ok := same[means]; ok {
 			bad(file, "says the same as %s: one of them is enough", other)
 		} else {
 			same[means] = file
@@ -430,30 +480,64 @@ func (l *Lesson) prove(dir string, e *Exercise) (errs []error) {
 	return errs
 }
 
-// meaning is what the policies say, whatever their names, their order and their
-// comments.
-func (l *Lesson) meaning(yaml string) (string, error) {
-	policies, err := policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
+// answer finds what the engine says of the flows to predict at their moment.
+func (l *Lesson) answer(e *Exercise) error {
+	start, err := l.policies(e.Start)
 	if err != nil {
-		return "", err
+		return err
 	}
+	given, err := l.policies(e.Given)
+	if err != nil {
+		return err
+	}
+	// Applied, they take the place of those of the same name.
+	all := slices.DeleteFunc(start, func(p policy.Policy) bool {
+		return slices.ContainsFunc(given, func(g policy.Policy) bool { return g.Ref() == p.Ref() })
+	})
+	all = append(all, given...)
+	predictor, err := sandbox.NewPredictor(l.Topology, l.Topology.PlannedAddresses(), all)
+	if err != nil {
+		return err
+	}
+	e.moment, e.Answers = meaningOf(all), map[string]Answer{}
+	for _, f := range e.Predict {
+		p, err := predictor.Predict(f)
+		if err != nil {
+			return err
+		}
+		e.Answers[f.ID] = Answer{p.Verdict, p.Decisions[len(p.Decisions)-1].String()}
+	}
+	return nil
+}
+
+// AtMoment reports whether the policies in force are those that the prediction is about.
+func (e *Exercise) AtMoment(inForce []policy.Policy) bool { return meaningOf(inForce) == e.moment }
+
+// policies are those of the YAML, which may be none.
+func (l *Lesson) policies(yaml string) ([]policy.Policy, error) {
+	if strings.TrimSpace(yaml) == "" {
+		return nil, nil
+	}
+	return policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
+}
+
+// meaningOf is what the policies say, whatever their names, their order and their
+// comments.
+func meaningOf(policies []policy.Policy) string {
 	var all []string
 	for _, p := range policies {
 		all = append(all, p.Namespace+" "+p.Spec.String())
 	}
 	slices.Sort(all)
-	return strings.Join(all, "\n"), nil
+	return strings.Join(all, "\n")
 }
 
 // Predicted is what the evaluator predicts of every flow of the lesson under the
 // policies.
 func (l *Lesson) Predicted(yaml string) (map[string]probe.Verdict, error) {
-	var policies []policy.Policy
-	if strings.TrimSpace(yaml) != "" {
-		var err error
-		if policies, err = policy.Parse([]byte(yaml), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()}); err != nil {
-			return nil, err
-		}
+	policies, err := l.policies(yaml)
+	if err != nil {
+		return nil, err
 	}
 	p, err := sandbox.NewPredictor(l.Topology, l.Topology.PlannedAddresses(), policies)
 	if err != nil {

@@ -2,6 +2,7 @@ package lessons
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -326,5 +327,67 @@ func TestWhatIsWrongWithAPictureIsSaidWithItsPlace(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v\nwant in it %s", err, want)
 		}
+	}
+}
+
+func TestAnswers_are_the_engines_at_the_moment_that_is_predicted(t *testing.T) {
+	l, e, _ := exerciseWith(t, nil)
+	if got := e.Answers[spyToDB]; got.Verdict != probe.Open || got.Why == "" || !e.AtMoment(nil) {
+		t.Errorf("of a start without policies: %+v", got)
+	}
+	start := e.Moment()
+	_, e, _ = exerciseWith(t, map[string]string{"exercises/guard/start.yaml": guard("")})
+	if got := e.Answers[spyToDB]; got.Verdict != probe.Blocked || !strings.Contains(got.Why, "guard") || e.AtMoment(nil) {
+		t.Errorf("of a start with a policy: %+v", got)
+	}
+	if m := e.Moment(); m == start || !strings.HasPrefix(m, "start-") {
+		t.Errorf("moments %s and %s", start, m)
+	}
+	// What is given takes the place of the start's policy of its name.
+	given := "given: |\n" + regexp.MustCompile(`(?m)^`).ReplaceAllString(guard("{}"), "  ") + "\n"
+	_, e, _ = exerciseWith(t, map[string]string{"exercises/guard/start.yaml": guard(""), "exercises/guard/checks.yaml": checks + given})
+	if got := e.Answers[spyToDB]; got.Verdict != probe.Open || !strings.HasPrefix(e.Moment(), "given-") {
+		t.Errorf("of a policy that is given: %+v at %s", got, e.Moment())
+	}
+	for yaml, want := range map[string]bool{guard("{}"): true, strings.Replace(guard("{}"), "name: guard", "name: other", 1): true, guard(""): false, "": false} {
+		policies, err := l.policies(yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.AtMoment(policies) != want {
+			t.Errorf("at the moment: %v with\n%s", !want, yaml)
+		}
+	}
+}
+
+func TestAnAnswerStandsInItsPlaceAndIsOfAnExercise(t *testing.T) {
+	const text = front + "\n## Try\n\nBefore.\n\n:::exercise guard\n\n:::answer guard\n\nThe *answer*.\n\n:::end\n\nBehind.\n"
+	l, e, _ := exerciseWith(t, map[string]string{"lesson.md": text})
+	blocks := l.Sections[0].Blocks
+	if len(blocks) != 4 || blocks[2].Answer == nil || blocks[2].Answer.Exercise != e || len(blocks[2].Answer.Blocks) != 1 || !strings.Contains(blocks[2].Answer.Blocks[0].HTML, "<em>answer</em>") {
+		t.Errorf("blocks: %+v", blocks)
+	}
+	if n := len(slices.Collect(l.Sections[0].All())); n != 4 {
+		t.Errorf("all blocks are %d, want 4", n)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"without an end":     {front + "\n:::exercise guard\n\n:::answer guard\n\ntext\n\n## Next\n", "01-one/lesson.md:10: has no end in its section"},
+		"never begun":        {front + "\n:::exercise guard\n\n:::end\n", "01-one/lesson.md:10: :::end ends nothing"},
+		"within another":     {front + "\n:::exercise guard\n\n:::answer guard\n\n:::answer guard\n\n:::end\n", "01-one/lesson.md:12: :::answer within another"},
+		"of no exercise":     {front + "\n:::exercise guard\n\n:::answer gard\n\n:::end\n", `01-one/lesson.md:10: there is no exercise "gard"`},
+		"around an exercise": {front + "\n:::answer guard\n\n:::exercise guard\n\n:::end\n", "01-one/lesson.md:10: an exercise cannot stand in an answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Load(lessonWith(map[string]string{"lesson.md": c.text})); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+	nothing := strings.Replace(checks, "predict:\n  - {from: shop/spy, to: shop/db, port: 5432}\n", "", 1)
+	if _, err := Load(lessonWith(map[string]string{"lesson.md": text, "exercises/guard/checks.yaml": nothing})); err == nil || !strings.Contains(err.Error(), "01-one/lesson.md:14: the exercise guard asks for no prediction") {
+		t.Errorf("an answer to nothing: %v", err)
+	}
+	if _, err := Load(lessonWith(map[string]string{"exercises/guard/checks.yaml": nothing + "given: |\n  " + "x: y\n"})); err == nil || !strings.Contains(err.Error(), "checks.yaml:18: given: there is nothing to predict of it") {
+		t.Errorf("given for nothing: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"regexp"
 	"sort"
@@ -50,9 +51,9 @@ type Lesson struct {
 	// Snippets are the blocks of YAML in the text's order. Each can be applied
 	// as it is.
 	Snippets []Snippet
-	// Walkthrough are the pictures of walkthrough.yaml, the lesson in a few steps; nil
-	// where there is none.
-	Walkthrough []*picture.Picture
+	// Walkthrough is walkthrough.yaml, the lesson in a few pictures; nil where there is
+	// none.
+	Walkthrough []Step
 	// Topology is what stands in the lesson's lab. Lessons may share one; it has the
 	// name of the lesson that it belongs to.
 	Topology *sandbox.Topology
@@ -76,6 +77,41 @@ type Block struct {
 	HTML     string
 	Exercise *Exercise
 	Picture  *picture.Picture
+	// Answer is what gives away the answer of a prediction.
+	Answer *Answered
+}
+
+// Answered is a part of a section that is to be read only when the prediction of the
+// exercise has been kept.
+type Answered struct {
+	Exercise *Exercise
+	// Blocks has no Answer in it.
+	Blocks []Block
+}
+
+// Step is a picture of the walk-through.
+type Step struct {
+	*picture.Picture
+	// After is the exercise whose prediction's answer it gives away; nil where it gives
+	// away none.
+	After *Exercise
+}
+
+// All are the section's blocks, those within an Answer in its place.
+func (s Section) All() iter.Seq[Block] {
+	return func(yield func(Block) bool) {
+		for _, b := range s.Blocks {
+			within := []Block{b}
+			if b.Answer != nil {
+				within = b.Answer.Blocks
+			}
+			for _, b := range within {
+				if !yield(b) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Exercise is the lesson's exercise of that ID; nil where there is none.
@@ -264,7 +300,7 @@ func (s *source) load(fsys fs.FS) {
 		}
 	}
 	var err error
-	if lesson.Walkthrough, err = lesson.loadWalkthrough(fsys, path.Join(s.dir, "walkthrough.yaml")); err != nil {
+	if lesson.Walkthrough, err = lesson.loadWalkthrough(fsys, path.Join(s.dir, "walkthrough.yaml"), parts.exercises); err != nil {
 		s.errs = append(s.errs, err)
 	}
 	s.errs = append(s.errs, lesson.readText(s.textFile(), s.src, s.text, parts)...)

@@ -51,7 +51,7 @@ func TestEverySnippetIsAPolicyForTheLessonsSandbox(t *testing.T) {
 func htmlOf(l *Lesson) string {
 	var out strings.Builder
 	for _, s := range l.Sections {
-		for _, b := range s.Blocks {
+		for b := range s.All() {
 			out.WriteString(b.HTML)
 		}
 	}

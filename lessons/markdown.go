@@ -60,7 +60,19 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 	}
 
 	section := &Section{}
+	var answer *Answered // that the text is in
+	answerAt := 0
+	blocks := func() *[]Block {
+		if answer != nil {
+			return &answer.Blocks
+		}
+		return &section.Blocks
+	}
 	flush := func() {
+		if answer != nil {
+			bad(answerAt, "has no end in its section: want a line :::end")
+			answer = nil
+		}
 		if len(section.Blocks) > 0 || section.Title != "" {
 			l.Sections = append(l.Sections, *section)
 		}
@@ -77,11 +89,29 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 				continue
 			}
 		case *directive:
-			block, err := l.mount(n, parts)
-			if err != nil {
-				bad(n.offset, "%v", err)
-			} else {
-				section.Blocks = append(section.Blocks, block)
+			switch {
+			case n.name == "answer" && answer != nil:
+				bad(n.offset, ":::answer within another: want a line :::end before it")
+			case n.name == "answer":
+				e, err := predicted(parts.exercises, n.argument)
+				if err != nil {
+					bad(n.offset, "%v", err)
+				}
+				answer, answerAt = &Answered{Exercise: e}, n.offset
+				section.Blocks = append(section.Blocks, Block{Answer: answer})
+			case n.name == "end" && answer == nil:
+				bad(n.offset, ":::end ends nothing: want a line :::answer EXERCISE before it")
+			case n.name == "end":
+				answer = nil
+			case n.name == "exercise" && answer != nil:
+				bad(n.offset, "an exercise cannot stand in an answer, where it may not be seen")
+			default:
+				block, err := l.mount(n, parts)
+				if err != nil {
+					bad(n.offset, "%v", err)
+					continue
+				}
+				*blocks() = append(*blocks(), block)
 			}
 			continue
 		}
@@ -89,10 +119,10 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 		if err := lessonText.Renderer().Render(&out, body, n); err != nil {
 			return append(errs, fmt.Errorf("%s: %w", file, err))
 		}
-		if last := len(section.Blocks) - 1; last >= 0 && section.Blocks[last].HTML != "" {
-			section.Blocks[last].HTML += out.String()
+		if in := blocks(); len(*in) > 0 && (*in)[len(*in)-1].HTML != "" {
+			(*in)[len(*in)-1].HTML += out.String()
 		} else {
-			section.Blocks = append(section.Blocks, Block{HTML: out.String()})
+			*in = append(*in, Block{HTML: out.String()})
 		}
 	}
 	flush()
@@ -124,7 +154,7 @@ func (l *Lesson) mount(n *directive, parts *parts) (Block, error) {
 		}
 		return Block{Picture: p}, nil
 	}
-	return Block{}, fmt.Errorf(":::%s is not known: want :::exercise NAME or :::picture NAME", n.name)
+	return Block{}, fmt.Errorf(":::%s is not known: want :::exercise NAME, :::picture NAME, :::answer EXERCISE or :::end", n.name)
 }
 
 func plainText(n ast.Node, src []byte) string {

@@ -20,6 +20,8 @@ type walkthroughFile struct {
 		Caption string `yaml:"caption"`
 		// Apply are policies that come to those of the steps before.
 		Apply string `yaml:"apply"`
+		// After is the exercise whose prediction's answer the step gives away.
+		After string `yaml:"after"`
 	} `yaml:"steps"`
 }
 
@@ -28,7 +30,7 @@ const walkthroughID = "walkthrough-"
 
 // loadWalkthrough draws the steps of the lesson's walk-through; none where there is no
 // such file.
-func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, error) {
+func (l *Lesson) loadWalkthrough(fsys fs.FS, file string, exercises map[string]*Exercise) ([]Step, error) {
 	src, err := fs.ReadFile(fsys, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -48,7 +50,7 @@ func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, e
 	if len(raw.Steps) < 2 {
 		bad("steps", "there are %d: want at least two", len(raw.Steps))
 	}
-	var steps []*picture.Picture
+	var steps []Step
 	var policies []policy.Policy
 	seen := map[policy.Ref]int{} // the step that a policy came with, by its name
 	for i, step := range raw.Steps {
@@ -73,6 +75,12 @@ func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, e
 			}
 			policies = append(policies, more...)
 		}
+		var after *Exercise
+		if step.After != "" {
+			if after, err = predicted(exercises, step.After); err != nil {
+				bad(field+".after", "%v", err)
+			}
+		}
 		if len(errs) > 0 {
 			continue // What is missing cannot be drawn.
 		}
@@ -82,7 +90,20 @@ func (l *Lesson) loadWalkthrough(fsys fs.FS, file string) ([]*picture.Picture, e
 		if err != nil {
 			drawError(err, field, bad)
 		}
-		steps = append(steps, drawn)
+		steps = append(steps, Step{drawn, after})
 	}
 	return steps, errors.Join(errs...)
+}
+
+// predicted is the exercise of that ID, which asks for a prediction; nil without an
+// error where it could not be read.
+func predicted(exercises map[string]*Exercise, id string) (*Exercise, error) {
+	e, ok := exercises[id]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("there is no exercise %q: it would be the folder exercises/%s", id, id)
+	case e != nil && len(e.Predict) == 0:
+		return nil, fmt.Errorf("the exercise %s asks for no prediction, so nothing would open this", id)
+	}
+	return e, nil
 }

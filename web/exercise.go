@@ -55,12 +55,37 @@ func (s *server) exerciseView(progress store.Progress, lesson *lessons.Lesson, e
 	kept := progress.Exercise(lesson.Slug, exercise.ID)
 	view := views.Exercise{
 		Exercise: exercise, Lesson: lesson.Slug, Simulated: s.simulated(),
-		Passed: kept.Passed(), Skipped: kept.Skipped(), Hints: kept.Hints, Predicted: map[string]probe.Verdict{},
+		Passed: kept.Passed(), WithSolution: kept.WithSolution(), Skipped: kept.Skipped(), Hints: kept.Hints,
 	}
-	for id, v := range kept.Predictions {
-		view.Predicted[id] = probe.Verdict(v)
+	if kept.PredictedOf == exercise.Moment() {
+		view.Predicted = map[string]probe.Verdict{}
+		for id, v := range kept.Predictions {
+			view.Predicted[id] = probe.Verdict(v)
+		}
 	}
 	return view
+}
+
+// observed is what is seen in the learner's sandbox, if that has settled at the moment
+// that the exercise's prediction is about; nil at any other.
+func (s *server) observed(e *exerciseRequest) (map[string]probe.Verdict, error) {
+	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
+	if !ok || snapshot.Lab != e.lesson.Topology.Name || !isSettled(snapshot) || len(e.exercise.Predict) == 0 || !e.view.Open() {
+		return nil, nil
+	}
+	inForce, err := policiesOf(e.lesson.Topology, snapshot.Policies)
+	if err != nil || !e.exercise.AtMoment(inForce) {
+		return nil, err
+	}
+	return verdicts(snapshot), nil
+}
+
+func verdicts(snapshot sandbox.Snapshot) map[string]probe.Verdict {
+	out := make(map[string]probe.Verdict, len(snapshot.Observations))
+	for _, o := range snapshot.Observations {
+		out[o.Flow] = o.Verdict
+	}
+	return out
 }
 
 // beginExercise lays the policies that the exercise begins with, and offers to put back
@@ -147,24 +172,18 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	observed := make(map[string]probe.Verdict, len(snapshot.Observations))
-	for _, o := range snapshot.Observations {
-		observed[o.Flow] = o.Verdict
-	}
+	observed := verdicts(snapshot)
 	outcome := e.exercise.Grade(e.lesson, observed)
 	e.view.Outcome = &outcome
-	// What is in force was taken by the API server, so the evaluator can read it; if
-	// not, the page shows no expectation rather than none of the outcome.
-	if expected, err := e.lesson.Predicted(applied(snapshot)); err == nil {
-		e.view.Expected = expected
-	} else {
-		s.Log.Error("policies in force not evaluated", "sandbox", snapshot.ID, "error", err)
+	inForce, err := policiesOf(e.lesson.Topology, snapshot.Policies)
+	if err != nil {
+		return err
 	}
 	if e.view.Look = look && !outcome.Passed; e.view.Look {
 		return s.tellExercise(w, r, e)
 	}
-	if e.view.Feedback, err = feedback(e.lesson.Topology, snapshot.Policies, &outcome); err != nil {
-		s.Log.Error("policies in force not diagnosed", "sandbox", snapshot.ID, "error", err)
+	if e.view.Feedback, err = feedback(e.lesson.Topology, inForce, &outcome); err != nil {
+		return err
 	}
 	result := store.CheckResult{Passed: outcome.Passed, At: time.Now()}
 	for _, f := range e.lesson.Flows {
@@ -180,23 +199,30 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Progress.RecordCheck(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, result); err != nil {
 		return err
 	}
-	e.view.Passed = e.view.Passed || outcome.Passed
+	if outcome.Passed && !e.view.Passed {
+		e.view.Passed, e.view.WithSolution = true, e.view.SolutionShown()
+	}
 	return s.tellExercise(w, r, e)
+}
+
+// policiesOf are the policies in force, each with the lines of its own text.
+func policiesOf(t *sandbox.Topology, inForce []sandbox.AppliedPolicy) ([]policy.Policy, error) {
+	var policies []policy.Policy
+	for _, p := range inForce {
+		parsed, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{Namespaces: t.NamespaceNames()})
+		if err != nil {
+			return nil, fmt.Errorf("policy in force: %s/%s: %w", p.Namespace, p.Name, err)
+		}
+		policies = append(policies, parsed...)
+	}
+	return policies, nil
 }
 
 // feedback says of what is not as it should be why the policies in force do that, by
 // flow ID. Lines are counted in each policy's own text, as the learner wrote it. Of
 // many flows that no check is about it speaks only of those that are seen at once.
-func feedback(t *sandbox.Topology, inForce []sandbox.AppliedPolicy, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
-	var policies []policy.Policy
-	for _, p := range inForce {
-		parsed, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{Namespaces: t.NamespaceNames()})
-		if err != nil {
-			return nil, err
-		}
-		policies = append(policies, parsed...)
-	}
-	predictor, err := sandbox.NewPredictor(t, t.PlannedAddresses(), policies)
+func feedback(t *sandbox.Topology, inForce []policy.Policy, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
+	predictor, err := sandbox.NewPredictor(t, t.PlannedAddresses(), inForce)
 	if err != nil {
 		return nil, err
 	}
@@ -291,12 +317,16 @@ func (s *server) hintExercise(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// After the last hint comes the solution.
-	if e.view.Hints <= len(e.exercise.Hints) {
-		e.view.Hints++
-		if err := s.Progress.UseHint(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, e.view.Hints, time.Now()); err != nil {
-			return err
-		}
+	keep := s.Progress.UseHint
+	switch hints := len(e.exercise.Hints); {
+	case e.view.Hints > hints:
+		return s.tellExercise(w, r, e)
+	case e.view.Hints == hints: // After the last hint comes the solution.
+		keep = s.Progress.ShowSolution
+	}
+	e.view.Hints++
+	if err := keep(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, e.view.Hints, time.Now()); err != nil {
+		return err
 	}
 	return s.tellExercise(w, r, e)
 }
@@ -313,7 +343,13 @@ func (s *server) skipExercise(w http.ResponseWriter, r *http.Request) error {
 	return s.tellExercise(w, r, e)
 }
 
-// predictExercise keeps what the learner expects of the exercise's flows.
+// Why a prediction is not taken.
+var (
+	errPredicted = refuse(http.StatusConflict, "You have kept your prediction for this exercise, and it cannot be changed any more. Open the lesson again to see it.")
+	errAnswered  = refuse(http.StatusConflict, "The answer is open already, so there is nothing left to predict.")
+)
+
+// predictExercise keeps what the learner expects of the exercise's flows, once.
 func (s *server) predictExercise(w http.ResponseWriter, r *http.Request) error {
 	e, err := s.exerciseOf(r)
 	if err != nil {
@@ -322,29 +358,47 @@ func (s *server) predictExercise(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(w, r, maxFormBytes); err != nil {
 		return err
 	}
+	switch {
+	case len(e.exercise.Predict) == 0:
+		return refuse(http.StatusNotFound, "This exercise asks for no prediction.")
+	case e.view.Predicted != nil:
+		return errPredicted
+	case e.view.Open():
+		return errAnswered
+	}
 	predicted := map[string]string{}
-	e.view.Predicted = map[string]probe.Verdict{}
+	marked := map[string]probe.Verdict{}
 	for i, f := range e.exercise.Predict {
 		switch v := probe.Verdict(r.PostForm.Get(fmt.Sprintf("flow-%d", i))); v {
 		case probe.Open, probe.Blocked:
-			predicted[f.ID], e.view.Predicted[f.ID] = string(v), v
+			predicted[f.ID], marked[f.ID] = string(v), v
 		case "":
 			e.view.Problem = "Mark every connection, then keep your prediction."
 		default:
 			return refuse(http.StatusUnprocessableEntity, "%q is no prediction: want open or blocked.", v)
 		}
 	}
-	if len(predicted) > 0 {
-		if err := s.Progress.SavePredictions(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, predicted, time.Now()); err != nil {
-			return err
-		}
+	if e.view.Problem != "" {
+		e.view.Marked = marked
+		return s.tellExercise(w, r, e)
 	}
+	err = s.Progress.SavePredictions(r.Context(), e.owner, e.lesson.Slug, e.exercise.ID, e.exercise.Moment(), predicted, time.Now())
+	if errors.Is(err, store.ErrPredicted) {
+		return errPredicted
+	} else if err != nil {
+		return err
+	}
+	e.view.Predicted = marked
 	return s.tellExercise(w, r, e)
 }
 
 // tellExercise shows the exercise again: the box alone to the page's script, and the
 // whole page to a browser without.
 func (s *server) tellExercise(w http.ResponseWriter, r *http.Request, e *exerciseRequest) error {
+	var err error
+	if e.view.Observed, err = s.observed(e); err != nil {
+		return err
+	}
 	if r.Header.Get("X-Fragment") != "" {
 		return render(w, r, http.StatusOK, views.ExerciseBox(e.view))
 	}

@@ -174,9 +174,6 @@ func TestALookGivesNothingAwayAndCountsOnlyWhereItFindsAPass(t *testing.T) {
 	if !strings.Contains(body, "By now ") || strings.Contains(body, `class="look"`) || strings.Contains(body, "Not yet: ") {
 		t.Error("a look that finds no pass does not say how far it has come, or says more")
 	}
-	if !strings.Contains(body, "Expected</th>") {
-		t.Error("a look does not show expectation and observation beside the prediction")
-	}
 	if after := tries(); after != before {
 		t.Errorf("a look was kept: %s", after)
 	}
@@ -226,34 +223,115 @@ func TestHintsComeOneByOneAndTheSolutionLast(t *testing.T) {
 	}
 }
 
-func TestPredictionsAreKeptAndComparedWithWhatCame(t *testing.T) {
+func TestPredictExercise_a_prediction_locks_when_it_is_kept_and_opens_the_answer(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	e := exerciseOf(t, "close-production")
+	const kept = "Your prediction is kept."
 	form := url.Values{}
 	for i := range e.Predict {
-		form.Set("flow-"+string(rune('0'+i)), "open")
+		form.Set(fmt.Sprintf("flow-%d", i), "blocked")
 	}
-	v.exercise("predict", form)
-	if body := v.page("GET", "/lessons/network-policies", nil).body; strings.Count(body, `value="open" checked`) < len(e.Predict) {
-		t.Error("the predictions are not kept")
-	}
-	id := v.start()
-	// A prediction is for the end of the exercise: before, it is neither hit nor miss.
-	if body := v.exercise("check", nil); strings.Contains(body, "as you said") {
-		t.Error("the prediction is judged before the exercise is done")
-	}
-	if a := v.put(id, e.Solution); a.status != http.StatusOK {
-		t.Fatalf("status %d", a.status)
-	}
-	if body := v.exercise("check", nil); !strings.Contains(body, "not as you said") || !strings.Contains(body, "Simulated</th>") {
-		t.Error("what came is not beside what was predicted")
-	}
-	if body := v.exercise("predict", url.Values{}); !strings.Contains(body, "Mark every connection") {
-		t.Error("an incomplete prediction is not told so")
+	partial := url.Values{"flow-0": {"blocked"}}
+	if body := v.exercise("predict", partial); !strings.Contains(body, "Mark every connection") || strings.Contains(body, kept) || strings.Count(body, `value="blocked" checked`) != 1 {
+		t.Error("an incomplete prediction is not told so, or its mark is lost")
 	}
 	if a := v.page("POST", closeProduction+"predict", url.Values{"flow-0": {"maybe"}}); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a prediction that does not exist: status %d", a.status)
 	}
+	before := v.page("GET", "/lessons/network-policies", nil).body
+	contains(t, before, "Once you keep it, it cannot be changed.")
+	box := func(page string) string {
+		_, rest, _ := strings.Cut(page, `data-exercise="close-production"`)
+		box, _, _ := strings.Cut(rest, `data-exercise="`)
+		return box
+	}
+	for _, f := range e.Predict {
+		if why := html.EscapeString(e.Answers[f.ID].Why); why == "" || strings.Contains(box(before), why) {
+			t.Errorf("%s: the answer %q is missing, or there before the prediction", f.ID, why)
+		}
+	}
+	contains(t, v.exercise("predict", form), kept)
+	after := box(v.page("GET", "/lessons/network-policies", nil).body)
+	contains(t, after, kept, "≠ not so", "Simulated</th>", "data-open")
+	for _, f := range e.Predict {
+		contains(t, after, html.EscapeString(e.Answers[f.ID].Why))
+	}
+	if strings.Contains(after, "Measured</th>") || strings.Contains(after, `name="flow-0"`) {
+		t.Error("where nothing is measured a column is called so, or the form is still there")
+	}
+	form.Set("flow-0", "open")
+	if a := v.page("POST", closeProduction+"predict", form); a.status != http.StatusConflict || !strings.Contains(a.body, "cannot be changed any more") {
+		t.Errorf("a second prediction: status %d: %s", a.status, a.body)
+	}
+	if again := box(v.page("GET", "/lessons/network-policies", nil).body); again != after {
+		t.Error("the second prediction changed the first")
+	}
+	// Who has given up predicting sees the answer, and cannot predict it then.
+	other := simulatingLab(t).learner(t)
+	other.exercise("skip", nil)
+	if a := other.page("POST", closeProduction+"predict", form); a.status != http.StatusConflict || !strings.Contains(a.body, "The answer is open already") {
+		t.Errorf("a prediction of what is open: status %d: %s", a.status, a.body)
+	}
+}
+
+// One column for the engine and one for what was measured, with a mark where they
+// differ; the sandbox has to be at the moment that was predicted.
+func TestPredictExercise_the_engine_is_compared_with_what_is_measured_at_that_moment(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	e := exerciseOf(t, "close-production")
+	form := url.Values{}
+	for i := range e.Predict {
+		form.Set(fmt.Sprintf("flow-%d", i), "open")
+	}
+	v.exercise("begin", nil)
+	v.exercise("check", nil) // waits until it has settled
+	body := v.exercise("predict", form)
+	contains(t, body, "The engine</th>", "Measured</th>")
+	if strings.Contains(body, "It is measured when your sandbox is at that moment") {
+		t.Error("the sandbox is at the start, and the page does not show what is seen there")
+	}
+	if a := v.put(id, e.Solution); a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	contains(t, v.exercise("check", nil), "It is measured when your sandbox is at that moment")
+}
+
+func TestHintExercise_a_pass_after_the_solution_is_told_everywhere(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	e := exerciseOf(t, "close-production")
+	id := v.start()
+	pass := func() string {
+		t.Helper()
+		if a := v.put(id, e.Solution); a.status != http.StatusOK {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+		return v.exercise("check", nil)
+	}
+	for range len(e.Hints) + 1 {
+		v.exercise("hint", nil)
+	}
+	contains(t, pass(), "Passed: all ", "it counts as done with the solution", ">done with the solution</span>")
+	contains(t, v.page("GET", "/lessons/network-policies", nil).body, ">done with the solution</span>")
+	me := v.page("GET", "/me", nil).body
+	contains(t, me, "<td>done with the solution</td>", "1 of ", ", 1 of them with the solution")
+	if strings.Contains(me, "✓ passed") {
+		t.Error("the record calls it passed")
+	}
+	contains(t, v.send("GET", "/me/record.json", nil).body, `"withSolution":true`, `"solutionAt":"`)
+
+	// Whoever has passed before they looked has passed.
+	v = simulatingLab(t).learner(t)
+	id = v.start()
+	pass()
+	for range len(e.Hints) + 1 {
+		v.exercise("hint", nil)
+	}
+	if body := v.page("GET", "/lessons/network-policies", nil).body; strings.Contains(body, ">done with the solution</span>") || !strings.Contains(body, ">passed</span>") {
+		t.Error("a pass before the solution was shown is not clean")
+	}
+	contains(t, v.page("GET", "/me", nil).body, "✓ passed")
+	contains(t, v.send("GET", "/me/record.json", nil).body, `"withSolution":false`)
 }
 
 func TestTheScriptIsGivenTheBoxAlone(t *testing.T) {

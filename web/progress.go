@@ -13,11 +13,13 @@ type Progress interface {
 	Progress(ctx context.Context, owner string) (store.Progress, error)
 	// RecordCheck keeps what came of a check of an exercise.
 	RecordCheck(ctx context.Context, owner, lesson, exercise string, result store.CheckResult) error
-	// SavePredictions keeps what was predicted, verdicts by flow ID, in place of an
-	// earlier prediction.
-	SavePredictions(ctx context.Context, owner, lesson, exercise string, verdicts map[string]string, at time.Time) error
-	// UseHint keeps that the hint of that number, from 1, was looked at.
+	// SavePredictions keeps what was predicted of a moment, verdicts by flow ID. A second
+	// prediction of it is store.ErrPredicted.
+	SavePredictions(ctx context.Context, owner, lesson, exercise, moment string, verdicts map[string]string, at time.Time) error
+	// UseHint keeps that the hint of that number, from 1, was looked at, and ShowSolution
+	// that the solution was, which comes after them.
 	UseHint(ctx context.Context, owner, lesson, exercise string, hint int, at time.Time) error
+	ShowSolution(ctx context.Context, owner, lesson, exercise string, hint int, at time.Time) error
 	SkipExercise(ctx context.Context, owner, lesson, exercise string, at time.Time) error
 	// VisitSection keeps that the owner is at this section now, and CompleteSection
 	// that they are through with it.

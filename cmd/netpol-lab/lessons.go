@@ -47,7 +47,7 @@ func (c *lessonsCheckCmd) Run(std streams) error {
 			checks += len(e.Checks)
 		}
 		for _, s := range l.Sections {
-			for _, b := range s.Blocks {
+			for b := range s.All() {
 				if b.Picture != nil {
 					pictures++
 				}

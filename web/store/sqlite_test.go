@@ -87,7 +87,7 @@ func writeChange(ctx context.Context, s *Store, owner string, n int) error {
 	case 0:
 		return s.VisitSection(ctx, owner, "policies", round, noon)
 	case 1:
-		return s.SavePredictions(ctx, owner, "policies", "deny", map[string]string{"a": round, "b": round, "c": round}, noon)
+		return s.SavePredictions(ctx, owner, "policies", "deny", fmt.Sprint("moment ", round), map[string]string{"a": round, "b": round, "c": round}, noon)
 	case 2:
 		return s.RecordCheck(ctx, owner, "policies", "deny", CheckResult{Open: n / 4, Detail: json.RawMessage(round), At: noon})
 	default:
@@ -324,6 +324,9 @@ func migrated(t *testing.T, path string, version int64) {
 		{1, `INSERT INTO sections (owner, lesson, section, visited_seq, visited_at) VALUES ('owner-of-ann', 'policies', 'intro', 7, 2000)`},
 		{2, `INSERT INTO exercises (owner, lesson, exercise, changed_seq, tries, hints) VALUES ('owner-of-ann', 'policies', 'deny', 6, 2, 1)`},
 		{4, `UPDATE learners SET seen_at = 4000`},
+		{2, `INSERT INTO exercises (owner, lesson, exercise, changed_seq, tries, hints, predictions, predicted_at, latest_passed, latest_open, latest_blocked, latest_at, pass_try, pass_hints, pass_open, pass_blocked, pass_at)
+			VALUES ('owner-of-ann', 'policies', 'shown', 5, 1, 4, '{"a":"open"}', 1100, TRUE, 1, 2, 1500, 1, 4, 1, 2, 1400)`},
+		{5, `UPDATE exercises SET solution_at = 1400, pass_solution = TRUE WHERE exercise = 'shown'`},
 		{3, `INSERT INTO attempts (owner, id, seq, quiz, version, right_answers, questions, answers, at) VALUES ('owner-of-ann', 'token', 8, 'basics', 'v1', 2, 3, '{"q":["a","b"]}', 3000)`},
 	} {
 		if row.since <= version {
@@ -333,10 +336,16 @@ func migrated(t *testing.T, path string, version int64) {
 	}
 }
 
-func TestUpgrade_from_every_version_keeps_what_was_there(t *testing.T) {
+// newest is the version of a database that this program makes.
+func newest(t *testing.T) int {
+	t.Helper()
 	files, err := fs.Glob(migrations, "*.sql")
 	must(t, err)
-	for version := int64(1); version <= int64(len(files)); version++ {
+	return len(files)
+}
+
+func TestUpgrade_from_every_version_keeps_what_was_there(t *testing.T) {
+	for version := int64(1); version <= int64(newest(t)); version++ {
 		path := filepath.Join(t.TempDir(), "lab.db")
 		migrated(t, path, version)
 		s := openFile(t, path)
@@ -346,7 +355,14 @@ func TestUpgrade_from_every_version_keeps_what_was_there(t *testing.T) {
 			Exercises: []Exercise{}, Attempts: []Attempt{},
 		}
 		if version >= 2 {
-			want.Exercises = []Exercise{{Lesson: "policies", Exercise: "deny", Tries: 2, Hints: 1}}
+			result := CheckResult{Passed: true, Open: 1, Blocked: 2, At: time.UnixMilli(1500).UTC()}
+			first := result
+			first.At = time.UnixMilli(1400).UTC()
+			want.Exercises = []Exercise{{Lesson: "policies", Exercise: "deny", Tries: 2, Hints: 1}, {
+				Lesson: "policies", Exercise: "shown", Tries: 1, Hints: 4, SolutionAt: first.At,
+				Predictions: map[string]string{"a": "open"}, PredictedAt: time.UnixMilli(1100).UTC(),
+				Latest: &result, FirstPass: &Pass{CheckResult: first, Try: 1, Hints: 4, WithSolution: true},
+			}}
 		}
 		if version >= 3 {
 			want.Attempts = []Attempt{{ID: "token", Quiz: "basics", Version: "v1", Right: 2, Total: 3, Answers: map[string][]string{"q": {"a", "b"}}, At: time.UnixMilli(3000).UTC()}}
@@ -389,7 +405,7 @@ func TestA_file_of_a_newer_version_is_refused_and_left_alone(t *testing.T) {
 	must(t, s.Close())
 
 	_, err = Open(t.Context(), path)
-	want := "store: open: file " + path + ": it was written by a newer version of netpol-lab: its version is 99, and this one knows those up to 4; use the newer netpol-lab, or choose another folder with --data"
+	want := "store: open: file " + path + ": it was written by a newer version of netpol-lab: its version is 99, and this one knows those up to " + fmt.Sprint(newest(t)) + "; use the newer netpol-lab, or choose another folder with --data"
 	if !errors.Is(err, ErrNewer) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -26,6 +26,7 @@ func suite(t *testing.T, open opener) {
 		"completed_stays_and_moves_nothing":                          testCompleted,
 		"a_check_counts_and_the_first_pass_stays":                    testChecks,
 		"hints_count_up_and_a_pass_knows_those_before_it":            testHints,
+		"a_pass_knows_whether_the_solution_was_shown_before_it":      testSolution,
 		"a_check_ends_skipping":                                      testSkip,
 		"predictions_replace_those_before":                           testPredictions,
 		"best_is_the_first_of_the_most_right_and_latest_the_newest":  testAttempts,
@@ -235,6 +236,37 @@ func testHints(t *testing.T, open opener) {
 	equal(t, "hints later", []int{e.Hints, e.FirstPass.Hints, e.Tries, e.FirstPass.Try}, []int{4, 2, 1, 1})
 }
 
+func testSolution(t *testing.T, open opener) {
+	s, _ := open(t)
+	ctx := t.Context()
+	passed := CheckResult{Passed: true, At: at(3)}
+	for _, shown := range []int{1, 2} { // the first time counts
+		must(t, s.ShowSolution(ctx, ann, "policies", "deny", 4, at(shown)))
+	}
+	e := progress(t, s, ann).Exercise("policies", "deny")
+	equal(t, "shown", e, Exercise{Lesson: "policies", Exercise: "deny", Hints: 4, SolutionAt: at(1)})
+	must(t, s.RecordCheck(ctx, ann, "policies", "deny", passed))
+	e = progress(t, s, ann).Exercise("policies", "deny")
+	equal(t, "passed with it", []any{e.Passed(), e.WithSolution(), e.FirstPass.WithSolution, e.SolutionAt}, []any{true, true, true, at(1)})
+	must(t, s.RecordCheck(ctx, ann, "policies", "deny", passed))
+	if e := progress(t, s, ann).Exercise("policies", "deny"); !e.WithSolution() {
+		t.Error("a second pass makes the first one clean")
+	}
+
+	must(t, s.RecordCheck(ctx, ann, "policies", "dns", passed))
+	must(t, s.ShowSolution(ctx, ann, "policies", "dns", 4, at(4)))
+	must(t, s.RecordCheck(ctx, ann, "policies", "dns", passed))
+	if e := progress(t, s, ann).Exercise("policies", "dns"); !e.Passed() || e.WithSolution() || !e.SolutionAt.Equal(at(4)) {
+		t.Errorf("a pass before the solution was shown: %+v, want it clean", e)
+	}
+	must(t, s.UseHint(ctx, ann, "policies", "tags", 3, at(5)))
+	must(t, s.RecordCheck(ctx, ann, "policies", "tags", CheckResult{At: at(5)}))
+	must(t, s.RecordCheck(ctx, ann, "policies", "tags", passed))
+	if e := progress(t, s, ann).Exercise("policies", "tags"); e.WithSolution() {
+		t.Error("hints alone are taken for the solution")
+	}
+}
+
 func testSkip(t *testing.T, open opener) {
 	s, _ := open(t)
 	ctx := t.Context()
@@ -260,14 +292,21 @@ func testPredictions(t *testing.T, open opener) {
 	ctx := t.Context()
 	first := map[string]string{"shell->api:8080": "open", "shell->db:5432": "blocked"}
 	second := map[string]string{"shell->api:8080": "blocked"}
-	must(t, s.SavePredictions(ctx, ann, "policies", "deny", first, at(1)))
-	equal(t, "predictions", progress(t, s, ann).Exercises, []Exercise{{Lesson: "policies", Exercise: "deny", Predictions: first, PredictedAt: at(1)}})
+	must(t, s.SavePredictions(ctx, ann, "policies", "deny", "start", first, at(1)))
+	equal(t, "predictions", progress(t, s, ann).Exercises, []Exercise{{Lesson: "policies", Exercise: "deny", Predictions: first, PredictedOf: "start", PredictedAt: at(1)}})
 	must(t, s.RecordCheck(ctx, ann, "policies", "deny", CheckResult{At: at(2)}))
 	equal(t, "after a check", progress(t, s, ann).Exercise("policies", "deny").Predictions, first)
-	must(t, s.SavePredictions(ctx, ann, "policies", "deny", second, at(3)))
+	before := record(t, s, ann)
+	if err := s.SavePredictions(ctx, ann, "policies", "deny", "start", second, at(3)); !errors.Is(err, ErrPredicted) {
+		t.Errorf("a second prediction: error %v, want ErrPredicted", err)
+	}
+	equal(t, "after a second prediction", record(t, s, ann), before)
+	// The exercise asks about another moment by now.
+	must(t, s.SavePredictions(ctx, ann, "policies", "deny", "given", second, at(3)))
 	e := progress(t, s, ann).Exercise("policies", "deny")
 	equal(t, "replaced", e.Predictions, second)
 	equal(t, "replaced at", e.PredictedAt, at(3))
+	equal(t, "replaced of", e.PredictedOf, "given")
 	equal(t, "tries", e.Tries, 1)
 }
 
@@ -403,8 +442,10 @@ func testBadInput(t *testing.T, open opener) {
 		"hint 101":           {s.UseHint(ctx, ann, "policies", "deny", 101, noon), "hint"},
 		"no time":            {s.VisitSection(ctx, ann, "policies", "intro", time.Time{}), "time"},
 		"a time not in JSON": {s.VisitSection(ctx, ann, "policies", "intro", time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)), "time"},
-		"no verdict":         {s.SavePredictions(ctx, ann, "policies", "deny", map[string]string{"a": "open", "b": ""}, noon), "verdict"},
-		"long flow":          {s.SavePredictions(ctx, ann, "policies", "deny", map[string]string{long: "open"}, noon), "flow"},
+		"no verdict":         {s.SavePredictions(ctx, ann, "policies", "deny", "start", map[string]string{"a": "open", "b": ""}, noon), "verdict"},
+		"no moment":          {s.SavePredictions(ctx, ann, "policies", "deny", "", map[string]string{"a": "open"}, noon), "moment"},
+		"solution 0":         {s.ShowSolution(ctx, ann, "policies", "deny", 0, noon), "hint"},
+		"long flow":          {s.SavePredictions(ctx, ann, "policies", "deny", "start", map[string]string{long: "open"}, noon), "flow"},
 		"half JSON":          {check(CheckResult{Detail: json.RawMessage(`{"a":`), At: noon}), "detail"},
 		"empty JSON":         {check(CheckResult{Detail: json.RawMessage{}, At: noon}), "detail"},
 		"JSON, bad text":     {check(CheckResult{Detail: json.RawMessage("\"\xff\""), At: noon}), "detail"},
@@ -435,7 +476,7 @@ func fill(t *testing.T, s *Store, owner string) {
 	must(t, s.SetName(ctx, owner, "I am "+owner, at(0)))
 	must(t, s.VisitSection(ctx, owner, "policies", "intro", at(1)))
 	must(t, s.CompleteSection(ctx, owner, "policies", "intro", at(2)))
-	must(t, s.SavePredictions(ctx, owner, "policies", "deny", map[string]string{"web->api": owner}, at(3)))
+	must(t, s.SavePredictions(ctx, owner, "policies", "deny", "start", map[string]string{"web->api": owner}, at(3)))
 	must(t, s.UseHint(ctx, owner, "policies", "deny", 1, at(4)))
 	must(t, s.RecordCheck(ctx, owner, "policies", "deny", CheckResult{Open: 3, Blocked: 1, Detail: json.RawMessage(`{"of":"` + owner + `"}`), At: at(5)}))
 	must(t, s.RecordCheck(ctx, owner, "policies", "deny", CheckResult{Passed: true, Open: 2, Blocked: 2, At: at(6)}))
@@ -447,9 +488,9 @@ func fill(t *testing.T, s *Store, owner string) {
 const filled = `{"format":1,"name":"I am OWNER","createdAt":"2026-03-04T12:00:00.123Z","seenAt":"2026-03-04T12:08:00.123Z",` +
 	`"sections":[{"lesson":"policies","section":"intro","visitedAt":"2026-03-04T12:01:00.123Z","completedAt":"2026-03-04T12:02:00.123Z"}],` +
 	`"exercises":[{"lesson":"policies","exercise":"dns","tries":0,"hints":0,"skippedAt":"2026-03-04T12:07:00.123Z"},` +
-	`{"lesson":"policies","exercise":"deny","tries":2,"hints":1,"predictions":{"web-\u003eapi":"OWNER"},"predictedAt":"2026-03-04T12:03:00.123Z",` +
+	`{"lesson":"policies","exercise":"deny","tries":2,"hints":1,"predictions":{"web-\u003eapi":"OWNER"},"predictedOf":"start","predictedAt":"2026-03-04T12:03:00.123Z",` +
 	`"latest":{"passed":true,"open":2,"blocked":2,"at":"2026-03-04T12:06:00.123Z"},` +
-	`"firstPass":{"passed":true,"open":2,"blocked":2,"at":"2026-03-04T12:06:00.123Z","try":2,"hints":1}}],` +
+	`"firstPass":{"passed":true,"open":2,"blocked":2,"at":"2026-03-04T12:06:00.123Z","try":2,"hints":1,"withSolution":false}}],` +
 	`"attempts":[{"id":"token","quiz":"basics","version":"v1","right":2,"total":3,"answers":{"of":["OWNER"]},"at":"2026-03-04T12:08:00.123Z"}]}`
 
 func filledOf(owner string) string { return strings.ReplaceAll(filled, "OWNER", owner) }

@@ -18,19 +18,22 @@ type Exercise struct {
 	Lesson string
 	// Simulated says that nothing is measured here, only simulated.
 	Simulated bool
-	// Passed and Skipped are what became of it so far.
-	Passed, Skipped bool
+	// Passed and Skipped are what became of it so far. WithSolution says that it was
+	// passed after the solution had been shown.
+	Passed, WithSolution, Skipped bool
 	// Hints is how many of the hints are shown; one more shows the solution.
 	Hints int
-	// Predicted are the learner's own predictions by flow ID; nil where none were made.
-	Predicted map[string]probe.Verdict
+	// Predicted is the learner's own prediction by flow ID, which they have kept; nil
+	// where they have not. Marked is one that is not complete.
+	Predicted, Marked map[string]probe.Verdict
+	// Observed is what is seen at the moment that is predicted; nil where the sandbox is
+	// not at that moment.
+	Observed map[string]probe.Verdict
 	// Outcome is what came of it just now; nil where it was not looked at.
 	Outcome *lessons.Outcome
 	// Look says that nobody has asked for the Outcome, which is no pass: the page tells
 	// how far it has come, and gives nothing away.
 	Look bool
-	// Expected is what the evaluator expected then, by flow ID.
-	Expected map[string]probe.Verdict
 	// Feedback says, by flow ID, why the policies in force do not make of a flow what is
 	// wanted; it is there only for what is shown at once.
 	// The places are lines of each policy's own text.
@@ -97,6 +100,8 @@ func listed(names []string) string {
 // tell.
 func (e Exercise) Badge() string {
 	switch {
+	case e.WithSolution:
+		return "done with the solution"
 	case e.Passed:
 		return "passed"
 	case e.Skipped:
@@ -107,6 +112,13 @@ func (e Exercise) Badge() string {
 
 // Verdict is the sentence about the outcome.
 func (e Exercise) Verdict() string {
+	if e.Outcome.Passed && e.WithSolution {
+		return e.verdict() + " You had seen the solution, so it counts as done with the solution."
+	}
+	return e.verdict()
+}
+
+func (e Exercise) verdict() string {
 	score := ""
 	if e.Final {
 		score = fmt.Sprintf("Your score: %d of 100. ", e.Outcome.Score())
@@ -138,14 +150,6 @@ func areConnections(n int) string {
 // looked says that the page's script may look by itself after a change.
 func (e Exercise) looked() bool { return !e.Passed && !e.Final }
 
-// observed is how what was seen is called.
-func (e Exercise) observed() string {
-	if e.Simulated {
-		return "Simulated"
-	}
-	return "Measured"
-}
-
 // hintLabel is the text of the hint button.
 func (e Exercise) hintLabel() string {
 	if e.Hints < len(e.Exercise.Hints) {
@@ -158,8 +162,8 @@ func (e Exercise) shownHints() []markdown.Text {
 	return e.Exercise.Hints[:min(e.Hints, len(e.Exercise.Hints))]
 }
 
-// solutionShown says that the learner has asked for more than the last hint.
-func (e Exercise) solutionShown() bool { return e.Hints > len(e.Exercise.Hints) }
+// SolutionShown says that the learner has asked for more than the last hint.
+func (e Exercise) SolutionShown() bool { return e.Hints > len(e.Exercise.Hints) }
 
 // failed are the checks that are not met.
 func failed(o *lessons.Outcome) []lessons.Checked {
@@ -191,27 +195,42 @@ func (e Exercise) freedoms() []freedom {
 	return out
 }
 
-// comparison is one predicted flow beside what was expected and measured.
-type comparison struct {
-	Flow                          sandbox.Flow
-	Predicted, Expected, Measured VerdictMark
-	// Known says that the exercise was passed, so that the prediction, which is for
-	// that moment, can be Right.
-	Right, Known bool
+// Open says that what gives the prediction's answer away may be seen: the prediction
+// was kept, or there is none to make any more.
+func (e Exercise) Open() bool {
+	return len(e.Predict) == 0 || e.Predicted != nil || e.Passed || e.Skipped || e.SolutionShown()
 }
 
-// comparisons are the learner's predictions beside the evaluator's and what was
-// measured.
+// ask is the question of the prediction.
+func (e Exercise) ask() string {
+	if e.Given != "" {
+		return "Predict: when the start is set up and the policy below is applied, which of these get through?"
+	}
+	return "Predict: when the start is set up, and nothing else is changed, which of these get through?"
+}
+
+// comparison is a flow as the learner predicted it, as the engine does, and as it was
+// observed at that moment.
+type comparison struct {
+	Flow                  sandbox.Flow
+	You, Engine, Observed VerdictMark
+	// Why is the engine's reason.
+	Why string
+	// YouDiffer says that the learner predicted another thing than the engine, and
+	// SeenDiffer that another thing was observed.
+	YouDiffer, SeenDiffer bool
+}
+
+// comparisons are of all flows to predict.
 func (e Exercise) comparisons() []comparison {
-	measured := map[string]probe.Verdict{}
-	if e.Outcome != nil {
-		measured = e.Outcome.Observed
+	differ := func(a, b VerdictMark) bool {
+		return a.Verdict != NotKnown && b.Verdict != NotKnown && (a.Verdict == probe.Open) != (b.Verdict == probe.Open)
 	}
 	var out []comparison
 	for _, f := range e.Predict {
-		c := comparison{Flow: f, Predicted: markOr(e.Predicted, f.ID), Expected: markOr(e.Expected, f.ID), Measured: markOr(measured, f.ID)}
-		c.Known = e.Outcome != nil && e.Outcome.Passed && c.Measured.Verdict != NotKnown && c.Predicted.Verdict != NotKnown
-		c.Right = (c.Measured.Verdict == probe.Open) == (c.Predicted.Verdict == probe.Open)
+		answer := e.Answers[f.ID]
+		c := comparison{Flow: f, You: markOr(e.Predicted, f.ID), Engine: MarkOf(answer.Verdict), Observed: markOr(e.Observed, f.ID), Why: answer.Why}
+		c.YouDiffer, c.SeenDiffer = differ(c.You, c.Engine), differ(c.Observed, c.Engine)
 		out = append(out, c)
 	}
 	return out

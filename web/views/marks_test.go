@@ -50,7 +50,7 @@ func everyState(t *testing.T, l *lessons.Lesson, e *lessons.Exercise) map[string
 			t.Fatal(err)
 		}
 		outcome, seen := e.Grade(l, verdicts), fresh
-		seen.Outcome, seen.Expected, seen.Passed, seen.Hints = &outcome, verdicts, outcome.Passed, len(e.Hints)+1
+		seen.Outcome, seen.Observed, seen.Passed, seen.Hints = &outcome, verdicts, outcome.Passed, len(e.Hints)+1
 		seen.Predicted = map[string]probe.Verdict{}
 		for _, f := range e.Predict {
 			seen.Predicted[f.ID] = probe.Open

@@ -29,9 +29,23 @@ type LessonRecord struct {
 // Progress is the sentence about how far the lesson is.
 func (l LessonRecord) Progress() string {
 	if !l.CompletedAt.IsZero() {
-		return fmt.Sprintf("✓ Completed on %s: every section read, every exercise passed.", day(l.CompletedAt))
+		return fmt.Sprintf("✓ Completed on %s: every section read, every exercise passed%s.", day(l.CompletedAt), l.helped())
 	}
-	return fmt.Sprintf("%d of %d sections read, %d of %d exercises passed.", l.SectionsDone, l.Sections, l.Passed(), len(l.Exercises))
+	return fmt.Sprintf("%d of %d sections read, %d of %d exercises passed%s.", l.SectionsDone, l.Sections, l.Passed(), len(l.Exercises), l.helped())
+}
+
+// helped says how many of those that are passed were done with the solution.
+func (l LessonRecord) helped() string {
+	n := 0
+	for _, e := range l.Exercises {
+		if e.WithSolution {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them with the solution", n)
 }
 
 func day(t time.Time) string { return t.Format("2 January 2006") }
@@ -49,9 +63,10 @@ func (l LessonRecord) Passed() int {
 
 // ExerciseRecord is what was done of an exercise.
 type ExerciseRecord struct {
-	Title, URL      string
-	Passed, Skipped bool
-	Tries, Hints    int
+	Title, URL string
+	// WithSolution says that it was passed after the solution had been shown.
+	Passed, WithSolution, Skipped bool
+	Tries, Hints                  int
 	// Met of Of connections were as they should be, in the first check that passed or
 	// else in the latest, at the time At. Provider says what was looked at.
 	Met, Of  int
@@ -62,6 +77,8 @@ type ExerciseRecord struct {
 // State is what became of the exercise.
 func (e ExerciseRecord) State() string {
 	switch {
+	case e.WithSolution:
+		return "done with the solution"
 	case e.Passed:
 		return "✓ passed"
 	case e.Skipped:

@@ -50,6 +50,7 @@ async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement 
     box.replaceWith(next);
     const start = next.querySelector<HTMLElement>("[data-start]")?.dataset["start"];
     if (start !== undefined) begun(start);
+    open(next);
     result(next).focus({ preventScroll: true });
   } catch (error) {
     const message = error instanceof Error && error.name === "Error" && error.message;
@@ -88,9 +89,28 @@ async function look(box: HTMLElement): Promise<void> {
   region.before(...before);
   region.after(...after);
   region.replaceChildren(...news.childNodes);
-  box.toggleAttribute("data-look", next.hasAttribute("data-look"));
+  for (const state of ["data-look", "data-open"]) box.toggleAttribute(state, next.hasAttribute(state));
+  open(box);
   if (focused) box.querySelector<HTMLElement>(focused)?.focus({ preventScroll: true });
 }
+
+/** Opens what gives the prediction's answer away, once the box says that it may be seen. */
+function open(box: HTMLElement): void {
+  if (box.dataset["open"] === undefined) return;
+  for (const answer of document.querySelectorAll<HTMLDetailsElement>(`details[data-answer="${CSS.escape(box.dataset["exercise"] ?? "")}"]`)) {
+    answer.open = true;
+    for (const note of answer.querySelectorAll(":scope > summary > .detail")) note.remove();
+  }
+}
+
+// Until then it stays closed; without this script it is only closed at first.
+document.addEventListener("click", (e) => {
+  const answer = (e.target as Element).closest("summary")?.parentElement;
+  const exercise = answer?.dataset["answer"];
+  if (exercise === undefined) return;
+  const box = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(exercise)}"]`);
+  if (box && box.dataset["open"] === undefined) e.preventDefault();
+});
 
 /** Sends the form, and returns the exercise's new box. */
 async function send(action: string, fields: FormData): Promise<HTMLElement> {
