@@ -21,7 +21,7 @@ import (
 
 // running is a server in this process.
 type running struct {
-	t       *testing.T
+	t       testing.TB
 	said    *signalWriter
 	base    string
 	stop    func()
@@ -29,7 +29,7 @@ type running struct {
 }
 
 // serveLab runs "serve" with the arguments until stop or the test's end.
-func serveLab(t *testing.T, args ...string) *running {
+func serveLab(t testing.TB, args ...string) *running {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
