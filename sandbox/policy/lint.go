@@ -33,6 +33,10 @@ const (
 	// TCP 53. DNS asks again by TCP where the answer is too long for a datagram
 	// (RFC 7766), so that only some names fail, and only sometimes.
 	CheckDNSTCPMissing Check = "dns-tcp-missing"
+	// CheckDNSAnyNamespace: an entry is for the label of the cluster's DNS pods in every
+	// namespace. Any pod of any namespace that carries the label is meant, too, and
+	// whoever may make a pod can label it so.
+	CheckDNSAnyNamespace Check = "dns-any-namespace"
 	// CheckAndOrSuspicion: of two neighbouring peers, one has only a
 	// namespaceSelector and the other only a podSelector, and the pods that match
 	// both are not all that match either. A peer with both selectors needs both; two
@@ -351,6 +355,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 			"For every namespace, write namespaceSelector: {}; for the policy's own, take the line away.")
 		return
 	}
+	l.anyNamespace(peer, field)
 	if l.leavesOut(peer) {
 		return
 	}
@@ -389,6 +394,18 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 			fmt.Sprintf("%s matches no pod: there are %s in %s.", l.subject(field+".namespaceSelector"), why, inNamespaces(in)),
 			"Write the labels of a namespace that has pods. "+l.namespaceLabels())
 	}
+}
+
+// anyNamespace looks whether the peer is the DNS pods' label wherever it may be.
+func (l *linter) anyNamespace(peer *networkingv1.NetworkPolicyPeer, field string) {
+	if peer.NamespaceSelector == nil || !selectsAll(peer.NamespaceSelector) || peer.PodSelector == nil || peer.PodSelector.MatchLabels[dnsLabel] != dnsLabelValue {
+		return
+	}
+	at := field + ".namespaceSelector"
+	narrow := networkingv1.NetworkPolicyPeer{NamespaceSelector: named(systemNamespace), PodSelector: peer.PodSelector}
+	l.found(CheckDNSAnyNamespace, at,
+		fmt.Sprintf("%s takes every namespace: any pod of any namespace is meant that carries the label %s=%s, not only the cluster's DNS.", l.subject(at), dnsLabel, dnsLabelValue),
+		"Name the namespace of the DNS pods beside the label:\n"+text([]networkingv1.NetworkPolicyPeer{narrow}))
 }
 
 // leavesOut reports that the peer is about kube-system, and the network tells

@@ -87,7 +87,7 @@ podSelector: {}
 policyTypes: [Egress]
 egress:
 - to:
-  - namespaceSelector: {}
+  - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
     podSelector: {matchLabels: {k8s-app: kube-dns}}
   ports:
   - {protocol: UDP, port: 53}
@@ -147,6 +147,7 @@ var lintCases = []lintCase{
 	{"dns_is_not_allowed_by_one_egress_rule", policyYAML("production", "p", webToAPI), "dns-not-allowed spec.policyTypes"},
 	{"dns_is_allowed_by_tcp_only_where_protocol_is_left_out", policyYAML("production", "p", "podSelector: {matchLabels: {app: db}}\npolicyTypes: [Egress]\negress:\n- ports: [{port: 53}]"), "dns-not-allowed spec.policyTypes"},
 	{"each_policy_that_isolates_has_its_finding", policyYAML("production", "a", denyAll) + policyYAML("production", "b", webToAPI), "dns-not-allowed spec.policyTypes; dns-not-allowed spec.policyTypes; no-effect spec.egress[0]"},
+	{"dns_label_in_every_namespace", policyYAML("production", "p", strings.Replace(allowDNS, "{matchLabels: {kubernetes.io/metadata.name: kube-system}}", "{}", 1)), "dns-any-namespace spec.egress[0].to[0].namespaceSelector"},
 	{"dns_by_udp_only", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress:\n- ports: [{protocol: UDP, port: 53}]"), "dns-tcp-missing spec.egress[0].ports"},
 	{"two_entries_where_one_was_meant", ingressFrom("- namespaceSelector: {matchLabels: {environment: monitoring}}\n- podSelector: {matchLabels: {app: prometheus}}"), "and-or-suspicion spec.ingress[0].from[1]"},
 	{"two_entries_the_other_way_round", ingressFrom("- podSelector: {matchLabels: {app: web}}\n- namespaceSelector: {matchLabels: {environment: production}}"), "and-or-suspicion spec.ingress[0].from[1]"},
@@ -540,6 +541,7 @@ func TestEveryCheckIsAmongTheGeneratedFindings(t *testing.T) {
 func TestFixesLeaveNothingToFind(t *testing.T) {
 	for name, src := range map[string]string{
 		"dns":         policyYAML("production", "p", denyAll) + policyYAML("production", "dns", "podSelector: {}\npolicyTypes: [Egress]\n"+dnsRule),
+		"dns of one namespace": policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress:\n- to:\n  "+strings.ReplaceAll(fixOf(t, policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]}]")), "\n", "\n  ")),
 		"and, not or": ingressFrom(fixOf(t, ingressFrom("- namespaceSelector: {matchLabels: {environment: monitoring}}\n- podSelector: {matchLabels: {app: prometheus}}"))),
 		"namespace":   ingressFrom(fixOf(t, ingressFrom("- podSelector: {matchLabels: {app: prometheus}}"))),
 		"block":       ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.0/24]}"))),
@@ -564,6 +566,37 @@ func fixOf(t *testing.T, src string) string {
 	_, yaml, _ := strings.Cut(findings[0].Fix, "\n")
 	return yaml
 }
+
+// TestRemediesNeverTakeTheDNSLabelOfEveryNamespace: what the lab proposes is not what
+// it warns of.
+func TestRemediesNeverTakeTheDNSLabelOfEveryNamespace(t *testing.T) {
+	n := shop()
+	e, err := Compile(n, mustParse(t, policyYAML("production", "deny", denyAll)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := e.Destination("svc/kube-system/kube-dns:53/UDP")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.From, _ = e.Pod("production", "web")
+	remedy := e.Remedy(f)
+	if len(remedy) == 0 {
+		t.Fatal("there is no remedy")
+	}
+	var src string
+	for _, p := range remedy {
+		src += "---\n" + YAML(p)
+	}
+	for _, finding := range Lint(n, mustParse(t, src+"---\n"+dnsPolicy)) {
+		if finding.Check == CheckDNSAnyNamespace {
+			t.Errorf("got\n%s", findingsText([]Finding{finding}))
+		}
+	}
+}
+
+// dnsPolicy is the rule that the fixes propose, in a policy.
+var dnsPolicy = policyYAML("production", "dns", "podSelector: {}\npolicyTypes: [Egress]\n"+dnsRule)
 
 func TestTheOtherEndsPolicyHasAValidName(t *testing.T) {
 	name := strings.Repeat("a", 239) + "." + strings.Repeat("b", 13)
