@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -32,7 +34,15 @@ func (e *statusError) Error() string {
 
 func (e *statusError) Unwrap() error { return e.err }
 
+// refuse is an error of a request. Text among the arguments is mostly what came with
+// the request, and is told no longer than it takes to recognise it.
 func refuse(status int, format string, args ...any) error {
+	const most = 200 // Runes.
+	for i, arg := range args {
+		if v := reflect.ValueOf(arg); v.Kind() == reflect.String && utf8.RuneCountInString(v.String()) > most {
+			args[i] = string([]rune(v.String())[:most]) + "..."
+		}
+	}
 	return &statusError{status: status, message: fmt.Sprintf(format, args...)}
 }
 

@@ -41,7 +41,7 @@ func (w *walker) objects(top *yaml.Node) (all []*object, isList bool) {
 	case versionNode == nil:
 		w.parser.problem(w.at(top), "apiVersion", "the field is missing: write apiVersion: %s", want)
 	case version != want:
-		w.parser.problem(w.at(versionNode), "apiVersion", "a %s has apiVersion: %s, not %q", k, want, version)
+		w.parser.problem(w.at(versionNode), "apiVersion", "a %s has apiVersion: %s, not %q", k, want, short(version))
 	}
 	var items *yaml.Node
 	name := func(field string) string { return field }

@@ -156,7 +156,7 @@ func (r *objectReader) bad(o *clusterObject, message string, path ...any) {
 			field += fmt.Sprintf("[%d]", step)
 		}
 	}
-	r.problem(o.at(path...), strings.TrimPrefix(field, "."), "%s: %s", strings.TrimSpace(strings.ToLower(o.kind)+" "+o.name), message)
+	r.problem(o.at(path...), strings.TrimPrefix(field, "."), "%s: %s", strings.TrimSpace(strings.ToLower(o.kind)+" "+short(o.name)), message)
 }
 
 func (r *objectReader) object(o clusterObject) {

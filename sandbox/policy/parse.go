@@ -338,14 +338,14 @@ func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 	case gotKind == nil:
 		w.parser.problem(pos, "kind", "the field is missing: write kind: %s", kind)
 	case listVersions[k] != "":
-		w.parser.problem(w.at(gotKind), "kind", "this is a %s within a list; write its policies into the list around it", k)
+		w.parser.problem(w.at(gotKind), "kind", "this is a %s within a list; write its policies into the list around it", short(k))
 		return false
 	case k != kind && strings.EqualFold(k, kind), distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 && k != kind:
-		w.parser.problem(w.at(gotKind), "kind", "there is no kind %q; did you mean %q?", k, kind)
+		w.parser.problem(w.at(gotKind), "kind", "there is no kind %q; did you mean %q?", short(k), kind)
 	case k == "" && k != kind:
 		w.parser.problem(w.at(gotKind), "kind", "the field is empty: write kind: %s", kind)
 	case k != kind:
-		w.parser.problem(w.at(gotKind), "kind", "this is a %s; the lab takes only NetworkPolicies", k)
+		w.parser.problem(w.at(gotKind), "kind", "this is a %s; the lab takes only NetworkPolicies", short(k))
 		return false
 	}
 	switch {
@@ -356,7 +356,7 @@ func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 		w.parser.problem(w.at(gotVersion), "apiVersion", "this is Calico's own kind of NetworkPolicy; the lab takes Kubernetes' own: apiVersion: %s", apiVersion)
 		return false
 	case version != apiVersion:
-		w.parser.problem(w.at(gotVersion), "apiVersion", "a NetworkPolicy has apiVersion: %s, not %q", apiVersion, version)
+		w.parser.problem(w.at(gotVersion), "apiVersion", "a NetworkPolicy has apiVersion: %s, not %q", apiVersion, short(version))
 	}
 	return true
 }

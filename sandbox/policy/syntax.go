@@ -69,9 +69,9 @@ func explainSyntax(text string, err error) (Position, string) {
 	}
 	if m := colonInValue.FindStringSubmatch(here); m != nil && strings.Contains(message, "mapping values") {
 		if homes[m[1]] != "" || m[1] == "spec" || m[1] == "metadata" {
-			return pos, fmt.Sprintf("there are two fields on this line; end it behind %s: and write %s on the next line, further in", m[1], short(content(m[2])))
+			return pos, fmt.Sprintf("there are two fields on this line; end it behind %s: and write %s on the next line, further in", short(m[1]), short(content(m[2])))
 		}
-		return pos, fmt.Sprintf("there are two colons here; if the second belongs to the value, write %s: %q", m[1], short(content(m[2])))
+		return pos, fmt.Sprintf("there are two colons here; if the second belongs to the value, write %s: %q", short(m[1]), short(content(m[2])))
 	}
 	if m := behindBrackets.FindStringSubmatchIndex(here); m != nil {
 		return pos.upTo(here, m[2]), fmt.Sprintf("there is something behind the bracket that closes (%s); leave it out", short(here[m[2]:m[3]]))
@@ -87,7 +87,7 @@ func explainSyntax(text string, err error) (Position, string) {
 		c := strings.TrimPrefix(content(lines[i]), "- ")
 		at := Position{i + 1, indentOf(lines[i]) + 1}
 		if m := noSpace.FindStringSubmatch(c); m != nil {
-			return at, fmt.Sprintf("a space is missing behind the colon: write %s: %s", m[1], short(m[2]))
+			return at, fmt.Sprintf("a space is missing behind the colon: write %s: %s", short(m[1]), short(m[2]))
 		}
 		if fieldLike.MatchString(c) && !isListEntry(lines[i]) {
 			return at, fmt.Sprintf("a colon is missing here: write %s", withColon(c))
