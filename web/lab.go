@@ -76,6 +76,9 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lab.Name {
 		lab.Sandbox, lab.Seq = snapshot, seq
 	}
+	if other, ok := s.otherLab(r, lab.Name); ok {
+		lab.Other = s.labTitle(other.Lab)
+	}
 	if lab.CanStart() {
 		if err := s.Sandboxes.Available(); err != nil {
 			lab.Unavailable = answerTo(err).Error

@@ -15,6 +15,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
 // Sandboxes are the learners' sandboxes; [sandbox.Manager] is them. An owner is
@@ -81,23 +82,26 @@ func (s *server) getSandbox(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, snapshot)
 }
 
-// createSandbox takes {"lab": "…"} as JSON or a form with the field lab.
+// createSandbox takes {"lab": "…"} as JSON or a form with the field lab. Where that ends
+// the learner's sandbox of another lab, the field instead has to name that one: else it
+// asks first.
 func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
-	var lab string
+	var lab, instead string
 	switch contentType(r) {
 	case "application/json":
 		var body struct {
-			Lab string `json:"lab"`
+			Lab     string `json:"lab"`
+			Instead string `json:"instead"`
 		}
 		if err := readJSON(w, r, &body); err != nil {
 			return err
 		}
-		lab = body.Lab
+		lab, instead = body.Lab, body.Instead
 	case "application/x-www-form-urlencoded", "multipart/form-data":
 		if err := parseForm(w, r, maxFormBytes); err != nil {
 			return err
 		}
-		lab = r.PostForm.Get("lab")
+		lab, instead = r.PostForm.Get("lab"), r.PostForm.Get("instead")
 	default:
 		return refuse(http.StatusUnsupportedMediaType, `Send a form, or JSON such as {"lab": %q} as application/json.`, s.Lessons[0].Topology.Name)
 	}
@@ -105,9 +109,49 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 	if lesson == nil {
 		return refuse(http.StatusUnprocessableEntity, "There is no lab %q. The front page lists the lessons; each has one.", lab)
 	}
+	if other, ok := s.otherLab(r, lab); ok && string(other.ID) != instead {
+		return s.askInstead(w, r, other)
+	}
 	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) {
 		return s.Sandboxes.Create(ownerOf(r.Context()), lesson.Topology)
 	})
+}
+
+// otherLab is the learner's sandbox of another lab, as long as there is something to
+// lose in it.
+func (s *server) otherLab(r *http.Request, lab string) (sandbox.Snapshot, bool) {
+	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
+	switch snapshot.State {
+	case sandbox.Queued, sandbox.Creating, sandbox.Ready:
+		return snapshot, ok && snapshot.Lab != lab
+	}
+	return snapshot, false
+}
+
+// labTitle is how a lab is called: by the lesson that has it.
+func (s *server) labTitle(lab string) string {
+	if lesson := s.lab(lab); lesson != nil {
+		return lesson.Title
+	}
+	return "another lesson"
+}
+
+// askInstead asks whether the other lab's sandbox may be stopped.
+func (s *server) askInstead(w http.ResponseWriter, r *http.Request, other sandbox.Snapshot) error {
+	ask := views.Instead{ID: string(other.ID), Title: s.labTitle(other.Lab), Policies: len(other.Policies), BackURL: s.placeOf(r).url()}
+	if !wantsHTML(r) {
+		return writeJSON(w, http.StatusConflict, struct {
+			answer
+			// Instead is the sandbox to name in the request that is sent again.
+			Instead string `json:"instead"`
+		}{answer{Error: ask.Explanation()}, ask.ID})
+	}
+	for _, name := range []string{"lab", "lesson", "quiz", "question"} {
+		if r.PostForm.Has(name) {
+			ask.Fields = append(ask.Fields, views.Field{Name: name, Value: r.PostForm.Get(name)})
+		}
+	}
+	return render(w, r, http.StatusConflict, views.AskInstead(s.page(r, views.InsteadQuestion), ask))
 }
 
 func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
 func TestASandboxIsMadeByJSON(t *testing.T) {
@@ -343,5 +344,72 @@ func TestPrune_makes_the_policies_the_only_ones_also_by_the_form(t *testing.T) {
 	v.put(id, other)
 	if got := names(); !slices.Equal(got, []string{"one", "other"}) {
 		t.Errorf("without prune in force are %v, want both", got)
+	}
+}
+
+// startOther starts a sandbox of another lab than the first lesson's.
+func (v *learner) startOther() string {
+	v.t.Helper()
+	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab":"shop-challenge"}`), "Content-Type", "application/json")
+	if a.status != http.StatusAccepted {
+		v.t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	return v.await(v.snapshot(a).id(), sandbox.Ready)
+}
+
+func TestStarting_another_lab_asks_first_by_JSON(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	other := v.startOther()
+	ask := func(body string) reply {
+		return v.send("POST", "/sandboxes", strings.NewReader(body), "Content-Type", "application/json")
+	}
+	for _, body := range []string{`{"lab":"network-policies"}`, `{"lab":"network-policies","instead":"another"}`} {
+		a := ask(body)
+		contains(t, a.body, `"instead":"`+other+`"`, "No policy is in force in it.")
+		if a.status != http.StatusConflict {
+			t.Errorf("status %d, want 409", a.status)
+		}
+	}
+	if s := v.snapshot(v.page("GET", "/sandboxes/"+other, nil)); s.State != sandbox.Ready {
+		t.Fatalf("the question alone made it %s", s.State)
+	}
+	if a := ask(`{"lab":"network-policies","instead":"` + other + `"}`); a.status != http.StatusAccepted {
+		t.Errorf("agreed: status %d: %s", a.status, a.body)
+	}
+	if a := ask(`{"lab":"network-policies"}`); a.status != http.StatusAccepted {
+		t.Errorf("one of the same lab is not in the way: status %d: %s", a.status, a.body)
+	}
+}
+
+func TestStarting_another_lab_asks_first_without_scripts(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	other := v.startOther()
+	page := v.page("GET", "/lessons/network-policies", nil)
+	contains(t, page.body, `id="other"`, "is still there; to start one here stops that one")
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}}
+	a := v.page("POST", "/sandboxes", form)
+	contains(t, a.body, views.InsteadQuestion, `name="instead" value="`+other+`"`, `name="lab" value="network-policies"`, `name="lesson" value="network-policies"`, `href="/lessons/network-policies#lab"`)
+	form.Set("instead", other)
+	if a := v.page("POST", "/sandboxes", form); a.status != http.StatusSeeOther {
+		t.Errorf("agreed: status %d: %s", a.status, a.body)
+	}
+	v.until("the other one is gone", func() bool {
+		a := v.page("GET", "/sandboxes/"+other, nil)
+		return a.status == http.StatusNotFound || v.snapshot(a).State != sandbox.Ready
+	})
+}
+
+func TestWho_leaves_leaves_no_sandbox_behind(t *testing.T) {
+	for _, way := range []string{"/me/new", "/me/forget"} {
+		t.Run(way, func(t *testing.T) {
+			l := newLab(t, setup{max: 1})
+			v := l.learner(t)
+			v.start()
+			v.page("POST", way, url.Values{})
+			other := l.learner(t)
+			other.until("its place is free", func() bool {
+				return other.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json").status == http.StatusAccepted
+			})
+		})
 	}
 }

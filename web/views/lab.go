@@ -26,6 +26,9 @@ type Lab struct {
 	Sandbox sandbox.Snapshot
 	// Seq is the number of the last event that Sandbox includes.
 	Seq int64
+	// Other is the title of the lesson that the learner has a sandbox of, where that is
+	// another lab's; empty where there is none.
+	Other string
 	// Unavailable says why no sandbox can be made, empty where one can.
 	Unavailable string
 	// YAML is what stands in the editor.

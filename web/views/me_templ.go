@@ -349,7 +349,7 @@ func MePage(p Page, me Me) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</form><h2>Your data</h2><div class=\"buttons\"><a class=\"button\" href=\"/me/record.json\" download>Take it away (JSON)</a><form method=\"post\" action=\"/me/new\"><button title=\"Begin with an empty record; this one stays on the server, and this browser loses its key to it\">Somebody else learns here now</button></form></div><details><summary>Forget everything about me</summary><p>All that is on this page is deleted. It cannot be brought back.</p><form method=\"post\" action=\"/me/forget\"><button>Delete my record</button></form></details><p class=\"detail\">Print this page for a record on paper.</p></div></main>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</form><h2>Your data</h2><div class=\"buttons\"><a class=\"button\" href=\"/me/record.json\" download>Take it away (JSON)</a><form method=\"post\" action=\"/me/new\"><button title=\"Begin with an empty record; this one stays on the server, and this browser loses its key to it. Your sandbox is stopped\">Somebody else learns here now</button></form></div><details><summary>Forget everything about me</summary><p>All that is on this page is deleted, and your sandbox is stopped. It cannot be brought back.</p><form method=\"post\" action=\"/me/forget\"><button>Delete my record</button></form></details><p class=\"detail\">Print this page for a record on paper.</p></div></main>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -10,20 +10,26 @@ export interface Problem {
 export class Refusal extends Error {
   readonly status: number;
   readonly problems: Problem[];
+  /** The sandbox that has to be given up for this; undefined where it is not about that. */
+  readonly instead: string | undefined;
 
-  constructor(message: string, status = 0, problems: Problem[] = []) {
+  constructor(message: string, status = 0, problems: Problem[] = [], instead?: string) {
     super(message);
     this.status = status;
     this.problems = problems;
+    this.instead = instead;
   }
 }
 
 /** How long a request may take, in milliseconds. */
 export const patience = 30_000;
 
-/** Starts a sandbox of the lab and returns its ID. */
-export async function start(lab: string): Promise<string> {
-  const answer = await send("POST", "/sandboxes", JSON.stringify({ lab }), "application/json");
+/**
+ * Starts a sandbox of the lab and returns its ID. Another lab's is given up only where
+ * instead names it; else the Refusal does.
+ */
+export async function start(lab: string, instead?: string): Promise<string> {
+  const answer = await send("POST", "/sandboxes", JSON.stringify({ lab, instead }), "application/json");
   return ((await answer.json()) as { id: string }).id;
 }
 
@@ -76,8 +82,8 @@ async function send(method: string, url: string, body?: string, type?: string): 
     throw new Refusal(unreachable(error));
   }
   if (answer.ok) return answer;
-  const said = (await answer.json().catch(() => ({}))) as { error?: string; problems?: Problem[] };
-  throw new Refusal(said.error || `The lab answered with an error (${answer.status}). Try again.`, answer.status, said.problems);
+  const said = (await answer.json().catch(() => ({}))) as { error?: string; problems?: Problem[]; instead?: string };
+  throw new Refusal(said.error || `The lab answered with an error (${answer.status}). Try again.`, answer.status, said.problems, said.instead);
 }
 
 function unreachable(error: unknown): string {

@@ -262,7 +262,20 @@ function run(section: HTMLElement): void {
   }
 
   onSubmit(find<HTMLFormElement>("policy-form"), (b) => apply(b === parts.replace));
-  onSubmit(parts.start, (b) => act(b, async () => begin(await api.start(lab)), tellStatus));
+  onSubmit(parts.start, (b) =>
+    act(
+      b,
+      async () => {
+        const id = await api.start(lab).catch(async (error: unknown) => {
+          if (!(error instanceof api.Refusal) || error.instead === undefined) throw error;
+          const agreed = await confirm("Stop your other sandbox?", error.message, "Stop it and start here");
+          return agreed ? api.start(lab, error.instead) : undefined;
+        });
+        if (id !== undefined) await begin(id);
+      },
+      tellStatus,
+    ),
+  );
   onSubmit(parts.stop, (b) => act(b, () => api.stop(sandbox()), tellStatus));
   onSubmit(parts.deleteAll, (b) => act(b, () => remove(), tell));
   onSubmit(parts.reset, async (b) => {
