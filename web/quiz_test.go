@@ -431,7 +431,6 @@ func TestProveItNeedsNoScript(t *testing.T) {
 }
 
 func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
-	v := newLab(t, setup{}).learner(t)
 	for name, c := range map[string]struct{ lesson, lab, quiz, question, want string }{
 		"no such quiz":        {"", "network-policies", "none", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
 		"no such question":    {"", "network-policies", "network-policies", "none", "/workbench?lab=network-policies#lab"},
@@ -443,6 +442,7 @@ func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
 		"no fields of a quiz": {"", "network-policies", "", "", "/workbench?lab=network-policies#lab"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			v := newLab(t, setup{}).learner(t)
 			form := url.Values{"lab": {c.lab}, "quiz": {c.quiz}, "question": {c.question}}
 			if c.lesson != "" {
 				form.Set("lesson", c.lesson)
@@ -453,7 +453,7 @@ func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
 			}
 		})
 	}
-	if a := v.page("GET", "/workbench", nil); strings.Contains(a.body, `id="proof"`) || strings.Contains(a.body, `name="quiz"`) {
+	if a := newLab(t, setup{}).learner(t).page("GET", "/workbench", nil); strings.Contains(a.body, `id="proof"`) || strings.Contains(a.body, `name="quiz"`) {
 		t.Error("the workbench alone speaks of a question")
 	}
 }
