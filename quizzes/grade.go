@@ -123,6 +123,8 @@ func (q Question) grade(chosen []string) (answer Answer, problem string) {
 		return answer, "The answer that was sent is none of these. Choose one of them."
 	case strange:
 		return answer, "One of the answers that were sent is none of these. Look at your choice again."
+	case repeats(chosen):
+		return answer, "An answer was sent twice. Look at your choice again."
 	case one && len(chosen) > 1:
 		return answer, "More than one answer was sent. Choose one of them."
 	case q.Kind == Flows && len(chosen) > 1 && slices.Contains(chosen, NoFlow):
@@ -130,6 +132,11 @@ func (q Question) grade(chosen []string) (answer Answer, problem string) {
 	}
 	answer.Right = !slices.ContainsFunc(q.Choices, func(c Choice) bool { return c.Correct != slices.Contains(chosen, c.ID) })
 	return answer, ""
+}
+
+// repeats reports whether one of the answers is there twice, which no page sends.
+func repeats(chosen []string) bool {
+	return len(slices.Compact(slices.Sorted(slices.Values(chosen)))) < len(chosen)
 }
 
 func (q Question) gradeLine(answer Answer) (Answer, string) {

@@ -42,7 +42,6 @@ func TestEachKindIsGraded(t *testing.T) {
 		"fix: too broad":                {allRight([]string{"fifth", "              # anybody"}), 4},
 		"fix: other words":              {allRight([]string{"fifth", `              "app": 'web' # the shop's pages`}), 5},
 		"a stranger is left aside":      {allRight([]string{"sixth", "x"}), 5},
-		"a choice twice is that choice": {allRight([]string{"second", "up", "right", "up"}), 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := quiz.Grade(c.answers)
@@ -69,6 +68,9 @@ func TestAnswersThatCannotBeGradedAreNamed(t *testing.T) {
 		want   string
 	}{
 		"single: missing":          {[]string{"first"}, "Choose an answer"},
+		"single: twice":            {[]string{"first", "yes-it-is", "yes-it-is"}, "sent twice"},
+		"multiple: twice":          {[]string{"second", "right", "up", "right"}, "sent twice"},
+		"flows: twice":             {[]string{"third", open3, open3}, "sent twice"},
 		"single: unknown":          {[]string{"first", "up"}, "none of these"},
 		"single: two":              {[]string{"first", "yes-it-is", "no-it-is-not"}, "More than one"},
 		"single: very long":        {[]string{"first", strings.Repeat("x", 10_000)}, "none of these"},

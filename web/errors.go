@@ -97,13 +97,32 @@ func answerTo(err error) answer {
 	return answer{status: http.StatusInternalServerError, Error: "Something went wrong in the lab's server. Try again; if it stays so, its log says more."}
 }
 
+// statusClientGone stands in the log for the answer to a client that did not wait for
+// it; there is nobody to see it.
+const statusClientGone = 499
+
+// answerTo is what the request's client is told of the error. What was broken off is
+// nobody's fault.
+func (s *server) answerTo(r *http.Request, err error) answer {
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return answerTo(err)
+	case s.Closing.Err() != nil:
+		return answer{status: http.StatusServiceUnavailable, Error: "The server is being stopped, so this was broken off. Try again when it is there again."}
+	case r.Context().Err() != nil:
+		return answer{status: statusClientGone, Error: "This was broken off."}
+	}
+	return answer{status: http.StatusConflict, Error: "This was broken off, for the sandbox was stopped meanwhile. Try again."}
+}
+
 // fail writes the error, as a page or as JSON, and tells the log what happened.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	a := answerTo(err)
+	a := s.answerTo(r, err)
 	s.logFailure(r, a, err)
 	if a.status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "30")
 	}
+	r = r.WithContext(context.WithoutCancel(r.Context())) // What was broken off is told of as well.
 	if !wantsHTML(r) {
 		err = writeJSON(w, a.status, a)
 	} else {
@@ -120,9 +139,17 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (s *server) logFailure(r *http.Request, a answer, err error) {
 	level := slog.LevelInfo
 	if a.status >= 500 {
-		level = slog.LevelError
+		level = levelOf(err)
 	}
 	s.Log.Log(r.Context(), level, "request failed", "request", requestID(r.Context()), "method", r.Method, "path", r.URL.Path, "status", a.status, "error", err)
+}
+
+// levelOf is the level at which a failure is logged.
+func levelOf(err error) slog.Level {
+	if errors.Is(err, context.Canceled) {
+		return slog.LevelInfo // broken off, which is nobody's fault
+	}
+	return slog.LevelError
 }
 
 // wantsHTML reports whether a person looks at the answer: browsers ask for

@@ -323,7 +323,7 @@ func (s *server) afterForm(w http.ResponseWriter, r *http.Request, yaml string, 
 	if at.lesson == nil || !wantsHTML(r) {
 		return err
 	}
-	a := answerTo(err)
+	a := s.answerTo(r, err)
 	s.logFailure(r, a, err)
 	input := labInput{yaml: yaml, proof: s.proof(r, at)}
 	for _, p := range a.Problems {

@@ -69,8 +69,8 @@ func (s *server) renew(next http.Handler) http.Handler {
 		now := time.Now()
 		if v := visitorOf(r.Context()); !v.known || v.day != dayOf(now) {
 			s.giveSession(w, r, v.token, now)
-			if err := s.Progress.Seen(r.Context(), v.owner, now); err != nil && r.Context().Err() == nil {
-				s.Log.ErrorContext(r.Context(), "a visit is not kept", "request", requestID(r.Context()), "error", err)
+			if err := s.Progress.Seen(r.Context(), v.owner, now); err != nil {
+				s.Log.Log(r.Context(), levelOf(err), "a visit is not kept", "request", requestID(r.Context()), "error", err)
 			}
 		}
 		next.ServeHTTP(w, r)

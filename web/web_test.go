@@ -629,6 +629,52 @@ func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
 	}
 }
 
+func TestErrors_a_client_that_does_not_wait_is_nobodys_failure(t *testing.T) {
+	l := newLab(t, setup{})
+	v := l.learner(t)
+	id := v.start()
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := v.Jar.Cookies(u)[0]
+	for _, path := range []string{
+		"GET /", "GET /lessons/network-policies", "GET /workbench", "GET /quizzes/network-policies", "GET /me", "GET /me/record.json",
+		"GET /sandboxes/" + id, "PUT /sandboxes/" + id + "/policies", "DELETE /sandboxes/" + id + "/policies", "POST /me/name",
+		"POST /lessons/network-policies/exercises/close-production/check", "POST /lessons/network-policies/exercises/close-production/hint",
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		r := httptest.NewRequest(method, path, strings.NewReader(denyAll))
+		r.Host = "localhost"
+		r.AddCookie(cookie)
+		r.Header.Set("Accept", "text/html")
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		w := httptest.NewRecorder()
+		l.Config.Handler.ServeHTTP(w, r.WithContext(ctx))
+		if w.Code != http.StatusOK && w.Code != http.StatusSeeOther && w.Code != statusClientGone {
+			t.Errorf("%s %s, broken off by the client: status %d", method, path, w.Code)
+		}
+	}
+	for _, line := range strings.Split(l.log.String(), "\n") {
+		if strings.Contains(line, "level=ERROR") {
+			t.Errorf("the log has %s", line)
+		}
+	}
+	// What the server breaks off is told to whoever waits for it.
+	l.closing()
+	r := httptest.NewRequest("GET", "/me", nil)
+	r.Host = "localhost"
+	r.AddCookie(cookie)
+	ctx, cancel := context.WithCancel(r.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	l.Config.Handler.ServeHTTP(w, r.WithContext(ctx))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "is being stopped") {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}
+
 // panicking panics where a page asks whose sandbox it is.
 type panicking struct{ Sandboxes }
 

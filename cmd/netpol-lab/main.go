@@ -39,6 +39,8 @@ type streams struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal asks for an end; the second is the system's, and ends at once.
+	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	os.Exit(report(os.Stderr, err))
 }

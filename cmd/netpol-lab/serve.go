@@ -33,6 +33,7 @@ type serveCmd struct {
 	ForgetAfter    int            `default:"90" placeholder:"DAYS" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
 	dataFlags
 	kindFlags
+	patience patience
 }
 
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
@@ -106,6 +107,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	case manager.Provider() == sandbox.Simulated:
 		note = "Its sandboxes are simulated, as you have asked.\n"
 	}
+	c.patience = patience{requests: 3 * time.Second, end: 10 * time.Second}
 	return c.serve(ctx, handler, machine, note, std.stdout, log)
 }
 
@@ -129,7 +131,10 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, machine mach
 	if err != nil {
 		return fmt.Errorf("%w (--listen chooses another address)", err)
 	}
+	base, breakOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer breakOff()
 	server := &http.Server{
+		BaseContext:       func(net.Listener) context.Context { return base },
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -154,12 +159,23 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, machine mach
 	case <-ctx.Done():
 	}
 	log.Info("stopping; sandboxes that are ready go on running and are there again after the next start (netpol-lab clean removes them)")
-	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.patience.end)
 	defer cancel()
-	if err := server.Shutdown(graceful); err != nil {
-		return errors.Join(fmt.Errorf("stopping: %w", err), server.Close())
+	defer time.AfterFunc(c.patience.requests, breakOff).Stop()
+	err = server.Shutdown(graceful)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests in hand did not end, and are broken off")
+		return server.Close()
 	}
-	return nil
+	return err
+}
+
+// patience is how long the server's end waits.
+type patience struct {
+	// requests is how long those in hand may go on, and end how long they may then
+	// take, from the beginning, to break off what they do: a check waits for a
+	// sandbox to settle.
+	requests, end time.Duration
 }
 
 // openBrowser is a courtesy: on a machine without a desktop nothing happens.
