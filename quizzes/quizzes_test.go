@@ -23,21 +23,36 @@ import (
 // not be imported here, so the files are read.
 func lessonTopologies(t testing.TB) map[string]*sandbox.Topology {
 	t.Helper()
-	files, err := filepath.Glob("../lessons/content/*/topology.yaml")
+	files, err := filepath.Glob("../lessons/content/*/lesson.md")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("%d topologies, error %v", len(files), err)
+		t.Fatalf("%d lessons, error %v", len(files), err)
 	}
-	labs := map[string]*sandbox.Topology{}
-	for _, file := range files {
+	read := func(file string) []byte {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		topology, err := sandbox.ParseTopology(src)
+		return src
+	}
+	labs, shared := map[string]*sandbox.Topology{}, map[string]string{}
+	field := regexp.MustCompile(`(?m)^(slug|topology): (.+)$`)
+	for _, file := range files {
+		front := map[string]string{}
+		for _, m := range field.FindAllSubmatch(read(file), -1) {
+			front[string(m[1])] = string(m[2])
+		}
+		if other := front["topology"]; other != "" {
+			shared[front["slug"]] = other
+			continue
+		}
+		topology, err := sandbox.ParseTopology(read(filepath.Join(filepath.Dir(file), "topology.yaml")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		labs[topology.Name] = topology
+		labs[front["slug"]] = topology
+	}
+	for slug, other := range shared {
+		labs[slug] = labs[other]
 	}
 	return labs
 }

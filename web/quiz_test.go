@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/web/store"
@@ -357,7 +358,8 @@ func TestProveItOpensTheWorkbenchWithTheQuestionsPolicies(t *testing.T) {
 			if text := html.UnescapeString(a.body); a.status != http.StatusOK || !strings.Contains(text, " data-given>"+q.Policies+"</textarea>") {
 				t.Errorf("%s: status %d without the policies", link, a.status)
 			}
-			contains(t, a.body, `data-lab="`+quiz.Lesson+`"`)
+			lesson := slices.IndexFunc(v.lab.lessons, func(l *lessons.Lesson) bool { return l.Slug == quiz.Lesson })
+			contains(t, a.body, `data-lab="`+v.lab.lessons[lesson].Topology.Name+`"`)
 		}
 	}
 	if proved == 0 {

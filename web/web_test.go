@@ -35,6 +35,7 @@ import (
 type lab struct {
 	*httptest.Server
 	manager *sandbox.Manager
+	lessons []*lessons.Lesson
 	quizzes []*quizzes.Quiz
 	log     *logBuffer
 	// closing begins the server's end.
@@ -150,7 +151,7 @@ func newLab(t *testing.T, s setup) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{Server: httptest.NewUnstartedServer(handler), manager: manager, quizzes: allQuizzes, log: log, closing: cancel}
+	l := &lab{Server: httptest.NewUnstartedServer(handler), manager: manager, lessons: allLessons, quizzes: allQuizzes, log: log, closing: cancel}
 	l.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if s.smallBuffers {
 			if err := c.(*net.TCPConn).SetWriteBuffer(4 << 10); err != nil {
