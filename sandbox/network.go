@@ -15,6 +15,8 @@ const (
 	nodeName = "node"
 	// The label of the pods behind the DNS service, in every cluster.
 	dnsPodLabel, dnsPodValue = "k8s-app", "kube-dns"
+	// DNSPodSelector selects these pods among those of [DNSNamespace].
+	DNSPodSelector = dnsPodLabel + "=" + dnsPodValue
 )
 
 // Network is the topology as policies see it, with what every cluster has

@@ -8,11 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/klog/v2"
@@ -41,6 +44,9 @@ type cluster struct {
 	mu     sync.RWMutex
 	addrs  sandbox.Addresses
 	opened map[string]bool // The pods whose stream was asked for before.
+
+	// surroundings has one goroutine at a time read again what all pods share.
+	surroundings singleflight.Group
 }
 
 var _ sandbox.Cluster = (*cluster)(nil)
@@ -51,10 +57,58 @@ func (c *cluster) setPod(name string, addr netip.Addr) {
 	c.addrs.Pods[name] = addr
 }
 
-func (c *cluster) setHosts(node, dns netip.Addr, external map[string]netip.Addr) {
+// locate reads where the Services and the DNS pods are, and notes it with where the
+// node and the outside hosts are.
+func (c *cluster) locate(ctx context.Context, node netip.Addr) error {
+	var list corev1.ServiceList
+	if err := c.admin.list(ctx, services, "", metav1.ListOptions{}, &list); err != nil {
+		return err
+	}
+	found := map[string]netip.Addr{}
+	for _, s := range list.Items {
+		addr, err := netip.ParseAddr(s.Spec.ClusterIP)
+		if err == nil { // A headless Service has none, and none of the lab's is one.
+			found[s.Namespace+"/"+s.Name] = addr
+		}
+	}
+	c.mu.Lock()
+	c.addrs.Node, c.addrs.DNS = node, found[sandbox.DNSNamespace+"/"+sandbox.DNSName]
+	c.addrs.External, c.addrs.Services = map[string]netip.Addr{}, map[string]netip.Addr{}
+	for _, x := range c.topology.External {
+		c.addrs.External[x.Name] = x.Address
+	}
+	for _, ns := range c.topology.Namespaces {
+		for _, s := range ns.Services {
+			if addr, ok := found[ns.Name+"/"+s.Name]; ok {
+				c.addrs.Services[ns.Name+"/"+s.Name] = addr
+			}
+		}
+	}
+	c.mu.Unlock()
+	return c.locateDNSPods(ctx)
+}
+
+// locateDNSPods reads where the DNS pods are. Where there is none at the moment,
+// the last ones are not forgotten.
+func (c *cluster) locateDNSPods(ctx context.Context) error {
+	var list corev1.PodList
+	if err := c.admin.list(ctx, pods, sandbox.DNSNamespace, metav1.ListOptions{LabelSelector: sandbox.DNSPodSelector}, &list); err != nil {
+		return err
+	}
+	var found []netip.Addr
+	for _, pod := range list.Items {
+		addr, err := netip.ParseAddr(pod.Status.PodIP)
+		if err == nil && pod.DeletionTimestamp == nil && podReady(&pod) {
+			found = append(found, addr)
+		}
+	}
+	slices.SortFunc(found, netip.Addr.Compare)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.addrs.Node, c.addrs.DNS, c.addrs.External = node, dns, external
+	if len(found) > 0 {
+		c.addrs.DNSPods = found
+	}
+	return nil
 }
 
 // Addresses are those that the cluster's objects had when they were last read.
@@ -191,7 +245,7 @@ func (c *cluster) open(ctx context.Context, pod string) (io.ReadWriteCloser, err
 	return &execStream{stdin, stdout, cancel}, nil
 }
 
-// refresh reads the pod's and the outside hosts' addresses again.
+// refresh reads the pod's address again, and finds all that stands beside the pods.
 func (c *cluster) refresh(ctx context.Context, name string) error {
 	namespace, pod := splitName(name)
 	var found corev1.Pod
@@ -203,23 +257,22 @@ func (c *cluster) refresh(ctx context.Context, name string) error {
 		return fmt.Errorf("pod %s has no address yet", name)
 	}
 	c.setPod(name, addr)
-	node, err := inspectContainer(ctx, c.node)
-	if err != nil {
-		return err
-	}
-	network, nodeAddr, err := node.network()
-	if err != nil {
-		return err
-	}
-	external, err := c.provider.ensureInternet(ctx, network, c.topology.External)
-	if err != nil {
-		return err
-	}
-	c.mu.RLock()
-	dns := c.addrs.DNS // A ClusterIP does not change.
-	c.mu.RUnlock()
-	c.setHosts(nodeAddr, dns, external)
-	return nil
+	// After a restart all pods come here at about the same time.
+	_, err, _ = c.surroundings.Do("", func() (any, error) {
+		node, err := inspectContainer(ctx, c.node)
+		if err != nil {
+			return nil, err
+		}
+		network, nodeAddr, err := node.network()
+		if err != nil {
+			return nil, err
+		}
+		if err := c.provider.ensureInternet(ctx, c.node, network, c.topology.External); err != nil {
+			return nil, err
+		}
+		return nil, c.locate(ctx, nodeAddr)
+	})
+	return err
 }
 
 // execStream is an exec's standard input and output.
@@ -263,6 +316,10 @@ func (t *tail) String() string {
 // ready.
 func (c *cluster) Health(ctx context.Context) error {
 	err := apiReady(ctx, c.policies)
+	if err == nil {
+		// DNS pods may be others by now.
+		err = c.locateDNSPods(ctx)
+	}
 	if err == nil {
 		return nil
 	}

@@ -332,15 +332,6 @@ func watchOnce[T any](ctx context.Context, opts metav1.ListOptions,
 	}
 }
 
-// dnsAddress is the ClusterIP of the cluster's DNS service.
-func (c *cluster) dnsAddress(ctx context.Context) (netip.Addr, error) {
-	var service corev1.Service
-	if err := c.admin.get(ctx, services, sandbox.DNSNamespace, sandbox.DNSName, &service); err != nil {
-		return netip.Addr{}, err
-	}
-	return netip.ParseAddr(service.Spec.ClusterIP)
-}
-
 // markReady notes in the cluster that it was proven, for Adopt.
 func (c *cluster) markReady(ctx context.Context) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotationReady: topologyHash(c.topology)}}})
@@ -417,14 +408,11 @@ func (c *cluster) resume(ctx context.Context, network string, node netip.Addr) e
 	default:
 		return fmt.Errorf("the cluster was made for another topology: %w", sandbox.ErrGone)
 	}
-	external, err := c.provider.ensureInternet(ctx, network, c.topology.External)
-	if err != nil {
+	if err := c.provider.ensureInternet(ctx, c.node, network, c.topology.External); err != nil {
 		return err
 	}
-	dns, err := c.dnsAddress(ctx)
-	if err != nil {
+	if err := c.locate(ctx, node); err != nil {
 		return err
 	}
-	c.setHosts(node, dns, external)
 	return c.awaitPods(ctx, adoptLimit)
 }

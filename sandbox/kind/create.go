@@ -164,10 +164,8 @@ func (p *Provider) setUp(ctx context.Context, spec sandbox.Spec, f flavour, step
 	}
 
 	group, groupCtx := errgroup.WithContext(ctx)
-	var external map[string]netip.Addr
-	group.Go(func() (err error) {
-		external, err = p.ensureInternet(groupCtx, network, spec.Topology.External)
-		return err
+	group.Go(func() error {
+		return p.ensureInternet(groupCtx, nodeName(name), network, spec.Topology.External)
 	})
 	var c *cluster
 	group.Go(func() (err error) {
@@ -177,7 +175,7 @@ func (p *Provider) setUp(ctx context.Context, spec sandbox.Spec, f flavour, step
 	if err := group.Wait(); err != nil {
 		return nil, errors.Join(err, closeCluster(c))
 	}
-	if err := c.prove(ctx, steps, nodeAddr, external, booted); err != nil {
+	if err := c.prove(ctx, steps, nodeAddr, booted); err != nil {
 		return nil, errors.Join(err, closeCluster(c))
 	}
 	return c, nil
@@ -229,7 +227,7 @@ func createCalico(ctx context.Context, cluster string) error {
 
 // prove measures every flow, proves that policies are enforced, and marks the
 // cluster as ready.
-func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, external map[string]netip.Addr, booted chan error) error {
+func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, booted chan error) error {
 	// The rest of what kind does is over by now, or nearly.
 	select {
 	case err := <-booted:
@@ -240,16 +238,18 @@ func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, exte
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	dns, err := c.dnsAddress(ctx)
-	if err != nil {
+	if err := c.locate(ctx, node); err != nil {
 		return err
 	}
-	c.setHosts(node, dns, external)
 	steps.done() // The pods are up.
 	if err := sandbox.AwaitVerdict(ctx, c, c.topology.Flows(), probe.Open, openLimit); err != nil {
 		return err
 	}
 	steps.done() // Every flow was seen open.
+	// One DNS pod is enough for that, and the others may have come since.
+	if err := c.locateDNSPods(ctx); err != nil {
+		return err
+	}
 	if err := c.canary(ctx, proveLimit); err != nil {
 		return err
 	}

@@ -86,7 +86,10 @@ func inspectImage(ctx context.Context, name string) (image, error) {
 // container is what the provider needs to know of a Docker container.
 type container struct {
 	Config struct{ Labels map[string]string }
-	State  struct{ Running bool }
+	State  struct {
+		Running   bool
+		StartedAt string
+	}
 	// NetworkSettings is filled in while the container runs.
 	NetworkSettings struct {
 		Networks map[string]struct{ IPAddress string }

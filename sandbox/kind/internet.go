@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
@@ -16,30 +18,91 @@ import (
 // instance that they belong to.
 const labelInternet = "netpol-lab.internet"
 
-// ensureInternet makes sure that every outside host of the topology runs in
-// the Docker network, and returns their addresses.
-func (p *Provider) ensureInternet(ctx context.Context, network string, hosts []sandbox.External) (map[string]netip.Addr, error) {
+// labelAddress is the address that the host has for the lab's pods.
+const labelAddress = "netpol-lab.address"
+
+// ensureInternet makes sure that every outside host of the topology runs in the
+// Docker network and has its address, and that the node finds it there.
+//
+// Docker gives a container an address of its own choice, while a lesson has to say
+// which addresses a policy is about. So the host has the topology's address beside
+// Docker's, where Docker does not know of it: on its loopback interface. Only the
+// node has a route there, so it may be an address that others have on this machine's
+// network.
+func (p *Provider) ensureInternet(ctx context.Context, node, network string, hosts []sandbox.External) error {
+	routes, err := p.ensureHosts(ctx, network, hosts)
+	if err != nil || len(routes) == 0 {
+		return err
+	}
+	_, err = docker(ctx, "exec", node, "sh", "-ec", strings.Join(routes, "\n"))
+	return err
+}
+
+// ensureHosts makes sure of the hosts, and returns the commands for the node by which
+// it finds them.
+func (p *Provider) ensureHosts(ctx context.Context, network string, hosts []sandbox.External) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	img, err := inspectImage(ctx, p.opts.PodImage)
 	if err != nil {
 		return nil, err
 	}
-	addrs := map[string]netip.Addr{}
-	for _, host := range hosts {
-		addr, err := p.ensureHost(ctx, network, img.ID, host)
-		if err != nil {
-			return nil, fmt.Errorf("outside host %s: %w", host.Name, err)
-		}
-		addrs[host.Name] = addr
+	routes := make([]string, len(hosts))
+	started := make([]string, len(hosts))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, host := range hosts {
+		group.Go(func() error {
+			name, found, err := p.ensureHost(groupCtx, network, img.ID, host)
+			if err != nil {
+				return fmt.Errorf("outside host %s: %w", host.Name, err)
+			}
+			_, addr, err := found.network()
+			if err != nil {
+				return fmt.Errorf("outside host %s: %w", host.Name, err)
+			}
+			// An address is gone when its container starts anew.
+			started[i] = name + " " + found.State.StartedAt
+			if !p.addressed[started[i]] {
+				if err := p.address(groupCtx, name, host.Address); err != nil {
+					return fmt.Errorf("outside host %s: %w", host.Name, err)
+				}
+			}
+			routes[i] = fmt.Sprintf("ip route replace %s via %s", host.Address, addr)
+			return nil
+		})
 	}
-	return addrs, nil
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, s := range started {
+		p.addressed[s] = true
+	}
+	return routes, nil
 }
 
-func (p *Provider) ensureHost(ctx context.Context, network, imageID string, host sandbox.External) (netip.Addr, error) {
+// takeAddress gives the network that it runs in the address $0. What is sent from
+// there has it, too: the answer to a datagram would else come from Docker's.
+const takeAddress = `ip address replace "$0/32" dev lo
+ip -4 -oneline route show scope link | while read -r network _ device _; do
+  ip route change "$network" dev "$device" scope link src "$0"
+done`
+
+// address gives the outside host's container its address, by a container that lives
+// a moment and shares its network. To give it again changes nothing.
+func (p *Provider) address(ctx context.Context, container string, addr netip.Addr) error {
+	_, err := docker(ctx, "run", "--rm", "--network", "container:"+container,
+		"--label", labelInternet+"="+p.opts.Instance, // to be found if it is left
+		"--read-only", "--tmpfs", "/var", "--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "--security-opt", "no-new-privileges",
+		"--entrypoint", "sh", p.opts.NodeImage, "-ec", takeAddress, addr.String())
+	return err
+}
+
+// ensureHost makes sure that the outside host runs, and returns its container.
+func (p *Provider) ensureHost(ctx context.Context, network, imageID string, host sandbox.External) (string, container, error) {
 	run := []string{
 		"--detach", "--restart", "unless-stopped", "--network", network,
 		"--label", labelInternet + "=" + p.opts.Instance,
+		"--label", labelAddress + "=" + host.Address.String(),
 		"--env", envName + "=" + host.Name,
 		"--env", envListen + "=" + listen(host.Ports),
 		// It answers whoever can reach it, so it can do nothing else.
@@ -59,21 +122,19 @@ func (p *Provider) ensureHost(ctx context.Context, network, imageID string, host
 		_, err = docker(ctx, append([]string{"run", "--name", name}, run...)...)
 		if err != nil {
 			// Docker keeps a container that it could create but not start.
-			return netip.Addr{}, errors.Join(err, removeContainer(context.WithoutCancel(ctx), name))
+			return "", container{}, errors.Join(err, removeContainer(context.WithoutCancel(ctx), name))
 		}
 	case err != nil:
-		return netip.Addr{}, err
-	case !found.State.Running:
+		return "", container{}, err
+	case found.State.Running:
+		return name, found, nil
+	default:
 		if _, err := docker(ctx, "start", name); err != nil {
-			return netip.Addr{}, err
+			return "", container{}, err
 		}
 	}
 	found, err = inspectContainer(ctx, name)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	_, addr, err := found.network()
-	return addr, err
+	return name, found, err
 }
 
 // removeInternetIfUnused removes the outside hosts where this instance has no

@@ -73,6 +73,9 @@ type Provider struct {
 	// creating counts the Creates under way, which may use "the internet"
 	// before their node's container can be seen.
 	creating int
+	// addressed are the outside hosts' containers that have their address, each
+	// by its name and when it started.
+	addressed map[string]bool
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -92,7 +95,7 @@ func New(opts Options) (*Provider, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	return &Provider{opts: opts, log: opts.Log}, nil
+	return &Provider{opts: opts, log: opts.Log, addressed: map[string]bool{}}, nil
 }
 
 // Name is "kind".
