@@ -20,6 +20,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 )
 
 //go:embed content
@@ -343,13 +344,8 @@ var unknownKey = regexp.MustCompile(`unknown field "(?:.*\.)?([^".]+)"`)
 // lineOfKey is the line of the first entry of that key, at any depth; 1 where there
 // is none.
 func lineOfKey(node *yaml.Node, key string) int {
-	if k, _ := entry(node, key); k != nil {
+	if k := place.Key(node, key); k != nil {
 		return k.Line
-	}
-	for _, child := range node.Content {
-		if line := lineOfKey(child, key); line > 1 {
-			return line
-		}
 	}
 	return 1
 }

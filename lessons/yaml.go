@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 )
 
 // decodeStrict decodes the one document of a file into v; a field that v does not
@@ -92,44 +93,5 @@ func (l *Lesson) parsePolicies(file string, behind int, src []byte) ([]policy.Po
 // "namespaces[shop].pods", or of the nearest around it that is there. In brackets
 // is an item's index or its name.
 func lineOfField(root *yaml.Node, field string) int {
-	node := root
-	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
-		node = node.Content[0]
-	}
-	line := node.Line
-	for _, step := range strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
-		var next *yaml.Node
-		switch node.Kind {
-		case yaml.MappingNode:
-			if key, value := entry(node, step); key != nil {
-				line, next = key.Line, value
-			}
-		case yaml.SequenceNode:
-			for i, item := range node.Content {
-				_, name := entry(item, "name")
-				if strconv.Itoa(i) == step || name != nil && name.Value == step {
-					line, next = item.Line, item
-					break
-				}
-			}
-		}
-		if next == nil {
-			break
-		}
-		node = next
-	}
-	return line
-}
-
-// entry is the mapping's entry of that key, nil where there is none.
-func entry(node *yaml.Node, key string) (k, v *yaml.Node) {
-	if node.Kind != yaml.MappingNode {
-		return nil, nil
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i], node.Content[i+1]
-		}
-	}
-	return nil, nil
+	return place.Find(root, place.Steps(field)...).Key.Line
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/picture"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
@@ -168,33 +169,22 @@ type checker struct {
 // find is the node at the end of the steps, which are field names and indices;
 // nil where that is missing. The line is then that of what should hold it.
 func (c *checker) find(steps ...any) (node *yaml.Node, line int, field string) {
-	node, line = c.root, c.root.Line
+	found := place.Find(c.root, steps...)
 	for _, step := range steps {
-		var next *yaml.Node
 		switch step := step.(type) {
 		case int:
 			field += fmt.Sprintf("[%d]", step)
-			if node != nil && step < len(node.Content) {
-				next = node.Content[step]
-			}
 		case string:
 			if field != "" {
 				field += "."
 			}
 			field += step
-			if node != nil && node.Kind == yaml.MappingNode {
-				for i := 0; i < len(node.Content); i += 2 {
-					if node.Content[i].Value == step {
-						next = node.Content[i+1]
-					}
-				}
-			}
-		}
-		if node = next; node != nil {
-			line = node.Line
 		}
 	}
-	return node, line, field
+	if found.Whole {
+		node = found.Node
+	}
+	return node, found.Node.Line, field
 }
 
 // bad reports the field at the end of the steps.

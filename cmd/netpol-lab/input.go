@@ -18,6 +18,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 )
 
 // maxInput is the longest file that is read, in bytes.
@@ -56,7 +57,7 @@ type policySet struct {
 
 // where is a place in a policy as "file:line:column".
 func (s *policySet) where(ref policy.Ref, pos policy.Position) string {
-	return place(s.files[ref], pos)
+	return filePlace(s.files[ref], pos)
 }
 
 // located lists the policies with their files.
@@ -69,7 +70,7 @@ func (s *policySet) located() []located {
 	return out
 }
 
-func place(file string, pos policy.Position) string {
+func filePlace(file string, pos policy.Position) string {
 	if pos.Line == 0 {
 		return file
 	}
@@ -171,11 +172,13 @@ func topologyProblems(file string, src []byte, err error) inputError {
 			continue
 		}
 		if m := unknownField.FindStringSubmatch(line); m != nil {
-			at = positionOf(&root, func(key *yaml.Node) bool { return key.Value == m[1] })
-		} else if n := nodeAt(&root, line); n != nil {
+			if key := place.Key(&root, m[1]); key != nil {
+				at = policy.Position{Line: key.Line, Column: key.Column}
+			}
+		} else if n := nodeAt(&root, line); n.Line > 0 {
 			at = policy.Position{Line: n.Line, Column: n.Column}
 		}
-		out = append(out, place(file, at)+": "+line)
+		out = append(out, filePlace(file, at)+": "+line)
 	}
 	return out
 }
@@ -187,57 +190,23 @@ var (
 	pathStep     = regexp.MustCompile(`^\.?([a-zA-Z]+)(?:\[([^]]*)\])?`)
 )
 
-// positionOf is the place of the first key that passes.
-func positionOf(n *yaml.Node, passes func(key *yaml.Node) bool) policy.Position {
-	for i, c := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 && passes(c) {
-			return policy.Position{Line: c.Line, Column: c.Column}
-		}
-		if at := positionOf(c, passes); at.Line > 0 {
-			return at
-		}
-	}
-	return policy.Position{}
-}
-
 // nodeAt follows the path that a topology's problem begins with, in which the
 // entries of lists go by their names: "namespaces[a].pods[b].ports: ...". It goes
 // as far as there is something.
 func nodeAt(root *yaml.Node, path string) *yaml.Node {
-	if len(root.Content) == 0 {
-		return nil
-	}
-	n := root.Content[0]
+	var steps []any
 	for {
 		m := pathStep.FindStringSubmatch(path)
 		if m == nil {
-			return n
+			return place.Find(root, steps...).Node
 		}
-		path = path[len(m[0]):]
-		next := valueOf(n, m[1])
-		if next == nil {
-			return n
-		}
-		found := next
-		for _, entry := range next.Content {
-			if name := valueOf(entry, "name"); name != nil && name.Value == m[2] && next.Kind == yaml.SequenceNode {
-				found = entry
-				if !strings.HasSuffix(path, "listed twice") {
-					break // Else it is about the last.
-				}
-			}
-		}
-		n = found
-	}
-}
-
-func valueOf(n *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
+		steps = append(steps, m[1])
+		if path = path[len(m[0]):]; m[2] != "" && strings.HasSuffix(path, "listed twice") {
+			steps = append(steps, place.Last(m[2])) // The problem is with the last.
+		} else if m[2] != "" {
+			steps = append(steps, m[2])
 		}
 	}
-	return nil
 }
 
 // isClusterObjects tells what kubectl prints from the lab's own topology: objects
@@ -300,7 +269,7 @@ func (s *policySet) parse(file string, src []byte, namespace string) inputError 
 	for _, p := range policies {
 		ref := p.Ref()
 		if other, ok := s.files[ref]; ok {
-			problems = append(problems, fmt.Sprintf("%s: metadata.name: the policy %s is in %s, too", place(file, p.Position("metadata.name")), ref, other))
+			problems = append(problems, fmt.Sprintf("%s: metadata.name: the policy %s is in %s, too", filePlace(file, p.Position("metadata.name")), ref, other))
 			continue
 		}
 		s.files[ref] = file
@@ -317,7 +286,7 @@ func problemsIn(file string, err error) inputError {
 	}
 	var out inputError
 	for _, p := range all.Problems {
-		line := place(file, p.Position) + ": "
+		line := filePlace(file, p.Position) + ": "
 		if p.Field != "" {
 			line += p.Field + ": "
 		}
@@ -348,7 +317,7 @@ func leftOut(file string, others []policy.Other) []string {
 }
 
 func otherPolicy(file string, o policy.Other) string {
-	return fmt.Sprintf("%s: The %s %s was not looked at, and may change the answer in a cluster.", place(file, o.Position), o.Kind, o.Name)
+	return fmt.Sprintf("%s: The %s %s was not looked at, and may change the answer in a cluster.", filePlace(file, o.Position), o.Kind, o.Name)
 }
 
 // filesIn are the files that a name on the command line stands for.

@@ -540,13 +540,13 @@ func TestEveryCheckIsAmongTheGeneratedFindings(t *testing.T) {
 // TestFixesLeaveNothingToFind writes what the fixes say, and looks again.
 func TestFixesLeaveNothingToFind(t *testing.T) {
 	for name, src := range map[string]string{
-		"dns":         policyYAML("production", "p", denyAll) + policyYAML("production", "dns", "podSelector: {}\npolicyTypes: [Egress]\n"+dnsRule),
+		"dns":                  policyYAML("production", "p", denyAll) + policyYAML("production", "dns", "podSelector: {}\npolicyTypes: [Egress]\n"+dnsRule),
 		"dns of one namespace": policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress:\n- to:\n  "+strings.ReplaceAll(fixOf(t, policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]}]")), "\n", "\n  ")),
-		"and, not or": ingressFrom(fixOf(t, ingressFrom("- namespaceSelector: {matchLabels: {environment: monitoring}}\n- podSelector: {matchLabels: {app: prometheus}}"))),
-		"namespace":   ingressFrom(fixOf(t, ingressFrom("- podSelector: {matchLabels: {app: prometheus}}"))),
-		"block":       ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.0/24]}"))),
-		"pod":         ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 10.244.0.31/32}"))),
-		"service":     ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 10.96.0.80/32}"))),
+		"and, not or":          ingressFrom(fixOf(t, ingressFrom("- namespaceSelector: {matchLabels: {environment: monitoring}}\n- podSelector: {matchLabels: {app: prometheus}}"))),
+		"namespace":            ingressFrom(fixOf(t, ingressFrom("- podSelector: {matchLabels: {app: prometheus}}"))),
+		"block":                ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.0/24]}"))),
+		"pod":                  ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 10.244.0.31/32}"))),
+		"service":              ingressFrom(fixOf(t, ingressFrom("- ipBlock: {cidr: 10.96.0.80/32}"))),
 		"other end": policyYAML("production", "deny", denyAll) + policyYAML("production", "dns", allowDNS) + policyYAML("production", "p", apiFromWeb) + "---\n" +
 			fixOf(t, policyYAML("production", "deny", denyAll)+policyYAML("production", "dns", allowDNS)+policyYAML("production", "p", apiFromWeb)),
 	} {

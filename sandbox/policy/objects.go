@@ -10,6 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 )
 
 // ReadNetwork reads the picture of a cluster as kubectl prints it:
@@ -126,22 +128,7 @@ func nameOf(object *yaml.Node) string {
 
 // at is the place of the field, or of the nearest around it.
 func (o *clusterObject) at(path ...any) Position {
-	n := o.node
-	for _, step := range path {
-		next := n
-		switch step := step.(type) {
-		case string:
-			next = lookup(n, step)
-		case int:
-			if next = nil; n.Kind == yaml.SequenceNode && step < len(n.Content) {
-				next = n.Content[step]
-			}
-		}
-		if next == nil {
-			break
-		}
-		n = next
-	}
+	n := place.Find(o.node, path...).Node
 	return Position{n.Line + o.offset, n.Column}
 }
 

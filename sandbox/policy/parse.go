@@ -13,6 +13,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/json"
 	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 )
 
 const (
@@ -433,15 +435,8 @@ func short(s string) string {
 
 // lookup finds a field's value; nil where there is none.
 func lookup(mapping *yaml.Node, field string) *yaml.Node {
-	if mapping.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == field {
-			return mapping.Content[i+1]
-		}
-	}
-	return nil
+	_, value := place.Entry(mapping, field)
+	return value
 }
 
 // scalar finds a field's text; the node is nil where there is none.
