@@ -93,7 +93,12 @@ func (in *instance) save() error {
 	in.writing.Lock()
 	defer in.writing.Unlock()
 	s, _ := in.feed.snapshot()
-	err := in.m.opts.Records.Save(Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	if in.owner == "" {
+		return nil // What no record named needs none to be removed.
+	}
+	ctx, cancel := in.m.recording()
+	defer cancel()
+	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
 	if err != nil {
 		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", s.State, "error", err)
 	} else {
@@ -101,6 +106,15 @@ func (in *instance) save() error {
 	}
 	return err
 }
+
+// recording is the context of one change of the records, which is to be made also
+// while the Manager closes.
+func (m *Manager) recording() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(m.ctx), recordLimit)
+}
+
+// recordLimit is how long one change of the records may take.
+const recordLimit = 10 * time.Second
 
 // become moves the sandbox on, and writes that down.
 func (in *instance) become(next State, reason string) bool {
@@ -317,7 +331,9 @@ func (in *instance) end() {
 		return // The record says Stopping, and the next process goes on.
 	}
 	s, _ := in.feed.snapshot()
-	if err := m.opts.Records.Delete(in.id); err != nil {
+	ctx, cancel := m.recording()
+	defer cancel()
+	if err := m.opts.Records.Delete(ctx, in.id); err != nil {
 		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "error", err)
 	}
 	m.mu.Lock()

@@ -65,7 +65,7 @@ func TestReset_one_after_the_other_waits_for_the_first_to_be_gone(t *testing.T) 
 		if s := l.get(id); s.State != sandbox.Ready || l.provider.Live() != 1 || l.provider.Most() != 1 {
 			t.Errorf("the last is %s; %d clusters, up to %d at once", s.State, l.provider.Live(), l.provider.Most())
 		}
-		if left := l.records(); len(left) != 1 {
+		if left := l.recorded(); len(left) != 1 {
 			t.Errorf("%d records are left: %+v", len(left), left)
 		}
 	})
@@ -141,7 +141,7 @@ func TestMaxSandboxes_is_never_exceeded(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		owners := map[string]bool{}
-		for _, rec := range l.records() {
+		for _, rec := range l.recorded() {
 			if owners[rec.Owner] {
 				t.Errorf("%s has more than one sandbox", rec.Owner)
 			}

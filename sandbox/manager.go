@@ -11,7 +11,8 @@ import (
 // Options say how a Manager works.
 type Options struct {
 	Provider Provider
-	Records  *Records
+	// Records are the Provider's own.
+	Records Records
 	// Labs are the topologies that sandboxes can have, by name; an adopted
 	// sandbox finds its own again here.
 	Labs map[string]*Topology

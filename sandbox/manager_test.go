@@ -54,11 +54,11 @@ func small(t *testing.T) *sandbox.Topology {
 	return lab
 }
 
-// lab is a Manager on a fake provider, with records in a folder of its own.
+// lab is a Manager on a fake provider, with records of its own.
 type lab struct {
 	t        *testing.T
 	provider *sandboxtest.Provider
-	dir      string
+	records  *sandboxtest.Records
 	topology *sandbox.Topology
 	log      *logBuffer
 	*sandbox.Manager
@@ -84,14 +84,14 @@ func (l *logBuffer) String() string {
 
 func newLab(t *testing.T, p *sandboxtest.Provider, tweak ...func(*sandbox.Options)) *lab {
 	t.Helper()
-	l := &lab{t: t, provider: p, dir: t.TempDir(), topology: small(t), log: &logBuffer{}}
+	l := &lab{t: t, provider: p, records: &sandboxtest.Records{}, topology: small(t), log: &logBuffer{}}
 	l.start(tweak...)
 	return l
 }
 
 func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	l.t.Helper()
-	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.opened(), Labs: map[string]*sandbox.Topology{"small": l.topology}}
+	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Labs: map[string]*sandbox.Topology{"small": l.topology}}
 	for _, f := range tweak {
 		f(&opts)
 	}
@@ -101,30 +101,14 @@ func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	}
 }
 
-func (l *lab) opened() *sandbox.Records {
+// recorded are the records that are kept.
+func (l *lab) recorded() []sandbox.Record {
 	l.t.Helper()
-	records, err := sandbox.OpenRecords(l.dir)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return records
-}
-
-// records are those that are kept.
-func (l *lab) records() []sandbox.Record {
-	l.t.Helper()
-	all, err := l.opened().All()
+	all, err := l.records.All(l.t.Context())
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return all
-}
-
-func (l *lab) keep(rec sandbox.Record) {
-	l.t.Helper()
-	if err := l.opened().Save(rec); err != nil {
-		l.t.Fatal(err)
-	}
 }
 
 func (l *lab) create(owner string) sandbox.ID {

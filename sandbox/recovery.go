@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"sort"
 	"time"
 )
 
@@ -13,19 +12,23 @@ const listLimit = 30 * time.Second
 // recover takes up what an earlier process has written down. What has become of it
 // on the machine is for survey to find out; until then each may hold something.
 func (m *Manager) recover() error {
-	records, err := m.opts.Records.All()
+	ctx, cancel := m.recording()
+	defer cancel()
+	records, err := m.opts.Records.All(ctx)
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	sort.Slice(records, func(i, j int) bool { return records[i].Created.Before(records[j].Created) })
 	for _, rec := range records {
 		lab, known := m.opts.Labs[rec.Lab]
 		switch {
 		case !known:
 			m.opts.Log.Warn("there is no such lab any more, so its sandbox is removed", "sandbox", rec.ID, "lab", rec.Lab)
 			lab, rec.State = &Topology{Name: rec.Lab}, Stopping
+		case transitions[rec.State] == nil:
+			m.opts.Log.Error("the record of a sandbox has a state that there is not, so the sandbox is removed", "sandbox", rec.ID, "state", rec.State)
+			rec.State = Stopping
 		case rec.State == Stopped:
 			rec.State = Stopping
 		case rec.State == Queued || rec.State == Creating:

@@ -210,7 +210,7 @@ func TestRestart_a_removal_that_failed_goes_on(t *testing.T) {
 		if l.provider.Cluster(id) != nil {
 			t.Error("the cluster is still there")
 		}
-		if left := l.records(); len(left) != 0 {
+		if left := l.recorded(); len(left) != 0 {
 			t.Errorf("records are left: %+v", left)
 		}
 		l.ready("bob")
@@ -224,7 +224,10 @@ func TestRestart_of_two_of_one_owner_the_newer_stays(t *testing.T) {
 		newer := l.ready("ann")
 		l.Close()
 		p.Leave("older")
-		l.keep(sandbox.Record{ID: "older", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now().Add(-time.Hour)})
+		older := sandbox.Record{ID: "older", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now().Add(-time.Hour)}
+		if err := l.records.Save(t.Context(), older); err != nil {
+			t.Fatal(err)
+		}
 		l.start()
 		defer l.Close()
 		synctest.Wait()
@@ -234,5 +237,49 @@ func TestRestart_of_two_of_one_owner_the_newer_stays(t *testing.T) {
 		if p.Cluster("older") != nil {
 			t.Error("the older one is still there")
 		}
+	})
+}
+
+func TestRestart_a_record_that_makes_no_sense_is_named_and_costs_nobody_else_anything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		l.Close()
+		for id, lab := range map[sandbox.ID]string{"resting": "small", "homeless": "no such lab"} {
+			l.provider.Leave(id)
+			rec := sandbox.Record{ID: id, Owner: "owner of " + string(id), Lab: lab, State: "resting", Created: time.Now()}
+			if err := l.records.Save(t.Context(), rec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.start()
+		defer l.Close()
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Ready {
+			t.Errorf("ann's is %s", s.State)
+		}
+		if left := l.recorded(); len(left) != 1 || l.provider.Live() != 1 {
+			t.Errorf("%d clusters and these records are left: %+v", l.provider.Live(), left)
+		}
+		for _, want := range []string{"sandbox=resting state=resting", `sandbox=homeless lab="no such lab"`} {
+			if !strings.Contains(l.log.String(), want) {
+				t.Errorf("the log does not say %s", want)
+			}
+		}
+	})
+}
+
+func TestRecords_what_cannot_be_written_down_is_not_made(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		l.records.Fail(errors.New("no space left"))
+		id := l.create("ann")
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "write down") || l.provider.Most() != 0 {
+			t.Errorf("it is %s (%s), %d clusters were made", s.State, s.Reason, l.provider.Most())
+		}
+		l.records.Fail(nil)
+		l.ready("ann")
 	})
 }

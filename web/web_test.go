@@ -107,14 +107,19 @@ func newLab(t *testing.T, s setup) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := sandbox.OpenRecords(t.TempDir())
+	progress, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "learners.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := progress.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	manager, err := sandbox.NewManager(sandbox.Options{
-		Log: logger, Provider: s.provider, Records: records, MaxSandboxes: s.max,
+		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max,
 		Pace: sandbox.Pace{
 			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
 			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,
@@ -128,15 +133,6 @@ func newLab(t *testing.T, s setup) *lab {
 	if s.sandboxes != nil {
 		sandboxes = s.sandboxes(manager)
 	}
-	progress, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "learners.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := progress.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	var kept Progress = progress
 	if s.progress != nil {
 		kept = s.progress(progress)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 type kindFlags struct {
@@ -96,13 +97,22 @@ func (c *cleanCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer data.close()
+	log := newLog(std.stderr)
+	records, err := store.Open(ctx, data.path("learners.db"))
+	if err != nil {
+		return err
+	}
+	defer records.Close()
 	told := func(id sandbox.ID) { fmt.Fprintln(std.stdout, "removed", id) }
 	for _, made := range []func() (making, error){
 		func() (making, error) { return simulating(data) },
-		func() (making, error) { return c.making(data, newLog(std.stderr)) },
+		func() (making, error) { return c.making(data, log) },
 	} {
 		m, err := made()
 		if err != nil {
+			return err
+		}
+		if err := m.open(ctx, records, log); err != nil {
 			return err
 		}
 		if err := m.remove(ctx, told); err != nil {

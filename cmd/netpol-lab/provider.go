@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/kind"
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 // simulatedSandboxes is how many simulated sandboxes may run at once where nobody
@@ -17,9 +19,14 @@ const simulatedSandboxes = 5000
 // making is what makes the sandboxes, with what the Manager has to know of it.
 type making struct {
 	sandbox.Options
-	// records is the folder of the sandboxes' records. Each provider has its own:
-	// what one has made is not the other's to miss or to remove.
-	records string
+	// folder is where earlier versions kept the records of this provider's sandboxes.
+	folder string
+}
+
+// open finds the records of the provider's sandboxes.
+func (m *making) open(ctx context.Context, s *store.Store, log *slog.Logger) error {
+	m.Records = s.Sandboxes(m.Provider.Name())
+	return takeOver(ctx, m.folder, m.Records, log)
 }
 
 func (f *kindFlags) making(d *data, log *slog.Logger) (making, error) {
@@ -37,6 +44,9 @@ func simulating(d *data) (making, error) {
 	}, err
 }
 
+// checkLimit is how long Docker may take to answer when the server starts.
+const checkLimit = 30 * time.Second
+
 // choose finds what makes the sandboxes where the flag says "auto", "kind" or
 // "simulated". instead says why the lab simulates although it would rather not.
 func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.Logger) (m making, instead error, err error) {
@@ -47,7 +57,12 @@ func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.
 	if m, err = f.making(d, log); err != nil {
 		return m, nil, err
 	}
-	missing := m.Provider.Check(ctx)
+	checking, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	missing := m.Provider.Check(checking)
+	if missing != nil && ctx.Err() == nil && checking.Err() != nil {
+		missing = fmt.Errorf("Docker has not answered for %s: %w", checkLimit, missing)
+	}
 	switch {
 	case missing == nil:
 		return m, nil, nil
@@ -60,11 +75,7 @@ func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.
 
 // remove removes every sandbox with its record, and calls told for each.
 func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
-	records, err := sandbox.OpenRecords(m.records)
-	if err != nil {
-		return err
-	}
-	all, err := records.All()
+	all, err := m.Records.All(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,7 +93,7 @@ func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
 		told(id)
 	}
 	for _, r := range all {
-		if err := records.Delete(r.ID); err != nil {
+		if err := m.Records.Delete(ctx, r.ID); err != nil {
 			return err
 		}
 	}

@@ -64,19 +64,6 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	opts := made.Options
-	if opts.Records, err = sandbox.OpenRecords(made.records); err != nil {
-		return err
-	}
-	opts.Log, opts.Labs = log, labs
-	if c.MaxSandboxes != 0 {
-		opts.MaxSandboxes = c.MaxSandboxes
-	}
-	manager, err := sandbox.NewManager(opts)
-	if err != nil {
-		return err
-	}
-	defer manager.Close()
 	progress, err := store.Open(ctx, data.path("learners.db"))
 	if err != nil {
 		return err
@@ -86,6 +73,19 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 			log.Error("learners' file not closed", "error", err)
 		}
 	}()
+	if err := made.open(ctx, progress, log); err != nil {
+		return err
+	}
+	opts := made.Options
+	opts.Log, opts.Labs = log, labs
+	if c.MaxSandboxes != 0 {
+		opts.MaxSandboxes = c.MaxSandboxes
+	}
+	manager, err := sandbox.NewManager(opts)
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
 	if c.ForgetAfter > 0 {
 		stop := inBackground(ctx, func(ctx context.Context) {
 			forgetStrangers(ctx, progress, time.Duration(c.ForgetAfter)*24*time.Hour, log)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 // running is a server in this process.
@@ -211,38 +211,55 @@ func mustRequest(t *testing.T, address string) *http.Request {
 	return req
 }
 
-func TestClean_fails_where_docker_does_not_answer_and_kind_sandboxes_are_on_record(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	dir := t.TempDir()
-	records, err := sandbox.OpenRecords(filepath.Join(dir, "sandboxes"))
+// recorded opens the data folder's records of kind sandboxes, and closes them when f is
+// done.
+func recorded(t *testing.T, dir string, f func(sandbox.Records)) {
+	t.Helper()
+	s, err := store.Open(t.Context(), filepath.Join(dir, "learners.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := records.Save(sandbox.Record{ID: "real", Owner: "o", Lab: "network-policies", State: sandbox.Ready}); err != nil {
-		t.Fatal(err)
+	f(s.Sandboxes("kind"))
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
+}
+
+// real is a sandbox that kind has made.
+var real = sandbox.Record{ID: "real", Owner: "o", Lab: "network-policies", State: sandbox.Ready, Created: time.UnixMilli(1).UTC()}
+
+func keepReal(t *testing.T, dir string) {
+	t.Helper()
+	recorded(t, dir, func(records sandbox.Records) {
+		if err := records.Save(t.Context(), real); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func expectReal(t *testing.T, dir string) {
+	t.Helper()
+	recorded(t, dir, func(records sandbox.Records) {
+		if all, err := records.All(t.Context()); err != nil || len(all) != 1 || all[0] != real {
+			t.Errorf("records: %+v (%v), want the sandbox as before", all, err)
+		}
+	})
+}
+
+func TestClean_fails_where_docker_does_not_answer_and_kind_sandboxes_are_on_record(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := t.TempDir()
+	keepReal(t, dir)
 	if _, err := command(t, "clean", "--data", dir); err == nil || !strings.Contains(err.Error(), "docker") {
 		t.Errorf("got %v, want it to name docker", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "sandboxes", "real.json")); err != nil {
-		t.Errorf("the record of what could not be removed is gone: %v", err)
-	}
+	expectReal(t, dir)
 }
 
 func TestServe_what_kind_has_made_is_not_forgotten_while_the_lab_simulates(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	dir := t.TempDir()
-	records, err := sandbox.OpenRecords(filepath.Join(dir, "sandboxes"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	real := sandbox.Record{ID: "real", Owner: "o", Lab: "network-policies", State: sandbox.Ready}
-	if err := records.Save(real); err != nil {
-		t.Fatal(err)
-	}
+	keepReal(t, dir)
 	serveLab(t, "--data", dir).stop()
-	all, err := records.All()
-	if err != nil || len(all) != 1 || all[0].State != sandbox.Ready {
-		t.Errorf("records: %+v (%v), want the sandbox to be ready as before", all, err)
-	}
+	expectReal(t, dir)
 }

@@ -26,3 +26,10 @@ func TestProvider_in_memory_keeps_the_contract_of_a_provider(t *testing.T) {
 		Measured: true,
 	})
 }
+
+func TestRecords_in_memory_keep_the_contract_of_records(t *testing.T) {
+	sandboxtest.TestRecords(t, func(*testing.T) (sandbox.Records, func() sandbox.Records) {
+		r := &sandboxtest.Records{}
+		return r, func() sandbox.Records { return r }
+	})
+}

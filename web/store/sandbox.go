@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+// Sandboxes are the records of one provider's sandboxes. What one provider has made
+// is not another's to miss or to remove.
+type Sandboxes struct {
+	store    *Store
+	provider string
+}
+
+var _ sandbox.Records = (*Sandboxes)(nil)
+
+// Sandboxes are the records of the sandboxes of the provider of that name.
+func (s *Store) Sandboxes(provider string) *Sandboxes { return &Sandboxes{s, provider} }
+
+// All is every record, the oldest sandbox's first.
+func (s *Sandboxes) All(ctx context.Context) (all []sandbox.Record, err error) {
+	err = s.store.look(ctx, "read sandboxes", func(tx *sql.Tx) error {
+		all, err = list(ctx, tx, func(rows *sql.Rows) (rec sandbox.Record, err error) {
+			var created int64
+			err = rows.Scan(&rec.ID, &rec.Owner, &rec.Lab, &rec.State, &rec.Reason, &created)
+			rec.Created = moment(created)
+			return rec, err
+		}, `SELECT id, owner, lab, state, reason, created_at FROM sandboxes WHERE provider = $1 ORDER BY created_at, id`, s.provider)
+		return err
+	})
+	return all, err
+}
+
+// Save keeps the record in the place of the one with its ID, if any.
+func (s *Sandboxes) Save(ctx context.Context, rec sandbox.Record) error {
+	if err := checkKeys("id", string(rec.ID), "owner", rec.Owner, "lab", rec.Lab, "state", string(rec.State)); err != nil {
+		return err
+	}
+	created, err := checkTime(rec.Created)
+	if err != nil {
+		return err
+	}
+	_, err = s.store.write.ExecContext(ctx, `
+		INSERT INTO sandboxes (provider, id, owner, lab, state, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (provider, id) DO UPDATE SET owner = excluded.owner, lab = excluded.lab, state = excluded.state,
+			reason = excluded.reason, created_at = excluded.created_at`,
+		s.provider, string(rec.ID), rec.Owner, rec.Lab, string(rec.State), rec.Reason, created)
+	return s.store.explain(ctx, "save sandbox", err)
+}
+
+// Delete deletes the record; one that is not there is no error.
+func (s *Sandboxes) Delete(ctx context.Context, id sandbox.ID) error {
+	_, err := s.store.write.ExecContext(ctx, `DELETE FROM sandboxes WHERE provider = $1 AND id = $2`, s.provider, string(id))
+	return s.store.explain(ctx, "delete sandbox", err)
+}
