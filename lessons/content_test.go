@@ -5,6 +5,7 @@ import (
 	"html"
 	"io/fs"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/lessons/prose"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
 func content(t *testing.T) []*Lesson {
@@ -97,6 +99,91 @@ func effect(t *testing.T, l *Lesson, yaml string) string {
 		}
 	}
 	return string(ends)
+}
+
+// A prediction is worth making where the answer is not the same for all that it asks.
+func TestAPredictionIsNoForegoneConclusion(t *testing.T) {
+	for _, l := range content(t) {
+		for _, e := range l.Exercises {
+			open, closed := 0, 0
+			for _, a := range e.Answers {
+				if a.Verdict == probe.Open {
+					open++
+				} else {
+					closed++
+				}
+			}
+			if open == 0 || closed == 0 {
+				t.Errorf("%s/%s: %d open and %d not", l.Slug, e.ID, open, closed)
+			}
+		}
+	}
+}
+
+// What shows the moment that is predicted opens when the prediction has been kept: no
+// picture and no step of the walk-through shows it before.
+func TestNoPictureShowsWhatIsStillToBePredicted(t *testing.T) {
+	folders := slices.Sorted(maps.Keys(sources(t)))
+	shown := 0
+	for i, l := range content(t) {
+		folder := path.Dir(folders[i])
+		// look tells of each exercise whose moment these policies are.
+		look := func(what, yaml string, opens *Exercise) {
+			t.Helper()
+			policies, err := l.policies(yaml)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range l.Exercises {
+				if !e.AtMoment(policies) {
+					continue
+				}
+				shown++
+				if e != opens {
+					t.Errorf("%s: %s shows what %s asks to predict", l.Slug, what, e.ID)
+				}
+			}
+		}
+		read := func(name string, into any) {
+			t.Helper()
+			src, err := fs.ReadFile(Content(), path.Join(folder, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := decodeStrict(name, src, into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, s := range l.Sections {
+			for _, b := range s.Blocks {
+				within, opens := []Block{b}, (*Exercise)(nil)
+				if b.Answer != nil {
+					within, opens = b.Answer.Blocks, b.Answer.Exercise
+				}
+				for _, b := range within {
+					if b.Picture != nil {
+						var file pictureFile
+						read("pictures/"+b.Picture.ID+".yaml", &file)
+						look("the picture "+b.Picture.ID, file.Policies, opens)
+					}
+				}
+			}
+		}
+		if len(l.Walkthrough) > 0 {
+			var file walkthroughFile
+			read("walkthrough.yaml", &file)
+			var inForce []string
+			for i, step := range file.Steps {
+				if step.Apply != "" {
+					inForce = append(inForce, step.Apply)
+				}
+				look(fmt.Sprintf("step %d of the walk-through", i+1), strings.Join(inForce, "---\n"), l.Walkthrough[i].After)
+			}
+		}
+	}
+	if shown < 8 {
+		t.Errorf("%d pictures of a predicted moment were found", shown)
+	}
 }
 
 func TestATitleDoesNotGiveTheFixAway(t *testing.T) {
