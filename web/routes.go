@@ -78,8 +78,12 @@ var compress = func() func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler { return wrap(next) }
 }()
 
-// health answers whoever asks whether the server runs.
+// health answers whoever asks whether the server runs, and can keep what learners do.
 func (s *server) health(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Health(); err != nil {
+		s.Log.ErrorContext(r.Context(), "the server is not well", "request", requestID(r.Context()), "error", err)
+		return writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "failing", "reason": err.Error()})
+	}
 	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 

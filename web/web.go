@@ -34,6 +34,8 @@ type Deps struct {
 	// Hosts are the names that the lab goes by, without ports; requests for any
 	// other are refused.
 	Hosts []string
+	// Health says why what learners do cannot be kept; nil where it can.
+	Health func() error
 	// TrustedProxies are the addresses of proxies whose word counts on who their
 	// clients are and whether these speak TLS; nobody's else does.
 	TrustedProxies []netip.Prefix
@@ -57,7 +59,7 @@ func New(deps Deps) (http.Handler, error) {
 
 func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) {
 	switch {
-	case deps.Sandboxes == nil, deps.Progress == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil:
+	case deps.Sandboxes == nil, deps.Progress == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil, deps.Health == nil:
 		return nil, errors.New("web: a dependency is missing")
 	case len(deps.Hosts) == 0:
 		return nil, errors.New("web: the lab goes by no name")

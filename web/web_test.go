@@ -53,6 +53,8 @@ type setup struct {
 	sandboxes func(Sandboxes) Sandboxes
 	// progress replaces the store.
 	progress func(Progress) Progress
+	// sick is why nothing can be kept.
+	sick error
 	// proxies are trusted.
 	proxies []netip.Prefix
 	// unserved leaves the handler alone, without a listener.
@@ -142,7 +144,7 @@ func newLab(t *testing.T, s setup) *lab {
 	handler, err := newServer(Deps{
 		Sandboxes: sandboxes, Progress: kept, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: logger, Closing: closing,
-		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, TrustedProxies: s.proxies,
+		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, TrustedProxies: s.proxies,
 	}, s.limits, s.timings)
 	if err != nil {
 		t.Fatal(err)
@@ -691,11 +693,16 @@ func TestAPanicIsAPageForTheLearnerAndAStackForTheLog(t *testing.T) {
 	contains(t, v.lab.log.String(), "secret detail", "web_test.go", "request="+id)
 }
 
-func TestHealthAnswers(t *testing.T) {
+func TestHealth_answers_and_tells_why_nothing_can_be_kept(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	if a := v.send("GET", "/healthz", nil); a.status != http.StatusOK || a.body != `{"status":"ok"}`+"\n" {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}
+	v = newLab(t, setup{sick: errors.New("the disk is full")}).learner(t)
+	if a := v.send("GET", "/healthz", nil); a.status != http.StatusServiceUnavailable || a.body != `{"reason":"the disk is full","status":"failing"}`+"\n" {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+	contains(t, v.lab.log.String(), "the disk is full")
 }
 
 func TestNewRefusesWhatIsIncomplete(t *testing.T) {
@@ -710,7 +717,7 @@ func TestNewRefusesWhatIsIncomplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Hosts: []string{"localhost"}, Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
+	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Health: func() error { return nil }, Hosts: []string{"localhost"}, Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
 	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
 		t.Errorf("error = %v, want one that names the lesson", err)
 	}

@@ -92,7 +92,7 @@ type cleanCmd struct {
 }
 
 func (c *cleanCmd) Run(ctx context.Context, std streams) error {
-	data, err := openData(c.Data)
+	data, err := c.dataFlags.open()
 	if err != nil {
 		return err
 	}

@@ -60,26 +60,6 @@ func TestServe_a_taken_address_is_said(t *testing.T) {
 	}
 }
 
-func TestData_two_processes_cannot_share_a_folder(t *testing.T) {
-	dir := t.TempDir()
-	first, err := openData(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openData(dir); err == nil || !strings.Contains(err.Error(), "--data") {
-		t.Errorf("the second: %v, want it to name --data", err)
-	}
-	first.close()
-	again, err := openData(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.close()
-	if again.instance != first.instance || len(first.instance) != 6 {
-		t.Errorf("instance %q became %q", first.instance, again.instance)
-	}
-}
-
 func TestServe_ends_cleanly_when_told_to(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &signalWriter{until: "The lab is at", reached: make(chan struct{})}

@@ -38,7 +38,7 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	log := newLog(std.stderr)
-	data, err := openData(c.Data)
+	data, err := c.dataFlags.open()
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	machine := thisMachine()
 	handler, err := web.New(web.Deps{
 		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Closing: ctx,
-		Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
+		Health: data.health.Err, Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,9 @@ const asProgram = "NETPOL_LAB_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if size, err := strconv.ParseUint(os.Getenv(onFullDisk), 10, 64); err == nil {
+			limitFiles(size)
+		}
 		main()
 	}
 	os.Exit(m.Run())

@@ -181,7 +181,7 @@ func topologyHash(t *sandbox.Topology) string {
 
 // Adopt takes over a sandbox that an earlier process has left, with its policies.
 // It fails with [sandbox.ErrGone] where there is none, and where it was made for
-// another topology.
+// another topology or its file is broken.
 func (p *Provider) Adopt(_ context.Context, spec sandbox.Spec) (sandbox.Cluster, error) {
 	c, err := p.adopt(spec)
 	if err != nil {
@@ -201,7 +201,7 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 	}
 	var f file
 	if err := json.Unmarshal(src, &f); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.path(spec.ID), err)
+		return nil, p.broken(spec.ID, err)
 	}
 	if f.Topology != topologyHash(spec.Topology) {
 		return nil, fmt.Errorf("it was made for another topology: %w", sandbox.ErrGone)
@@ -213,7 +213,7 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 	for _, text := range f.Policies {
 		read, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: spec.Topology.NamespaceNames()})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.path(spec.ID), err)
+			return nil, p.broken(spec.ID, err)
 		}
 		policies = append(policies, read...)
 	}
@@ -224,6 +224,12 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 	c.kept = true
 	p.clusters[spec.ID] = c
 	return c, nil
+}
+
+// broken is the error of a file that does not say any more what the sandbox was: there
+// is nothing left to take over.
+func (p *Provider) broken(id sandbox.ID, err error) error {
+	return fmt.Errorf("%s is broken: %w: %w", p.path(id), err, sandbox.ErrGone)
 }
 
 // Delete removes the sandbox and its file. To delete what is not there is no error.

@@ -252,3 +252,20 @@ func BenchmarkManager(b *testing.B) {
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.HeapAlloc+after.StackInuse-before.HeapAlloc-before.StackInuse)/float64(n), "heap-B/sandbox")
 }
+
+func TestSimulated_a_broken_file_is_a_sandbox_that_is_gone_and_is_named(t *testing.T) {
+	dir, topology := t.TempDir(), lessonTopology(t)
+	create(t, open(t, dir), "one", topology)
+	path := filepath.Join(dir, "one.json")
+	for _, text := range []string{"", `{"topology": "`, `{"topology": "` + topologyHash(topology) + `", "policies": ["kind: Nonsense"]}`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(t, dir).Adopt(t.Context(), sandbox.Spec{ID: "one", Topology: topology}); !errors.Is(err, sandbox.ErrGone) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: %v, want ErrGone and the file", text, err)
+		}
+	}
+	if err := open(t, dir).Delete(t.Context(), "one"); err != nil {
+		t.Errorf("it cannot be deleted: %v", err)
+	}
+}
