@@ -117,7 +117,7 @@ func TestMaxSandboxes_is_never_exceeded(t *testing.T) {
 					case n%5 == 0:
 						err = l.Stop(now.ID)
 					case n%11 == 0:
-						l.StopOwner(owner)
+						err = l.StopOwner(owner)
 					default:
 						_, _, err = l.Reset(now.ID)
 					}
@@ -218,8 +218,11 @@ func TestStopOwner_stops_what_the_owner_has(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id, other := l.ready("ann"), l.ready("bob")
-		l.StopOwner("ann")
-		l.StopOwner("nobody")
+		for _, owner := range []string{"ann", "nobody"} {
+			if err := l.StopOwner(owner); err != nil {
+				t.Error(err)
+			}
+		}
 		synctest.Wait()
 		if _, _, ok := l.ByOwner("ann"); ok || l.provider.Cluster(id) != nil {
 			t.Error("ann's is still there")

@@ -277,10 +277,16 @@ func (m *Manager) Stop(id ID) error {
 }
 
 // StopOwner ends the sandbox of an owner who will not come back, if they have one.
-func (m *Manager) StopOwner(owner string) {
+func (m *Manager) StopOwner(owner string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if in := m.current[owner]; in != nil && !m.closed {
-		in.stop("Its learner has left the lab.")
+	in := m.current[owner]
+	switch {
+	case in == nil:
+		return nil
+	case m.closed:
+		return errClosed
 	}
+	in.stop("Its learner has left the lab.")
+	return nil
 }

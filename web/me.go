@@ -11,7 +11,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
-	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
@@ -126,21 +125,9 @@ func (s *server) exportMe(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, record)
 }
 
-// leave stops the learner's sandbox, which nobody could reach any more.
-func (s *server) leave(r *http.Request) error {
-	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
-	if !ok {
-		return nil
-	}
-	if err := s.Sandboxes.Stop(snapshot.ID); !errors.Is(err, sandbox.ErrNotFound) {
-		return err
-	}
-	return nil // It went by itself meanwhile.
-}
-
 // forgetMe deletes everything that is kept of the learner, and stops their sandbox.
 func (s *server) forgetMe(w http.ResponseWriter, r *http.Request) error {
-	if err := s.leave(r); err != nil {
+	if err := s.Sandboxes.StopOwner(ownerOf(r.Context())); err != nil {
 		return err
 	}
 	if err := s.Progress.Forget(r.Context(), ownerOf(r.Context())); err != nil {
@@ -153,7 +140,7 @@ func (s *server) forgetMe(w http.ResponseWriter, r *http.Request) error {
 // changeLearner makes whoever sits at this browser somebody new. The sandbox of who sat
 // there before is stopped.
 func (s *server) changeLearner(w http.ResponseWriter, r *http.Request) error {
-	if err := s.leave(r); err != nil {
+	if err := s.Sandboxes.StopOwner(ownerOf(r.Context())); err != nil {
 		return err
 	}
 	s.giveSession(w, r, newToken(), time.Now())

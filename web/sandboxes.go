@@ -43,6 +43,8 @@ type Sandboxes interface {
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
 	Reset(id sandbox.ID) (sandbox.Snapshot, int64, error)
 	Stop(id sandbox.ID) error
+	// StopOwner stops the sandbox of an owner who will not come back, if there is one.
+	StopOwner(owner string) error
 	// Subscribe reads the sandbox's events after the given number.
 	Subscribe(id sandbox.ID, after int64, options ...sandbox.SubscribeOption) (*sandbox.Subscription, error)
 }
