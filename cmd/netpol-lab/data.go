@@ -82,15 +82,23 @@ func lockData(dir string) (*data, error) {
 	return &data{dir: dir, lock: lock}, nil
 }
 
-// removeLeftovers removes the files that were being written when a process ended. What
-// they were to replace is as it was.
+// leftovers are the names of files that were being written when a process ended. What
+// they were to replace is as it was. The folder may hold files of others too.
+var leftovers = []string{"instance.*.tmp", "health.*.tmp", "sandboxes/*.tmp", "simulated/records/*.tmp", "simulated/sandboxes/*.tmp"}
+
 func (d *data) removeLeftovers() error {
-	return filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".tmp") {
+	for _, pattern := range leftovers {
+		found, err := fs.Glob(os.DirFS(d.dir), pattern)
+		if err != nil {
 			return err
 		}
-		return os.Remove(path)
-	})
+		for _, name := range found {
+			if err := os.Remove(d.path(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // instanceText is what the file holds: the name and, where a version that knows it has

@@ -120,10 +120,10 @@ func TestData_a_broken_file_of_the_instance_is_told(t *testing.T) {
 
 func TestData_what_was_half_written_is_removed_and_nothing_else(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "simulated", "sandboxes"), 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "simulated", "sandboxes"), 0o700), os.Mkdir(filepath.Join(dir, "letters"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	kept := []string{"learners.db", "simulated/sandboxes/a.json"}
+	kept := []string{"learners.db", "simulated/sandboxes/a.json", "letter.tmp", "letters/another.tmp"}
 	left := []string{"instance.123.tmp", "simulated/sandboxes/a.json.456.tmp"}
 	for _, name := range append(kept, left...) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
