@@ -5,14 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
 // Apply parses the YAML and applies its policies, all or none. A *policy.Error
-// says what is wrong with it and where. The effect is told in events that carry
-// the number of the returned change.
+// says what is wrong with it and where, a *LimitError that it would be too much. The
+// effect is told in events that carry the number of the returned change.
 func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, error) {
 	arrived := time.Now()
 	in, err := m.find(id)
@@ -23,7 +24,13 @@ func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, e
 	if err != nil {
 		return PolicyChange{}, err
 	}
-	return in.changePolicies(ctx, arrived, func(ctx context.Context, c Cluster) error { return c.Apply(ctx, policies) })
+	return in.changePolicies(ctx, arrived, plan{
+		next: func(now inForce) (inForce, error) {
+			next := now.with(policies)
+			return next, next.allowed()
+		},
+		do: func(ctx context.Context, c Cluster) error { return c.Apply(ctx, policies) },
+	})
 }
 
 // DeletePolicies deletes the named policies; nil means every one in the lab.
@@ -33,17 +40,25 @@ func (m *Manager) DeletePolicies(ctx context.Context, id ID, refs []PolicyRef) (
 	if err != nil {
 		return PolicyChange{}, err
 	}
-	return in.changePolicies(ctx, arrived, func(ctx context.Context, c Cluster) error {
-		if refs == nil {
-			policies, err := c.Policies(ctx)
-			if err != nil {
-				return err
+	return in.changePolicies(ctx, arrived, plan{
+		next: func(now inForce) (inForce, error) {
+			if refs == nil {
+				return inForce{}, nil
 			}
-			for _, p := range policies {
-				refs = append(refs, p.Ref())
+			return now.without(refs), nil
+		},
+		do: func(ctx context.Context, c Cluster) error {
+			if refs == nil {
+				policies, err := c.Policies(ctx)
+				if err != nil {
+					return err
+				}
+				for _, p := range policies {
+					refs = append(refs, p.Ref())
+				}
 			}
-		}
-		return c.Delete(ctx, refs)
+			return c.Delete(ctx, refs)
+		},
 	})
 }
 
@@ -62,36 +77,37 @@ func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange,
 			return PolicyChange{}, err
 		}
 	}
-	return in.changePolicies(ctx, arrived, func(ctx context.Context, c Cluster) error {
-		old, err := c.Policies(ctx)
-		if err != nil {
-			return err
-		}
-		keep := map[PolicyRef]bool{}
-		for _, p := range policies {
-			keep[p.Ref()] = true
-		}
-		var gone []PolicyRef
-		for _, p := range old {
-			if ref := p.Ref(); !keep[ref] {
-				gone = append(gone, ref)
-			}
-		}
-		// Applied first, so that nothing is open in between that is to stay closed.
-		if len(policies) > 0 {
-			if err := c.Apply(ctx, policies); err != nil {
+	next := newInForce(policies)
+	return in.changePolicies(ctx, arrived, plan{
+		next: func(inForce) (inForce, error) { return next, next.allowed() },
+		do: func(ctx context.Context, c Cluster) error {
+			old, err := c.Policies(ctx)
+			if err != nil {
 				return err
 			}
-		}
-		if len(gone) == 0 {
-			return nil
-		}
-		return c.Delete(ctx, gone)
+			var gone []PolicyRef
+			for _, p := range old {
+				if _, stays := next.find(p.Ref()); !stays {
+					gone = append(gone, p.Ref())
+				}
+			}
+			// Applied first, so that nothing is open in between that is to stay closed.
+			if len(policies) > 0 {
+				if err := c.Apply(ctx, policies); err != nil {
+					return err
+				}
+			}
+			if len(gone) == 0 {
+				return nil
+			}
+			return c.Delete(ctx, gone)
+		},
 	})
 }
 
 // parse reads one learner's input at a time: who sends more at once waits for their
-// own, and not everybody else.
+// own, and not everybody else. The policies' texts are kept, so each is a copy that
+// does not hold all that came with it.
 func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, error) {
 	select {
 	case in.reading <- struct{}{}:
@@ -99,12 +115,23 @@ func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
 	}
-	return policy.ParseContext(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
+	policies, err := policy.ParseContext(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
+	for i := range policies {
+		policies[i].Source = strings.Clone(policies[i].Source)
+	}
+	return policies, err
 }
 
-// changePolicies carries out one change. The burst of probes starts before the
-// policies are read back, for what the learner waits for are the flows.
-func (in *instance) changePolicies(ctx context.Context, arrived time.Time, do func(context.Context, Cluster) error) (PolicyChange, error) {
+// plan is a change of policies: what is in force after it, and how to bring that about.
+type plan struct {
+	next func(now inForce) (inForce, error)
+	do   func(context.Context, Cluster) error
+}
+
+// changePolicies carries out one change. It is predicted while the cluster is busy
+// with it; the burst of probes starts before the policies are read back, for what the
+// learner waits for are the flows.
+func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan plan) (PolicyChange, error) {
 	select {
 	case <-in.turn:
 		defer func() { in.turn <- struct{}{} }()
@@ -118,40 +145,53 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, do fu
 	if cluster == nil {
 		return PolicyChange{}, fmt.Errorf("sandbox %s is %s: %w", in.id, in.feed.state(), ErrNotReady)
 	}
+	next, err := plan.next(in.policies)
+	if err != nil {
+		return PolicyChange{}, err
+	}
 	// A change that has begun is carried through, whether the one who asked
 	// still waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
+	number := in.feed.change() + 1
+	predicted := make(chan *Predictions, 1)
+	go func() { predicted <- in.predict(number, cluster, next) }()
 	// An error does not prove that nothing has changed, so it is looked at all
 	// the same; but not where the cluster refused the input.
-	err := do(ctx, cluster)
+	err = plan.do(ctx, cluster)
 	var refused *policy.Error
 	if errors.As(err, &refused) {
 		return PolicyChange{}, err
 	}
-	number := in.feed.change() + 1
-	observer.changed(change{number: number, arrived: arrived, answered: time.Now()})
-	applied, listErr := appliedPolicies(ctx, cluster)
+	answered := time.Now()
+	in.policies = next
+	in.feed.emit(Event{Type: EventPredictions, Predictions: <-predicted})
+	observer.changed(change{number: number, arrived: arrived, answered: answered})
+	policies, listErr := cluster.Policies(ctx)
+	var told PolicyChange
 	if listErr == nil {
-		in.feed.emit(Event{Type: EventPolicies, Policies: &PolicyChange{Change: number, Policies: applied}})
+		// Somebody else may have changed them, too.
+		if is := newInForce(policies); !is.equal(next) {
+			in.policies = is
+			in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(number, cluster, is)})
+		}
+		told = in.feed.policies(number, in.policies.applied())
 	}
 	if err = errors.Join(err, listErr); err != nil {
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)
 	}
-	return PolicyChange{Change: number, Policies: applied}, nil
+	return told, nil
+}
+
+// predict says what the cluster's flows come to under the policies.
+func (in *instance) predict(change int64, c Cluster, policies inForce) *Predictions {
+	predictor, err := NewPredictor(in.topology, c.Addresses(), policies)
+	if err != nil {
+		in.m.opts.Log.Error("flows not predicted", "sandbox", in.id, "change", change, "error", err)
+		return &Predictions{Change: change, Policies: []PolicyRef{}, Expected: []Expected{}}
+	}
+	return predictor.Expect(change, in.flows)
 }
 
 // changeTimeout is how long the cluster may take to accept a change.
 const changeTimeout = 20 * time.Second
-
-func appliedPolicies(ctx context.Context, c Cluster) ([]AppliedPolicy, error) {
-	policies, err := c.Policies(ctx)
-	if err != nil {
-		return nil, err
-	}
-	applied := make([]AppliedPolicy, len(policies))
-	for i, p := range policies {
-		applied[i] = AppliedPolicy{PolicyRef: p.Ref(), YAML: p.Source}
-	}
-	return applied, nil
-}

@@ -1,6 +1,11 @@
 package sandbox
 
-import "time"
+import (
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
 
 // Event is one thing that happened to a sandbox, as every watcher is told it.
 // web/EVENTS.md describes the protocol with an example of every event.
@@ -14,9 +19,11 @@ type Event struct {
 	Snapshot     *Snapshot     `json:"snapshot,omitempty"`
 	State        *StateChange  `json:"state,omitempty"`
 	Step         *Step         `json:"step,omitempty"`
+	Predictions  *Predictions  `json:"predictions,omitempty"`
 	Policies     *PolicyChange `json:"policies,omitempty"`
 	Observations *Observations `json:"observations,omitempty"`
 	Settled      *Settled      `json:"settled,omitempty"`
+	Disagreement *Disagreement `json:"disagreement,omitempty"`
 	Notice       *Notice       `json:"notice,omitempty"`
 }
 
@@ -28,9 +35,11 @@ const (
 	EventSnapshot     EventType = "snapshot"
 	EventState        EventType = "state"
 	EventStep         EventType = "step"
+	EventPredictions  EventType = "predictions"
 	EventPolicies     EventType = "policies"
 	EventObservations EventType = "observations"
 	EventSettled      EventType = "settled"
+	EventDisagreement EventType = "disagreement"
 	EventNotice       EventType = "notice"
 )
 
@@ -50,10 +59,15 @@ type Snapshot struct {
 	Policies []AppliedPolicy `json:"policies"`
 	// Change is the number of the last change of policies.
 	Change int64 `json:"change"`
+	// Predictions are for that change, or for the one before while it is not known
+	// what it comes to; absent until the sandbox is ready.
+	Predictions *Predictions `json:"predictions,omitempty"`
 	// Settled tells of the newest change that has settled, which need not be the
 	// newest change; absent where none has.
 	Settled      *Settled      `json:"settled,omitempty"`
 	Observations []Observation `json:"observations"`
+	// Disagreement is there while the flows have settled and are not as predicted.
+	Disagreement *Disagreement `json:"disagreement,omitempty"`
 	// Notice is the newest notice, where it was a warning: it still holds.
 	Notice *Notice `json:"notice,omitempty"`
 }
@@ -65,17 +79,93 @@ type StateChange struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// AppliedPolicy is a policy that is in force, with its YAML as applied.
+// AppliedPolicy is a policy that is in force, with its YAML as applied. The text is
+// not part of an event: a sandbox may have many, and each is kept once.
 type AppliedPolicy struct {
 	PolicyRef
-	YAML string `json:"yaml"`
+	YAML string `json:"-"`
 }
 
-// PolicyChange tells the policies in force after a change. Changes are
-// numbered from 1 per sandbox.
+// PolicyChange tells what a change has made of the policies in force. Changes are
+// numbered from 1 per sandbox; 0 are the policies that an adopted one had.
 type PolicyChange struct {
-	Change   int64           `json:"change"`
-	Policies []AppliedPolicy `json:"policies"`
+	Change int64 `json:"change"`
+	// Added were not in force before; Changed were, with another text; Removed are
+	// in force no more. Each is sorted.
+	Added   []PolicyRef `json:"added,omitempty"`
+	Changed []PolicyRef `json:"changed,omitempty"`
+	Removed []PolicyRef `json:"removed,omitempty"`
+	// Policies are all that are in force now. They are for whoever made the change,
+	// and not part of the event.
+	Policies []AppliedPolicy `json:"-"`
+}
+
+// Predictions tells what is expected of every flow under the policies of a change,
+// and why. It comes before the change's first observation.
+type Predictions struct {
+	// Change is the number of the policy change.
+	Change int64 `json:"change"`
+	// Policies are those that the reasons speak of.
+	Policies []PolicyRef `json:"policies"`
+	// Expected has each flow once, with those that share verdict and reasons. A flow
+	// that cannot be predicted is left out.
+	Expected []Expected `json:"expected"`
+}
+
+// Expected is what is expected of some flows, for the same reasons.
+type Expected struct {
+	Verdict probe.Verdict `json:"verdict"`
+	// Why are the directions that decide: those that block, or all where none does.
+	// It is left out where the reasons of all flows would be too long to tell.
+	Why   []Reason `json:"why,omitempty"`
+	Flows []string `json:"flows"`
+}
+
+// Reason is what the policies say of a flow in one direction.
+type Reason struct {
+	// Of is what the direction is one of: the connection itself, or the question to
+	// the DNS service that must come before it.
+	Of        ReasonOf       `json:"of"`
+	Direction Way            `json:"direction"`
+	Because   policy.Because `json:"because"`
+	// Policies are positions in [Predictions.Policies]: the first that allows the
+	// flow, or those that isolate the end and do not. More is how many of the latter
+	// are left out.
+	Policies []int `json:"policies,omitempty"`
+	More     int   `json:"more,omitempty"`
+}
+
+// Way is a direction as seen from a pod.
+type Way string
+
+// The directions.
+const (
+	Egress  Way = "egress"
+	Ingress Way = "ingress"
+)
+
+// ReasonOf is what a reason is about.
+type ReasonOf string
+
+// What a reason is about.
+const (
+	OfConnection ReasonOf = "connection"
+	OfDNS        ReasonOf = "dns"
+)
+
+// Disagreement tells the flows that have settled at another verdict than predicted:
+// the lab's own mistake, or a network that does not do what the rules say. One
+// without flows says that they agree again.
+type Disagreement struct {
+	Change int64       `json:"change"`
+	Flows  []Disagreed `json:"flows"`
+}
+
+// Disagreed is a flow that is not as predicted.
+type Disagreed struct {
+	Flow      string        `json:"flow"`
+	Predicted probe.Verdict `json:"predicted"`
+	Observed  probe.Verdict `json:"observed"`
 }
 
 // Observations tells verdicts that are new or changed. A change of verdict has

@@ -2,15 +2,28 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
-// logSize is how many events a sandbox's log keeps for watchers that come back.
-const logSize = 1024
+const (
+	// logSize is how many events a sandbox's log keeps for watchers that come back,
+	// and logBytes how long they may be together, in JSON. A watcher that comes back
+	// is sent them in one message, so it is also what one message may hold.
+	logSize  = 1024
+	logBytes = 32 << 10
+)
+
+// logged is an event of the log.
+type logged struct {
+	Event
+	json []byte
+}
 
 // feed is what a sandbox's watchers see: the whole picture and the log of the
 // events that led to it. Both change together, under one lock, so that a
@@ -22,10 +35,16 @@ type feed struct {
 	mu       sync.Mutex
 	picture  Snapshot
 	verdicts map[string]Observation
-	order    []string  // flow IDs, in the topology's order
-	stepped  time.Time // when the running step began
+	expected map[string]probe.Verdict // by flow, as predicted for the newest change
+	order    []string                 // flow IDs, in the topology's order
+	stepped  time.Time                // when the running step began
 	seq      int64
-	events   []Event       // the newest logSize events, oldest first
+	events   []logged // the newest, oldest first
+	bytes    int      // of them all
+	// whole is the snapshot as a message, and wholeSeq its number: the watchers that
+	// come while nothing happens share it.
+	whole    []byte
+	wholeSeq int64
 	wake     chan struct{} // closed when an event comes, then replaced
 	ended    bool
 	watchers int
@@ -71,10 +90,20 @@ func (f *feed) emitLocked(e Event) {
 			f.picture.Steps[i] = *e.Step
 			f.stepped = e.Time
 		}
+	case EventPredictions:
+		f.picture.Change, f.picture.Predictions, f.expected = e.Predictions.Change, e.Predictions, e.Predictions.Verdicts()
+		if d := f.picture.Disagreement; d != nil && d.Change != e.Predictions.Change {
+			f.picture.Disagreement = nil
+		}
 	case EventPolicies:
-		f.picture.Change, f.picture.Policies = e.Policies.Change, e.Policies.Policies
+		f.picture.Change = e.Policies.Change
 	case EventSettled:
 		f.picture.Settled = e.Settled
+	case EventDisagreement:
+		f.picture.Disagreement = nil
+		if len(e.Disagreement.Flows) > 0 {
+			f.picture.Disagreement = e.Disagreement
+		}
 	case EventNotice:
 		f.picture.Notice = nil
 		if e.Notice.Level == NoticeWarning {
@@ -85,12 +114,103 @@ func (f *feed) emitLocked(e Event) {
 			f.verdicts[o.Flow] = o
 		}
 	}
-	if len(f.events) == logSize {
-		f.events = append(f.events[:0], f.events[1:]...)
-	}
-	f.events = append(f.events, e)
+	f.log(e)
 	close(f.wake)
 	f.wake = make(chan struct{})
+}
+
+// log keeps the event, in the place of old ones where there are too many or they are
+// too long.
+func (f *feed) log(e Event) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // Strings, numbers and times: it cannot fail.
+	}
+	f.events = append(f.events, logged{e, text})
+	f.bytes += len(text) + 1 // and a comma
+	old := 0
+	for ; len(f.events)-old > logSize || f.bytes > logBytes; old++ {
+		f.bytes -= len(f.events[old].json) + 1
+	}
+	if old > 0 {
+		f.events = slices.Delete(f.events, 0, old)
+	}
+	f.whole = nil
+}
+
+// policies tells that those are in force after the change, which they are told with.
+func (f *feed) policies(change int64, now []AppliedPolicy) PolicyChange {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	told := PolicyChange{Change: change}
+	before := make(map[PolicyRef]string, len(f.picture.Policies))
+	for _, p := range f.picture.Policies {
+		before[p.PolicyRef] = p.YAML
+	}
+	for _, p := range now {
+		text, there := before[p.PolicyRef]
+		delete(before, p.PolicyRef)
+		switch {
+		case !there:
+			told.Added = append(told.Added, p.PolicyRef)
+		case text != p.YAML:
+			told.Changed = append(told.Changed, p.PolicyRef)
+		}
+	}
+	for _, p := range f.picture.Policies {
+		if _, gone := before[p.PolicyRef]; gone {
+			told.Removed = append(told.Removed, p.PolicyRef)
+		}
+	}
+	f.picture.Policies = now
+	event := told
+	f.emitLocked(Event{Type: EventPolicies, Policies: &event})
+	told.Policies = now
+	return told
+}
+
+// awaited are the flows that were told to be otherwise than is predicted.
+func (f *feed) awaited() map[string]bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[string]bool{}
+	for _, d := range f.disagreed() {
+		out[d.Flow] = true
+	}
+	return out
+}
+
+// disagreed needs f.mu. Of what could not be measured nothing can be said.
+func (f *feed) disagreed() []Disagreed {
+	var out []Disagreed
+	for _, id := range f.order {
+		told, ok := f.verdicts[id]
+		if expected, predicted := f.expected[id]; ok && predicted && told.Verdict != probe.Unknown && told.Verdict != expected {
+			out = append(out, Disagreed{Flow: id, Predicted: expected, Observed: told.Verdict})
+		}
+	}
+	return out
+}
+
+// compare tells of a disagreement between what has settled and what was predicted,
+// and of its end. It returns what it has told; nil where that is nothing new.
+func (f *feed) compare() *Disagreement {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.picture.Settled == nil || f.picture.Settled.Change != f.picture.Change {
+		return nil
+	}
+	var before []Disagreed
+	if d := f.picture.Disagreement; d != nil {
+		before = d.Flows
+	}
+	now := f.disagreed()
+	if slices.Equal(now, before) {
+		return nil
+	}
+	told := &Disagreement{Change: f.picture.Change, Flows: append([]Disagreed{}, now...)}
+	f.emitLocked(Event{Type: EventDisagreement, Disagreement: told})
+	return told
 }
 
 // become moves the sandbox to the next state. It reports false, and does
@@ -140,7 +260,9 @@ func (f *feed) snapshotLocked() Snapshot {
 			s.Steps[i].ElapsedMillis = time.Since(f.stepped).Milliseconds()
 		}
 	}
-	s.Policies = append([]AppliedPolicy{}, s.Policies...)
+	if s.Policies == nil { // Else they are never changed, only replaced.
+		s.Policies = []AppliedPolicy{}
+	}
 	s.Observations = make([]Observation, 0, len(f.verdicts))
 	for _, id := range f.order {
 		if o, ok := f.verdicts[id]; ok {
@@ -217,36 +339,84 @@ func (f *feed) subscribe(after int64, options ...SubscribeOption) *Subscription 
 // fails with io.EOF when the sandbox has stopped and everything was read, and
 // with the context's error when that ends.
 func (s *Subscription) Next(ctx context.Context) ([]Event, error) {
-	for {
-		events, wake, ended := s.read()
-		if len(events) > 0 {
-			s.after, s.blank = events[len(events)-1].Seq, false
-			return events, nil
+	var events []Event
+	err := s.next(ctx, func(f *feed, news []logged) {
+		if news == nil {
+			snapshot := f.snapshotLocked()
+			events = []Event{{Seq: f.seq, Time: time.Now().UTC(), Type: EventSnapshot, Snapshot: &snapshot}}
 		}
-		if ended {
-			return nil, io.EOF
+		for _, e := range news {
+			events = append(events, e.Event)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-wake:
-		}
-	}
+	})
+	return events, err
 }
 
-func (s *Subscription) read() (events []Event, wake <-chan struct{}, ended bool) {
-	f := s.feed
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	first := f.seq - int64(len(f.events)) + 1
-	switch {
-	case s.blank, s.after < first-1, s.after > f.seq:
-		snapshot := f.snapshotLocked()
-		events = []Event{{Seq: f.seq, Time: time.Now().UTC(), Type: EventSnapshot, Snapshot: &snapshot}}
-	default: // What came after the number, which is nothing where it is the last.
-		events = append(events, f.events[s.after-first+1:]...)
+// NextMessage is Next as a JSON array, which others are given, too: it must not be
+// changed.
+func (s *Subscription) NextMessage(ctx context.Context) ([]byte, error) {
+	var message []byte
+	err := s.next(ctx, func(f *feed, news []logged) {
+		if news == nil {
+			message = f.wholeMessage()
+			return
+		}
+		message = append(message, '[')
+		for i, e := range news {
+			if i > 0 {
+				message = append(message, ',')
+			}
+			message = append(message, e.json...)
+		}
+		message = append(message, ']')
+	})
+	return message, err
+}
+
+// wholeMessage needs f.mu. While a step runs its time is told, which goes on.
+func (f *feed) wholeMessage() []byte {
+	now := time.Now().UTC()
+	if f.whole != nil && f.wholeSeq == f.seq && !slices.ContainsFunc(f.picture.Steps, func(s Step) bool { return s.Status == StepRunning }) {
+		return f.whole
 	}
-	return events, f.wake, f.ended
+	snapshot := f.snapshotLocked()
+	text, err := json.Marshal([]Event{{Seq: f.seq, Time: now, Type: EventSnapshot, Snapshot: &snapshot}})
+	if err != nil {
+		panic(err) // Strings, numbers and times: it cannot fail.
+	}
+	f.whole, f.wholeSeq = text, f.seq
+	return text
+}
+
+// next waits until there is something to read, and has it read: news, or where that is
+// nil the whole picture.
+func (s *Subscription) next(ctx context.Context, read func(f *feed, news []logged)) error {
+	f := s.feed
+	for {
+		f.mu.Lock()
+		first := f.seq - int64(len(f.events)) + 1
+		switch {
+		case s.blank, s.after < first-1, s.after > f.seq:
+			read(f, nil)
+		case s.after < f.seq:
+			read(f, f.events[s.after-first+1:])
+		default:
+			wake, ended := f.wake, f.ended
+			f.mu.Unlock()
+			if ended {
+				return io.EOF
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-wake:
+			}
+			continue
+		}
+		s.after, s.blank = f.seq, false
+		f.mu.Unlock()
+		return nil
+	}
 }
 
 // Close ends the subscription.

@@ -35,6 +35,8 @@ type instance struct {
 	turn chan struct{}
 	// reading has a place for the one input that is parsed at a time.
 	reading chan struct{}
+	// policies are in force; whoever has the turn may read and replace them.
+	policies inForce
 
 	mu       sync.Mutex
 	cluster  Cluster
@@ -66,11 +68,30 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 // newID is random enough that two sandboxes on one machine never share one.
 func newID() ID { return ID(strings.ToLower(rand.Text()[:10])) }
 
-// connect makes the cluster the one that the sandbox's changes go to.
-func (in *instance) connect(c Cluster) {
+// connect makes the cluster, which has those policies, the one that the sandbox's
+// changes go to.
+func (in *instance) connect(c Cluster, policies inForce) {
+	<-in.turn
+	defer func() { in.turn <- struct{}{} }()
+	in.policies = policies
+	in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(in.feed.change(), c, policies)})
+	o := newObserver(c, in.feed, in.flows, in.m.opts.Pace)
+	o.moved = in.predictAgain
+	o.log = in.m.opts.Log.With("sandbox", in.id)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.cluster, in.observer = c, newObserver(c, in.feed, in.flows, in.m.opts.Pace)
+	in.cluster, in.observer = c, o
+}
+
+// predictAgain predicts for the cluster's addresses of now, unless a change is at work,
+// which does so itself.
+func (in *instance) predictAgain(c Cluster) {
+	select {
+	case <-in.turn:
+		defer func() { in.turn <- struct{}{} }()
+		in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(in.feed.change(), c, in.policies)})
+	default:
+	}
 }
 
 func (in *instance) touch() {
@@ -203,7 +224,7 @@ func (in *instance) createCluster() (Cluster, error) {
 		in.feed.emit(Event{Type: EventStep, Step: &s})
 	})
 	if err == nil {
-		in.connect(cluster) // before Ready, which says that policies can be applied
+		in.connect(cluster, nil) // before Ready, which says that policies can be applied
 	}
 	switch {
 	case err == nil && in.become(Ready, ""):

@@ -230,7 +230,7 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if change.Change != 1 || len(change.Policies) != 1 {
+		if change.Change != 1 || len(change.Added) != 1 {
 			t.Fatalf("change %+v", change)
 		}
 		events := until(t, sub, ofType(sandbox.EventSettled))

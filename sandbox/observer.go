@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -53,8 +54,13 @@ type observer struct {
 	flows   []Flow
 	pace    Pace
 	changes chan change
-	number  int64 // of the last change that was taken up
-	clean   bool  // the last round measured every flow
+	// moved is called, where it is set, when the cluster has other addresses than
+	// before.
+	moved     func(Cluster)
+	addresses Addresses
+	log       *slog.Logger
+	number    int64 // of the last change that was taken up
+	clean     bool  // the last round measured every flow
 	// pending is what has been seen of a change whose flows have not settled and for
 	// which no burst runs: that with which the observing began, or one whose burst
 	// ended before they did. It is nil where there is none.
@@ -81,13 +87,36 @@ func (o *observer) settle(e *effect) {
 		settled.FirstFlipMillis = max(1, e.firstFlip.Sub(e.arrived).Milliseconds())
 	}
 	o.feed.emit(Event{Type: EventSettled, Settled: settled})
+	o.compare()
+}
+
+// compare tells where the flows have settled at other verdicts than predicted, and
+// where they agree again.
+func (o *observer) compare() {
+	if told := o.feed.compare(); told != nil && len(told.Flows) > 0 {
+		o.log.Warn("flows are not as predicted", "change", told.Change, "flows", len(told.Flows),
+			"first", told.Flows[0].Flow, "predicted", told.Flows[0].Predicted, "observed", told.Flows[0].Observed)
+	}
+}
+
+// awaited are the flows that are still to turn, by the predictions.
+func (o *observer) awaited() []Flow {
+	expected := o.feed.awaited()
+	var out []Flow
+	for _, f := range o.flows {
+		if expected[f.ID] {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
 	now := time.Now()
 	first := &effect{change: change{number: f.change(), arrived: now, answered: now}}
 	return &observer{
-		cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), number: first.number, pending: first,
+		cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), addresses: c.Addresses(),
+		log: slog.New(slog.DiscardHandler), number: first.number, pending: first,
 	}
 }
 
@@ -130,13 +159,18 @@ func (o *observer) run(ctx context.Context) {
 // sweep is one patient round, which may settle what a burst could not. It gives way
 // to a change.
 func (o *observer) sweep(ctx context.Context) {
+	if now := o.cluster.Addresses(); o.moved != nil && !now.Equal(o.addresses) {
+		o.addresses = now
+		o.moved(o.cluster)
+	}
 	sweeping, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan result)
-	go func() { done <- o.round(sweeping, o.pace.SweepTimeout) }()
+	go func() { done <- o.round(sweeping, o.flows, o.pace.SweepTimeout) }()
 	select {
 	case r := <-done:
 		if o.pending == nil {
+			o.compare()
 			return
 		}
 		o.pending.add(r)
@@ -152,13 +186,20 @@ func (o *observer) sweep(ctx context.Context) {
 }
 
 // burst measures in quick rounds until two of them in a row have found nothing
-// new and the time to settle is over.
+// new and the time to settle is over. It looks first at the flows that are predicted
+// to turn, and gives them more time than the others.
 func (o *observer) burst(ctx context.Context, c change) {
 	o.number, o.pending = c.number, nil
 	seen, quiet := &effect{change: c}, 0
 	for ctx.Err() == nil {
-		begun := time.Now()
-		r := o.round(ctx, o.pace.BurstTimeout)
+		begun, flows, settle := time.Now(), o.flows, o.pace.Settle
+		if awaited := o.awaited(); len(awaited) > 0 {
+			if begun.Sub(seen.answered) < o.pace.Settle {
+				flows = awaited
+			}
+			settle *= awaitedPatience
+		}
+		r := o.round(ctx, flows, o.pace.BurstTimeout)
 		select {
 		case next := <-o.changes:
 			// What has moved so far belongs to the older change, which nobody
@@ -169,12 +210,13 @@ func (o *observer) burst(ctx context.Context, c change) {
 		default:
 		}
 		seen.add(r)
-		if r.clean && r.flips == 0 {
-			quiet++
-		} else {
+		switch {
+		case !r.clean || r.flips > 0:
 			quiet = 0
+		case len(flows) == len(o.flows):
+			quiet++
 		}
-		if quiet >= 2 && begun.Sub(seen.answered) >= o.pace.Settle {
+		if quiet >= 2 && begun.Sub(seen.answered) >= settle {
 			o.settle(seen)
 			return
 		}
@@ -192,30 +234,36 @@ func (o *observer) burst(ctx context.Context, c change) {
 	}
 }
 
-// burstLimit is how long a burst goes on at most.
-const burstLimit = 10 * time.Second
+const (
+	// burstLimit is how long a burst goes on at most.
+	burstLimit = 10 * time.Second
+	// awaitedPatience is how many times as long as others flows are waited for that
+	// have not turned as predicted: the CNI may be slow.
+	awaitedPatience = 5
+)
 
 // result is what a round has found.
 type result struct {
 	flips     int
 	firstFlip time.Time
-	// clean: every flow has been measured, and none gave two different answers.
+	// clean: every flow that was looked at has been measured, and none gave two
+	// different answers.
 	clean bool
 }
 
-// round measures every flow once and tells the feed what differs from what it
+// round measures the flows once each and tells the feed what differs from what it
 // was last told. A differing verdict is measured a second time before it is
 // told; if the two disagree nothing is told, and the next round will see.
-func (o *observer) round(ctx context.Context, timeout time.Duration) result {
+func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duration) result {
 	var (
-		found    = make(chan Observation, 2*len(o.flows))
+		found    = make(chan Observation, 2*len(flows))
 		mu       sync.Mutex
 		measured int
 		doubtful int
 		confirm  sync.WaitGroup
 	)
-	byID := make(map[string]Flow, len(o.flows))
-	for _, f := range o.flows {
+	byID := make(map[string]Flow, len(flows))
+	for _, f := range flows {
 		byID[f.ID] = f
 	}
 	differs := func(obs Observation) bool {
@@ -224,7 +272,7 @@ func (o *observer) round(ctx context.Context, timeout time.Duration) result {
 	}
 	go func() {
 		defer close(found)
-		o.cluster.Probe(ctx, o.flows, timeout, func(first Observation) {
+		o.cluster.Probe(ctx, flows, timeout, func(first Observation) {
 			if ctx.Err() != nil {
 				return
 			}
@@ -283,7 +331,9 @@ func (o *observer) round(ctx context.Context, timeout time.Duration) result {
 			r.firstFlip = time.Now()
 		}
 	}
-	r.clean = measured == len(o.flows) && doubtful == 0
-	o.clean = r.clean
+	r.clean = measured == len(flows) && doubtful == 0
+	if len(flows) == len(o.flows) {
+		o.clean = r.clean
+	}
 	return r
 }

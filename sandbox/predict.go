@@ -1,11 +1,15 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -57,21 +61,23 @@ func (p *Predictor) Verdict(f Flow) (probe.Verdict, error) {
 // Predict says what is expected of the flow, and why. It fails where the flow is
 // not the topology's, or where an address that it needs is not known: of an outside
 // host, or of the DNS service.
-func (p *Predictor) Predict(f Flow) (Prediction, error) {
+func (p *Predictor) Predict(f Flow) (Prediction, error) { return p.predict(f, p.evaluator.Explain) }
+
+func (p *Predictor) predict(f Flow, decide func(policy.Flow) policy.Decision) (Prediction, error) {
 	r, err := p.route(f)
 	if err != nil {
 		return Prediction{}, err
 	}
 	var out Prediction
 	if r.byName {
-		d := p.evaluator.Explain(r.question)
+		d := decide(r.question)
 		out.Decisions = append(out.Decisions, d)
 		if !d.Allowed {
 			out.Verdict = probe.DNSFailed
 			return out, nil
 		}
 	}
-	d := p.evaluator.Explain(r.connection)
+	d := decide(r.connection)
 	out.Decisions = append(out.Decisions, d)
 	out.Verdict = probe.Blocked
 	if d.Allowed {
@@ -141,4 +147,115 @@ func (p *Predictor) dns() (policy.Endpoint, error) {
 func (p *Predictor) pod(name string) (policy.Endpoint, bool) {
 	namespace, pod, _ := strings.Cut(name, "/")
 	return p.evaluator.Pod(namespace, pod)
+}
+
+const (
+	// maxPredictions is how long predictions may be in JSON, in bytes, with their
+	// reasons: they go to every watcher and stay in the log for a while.
+	maxPredictions = 20 << 10
+	// maxNamed is how many of the policies that isolate an end are named.
+	maxNamed = 3
+)
+
+// Expect predicts the flows, and says compactly why. A flow that cannot be predicted
+// is left out.
+func (p *Predictor) Expect(change int64, flows []Flow) *Predictions {
+	b := expecting{out: &Predictions{Change: change, Policies: []PolicyRef{}, Expected: []Expected{}}, numbers: map[PolicyRef]int{}, groups: map[string]int{}}
+	for _, f := range flows {
+		if prediction, err := p.predict(f, p.evaluator.Decide); err == nil {
+			b.add(f.ID, prediction)
+		}
+	}
+	if text, err := json.Marshal(b.out); err == nil && len(text) > maxPredictions {
+		b.dropReasons()
+	}
+	return b.out
+}
+
+// expecting collects predictions.
+type expecting struct {
+	out     *Predictions
+	numbers map[PolicyRef]int // position in out.Policies
+	groups  map[string]int    // position in out.Expected, by verdict and reasons
+}
+
+func (b *expecting) add(flow string, p Prediction) {
+	var why []Reason
+	for i, d := range p.Decisions {
+		of := OfConnection
+		if len(p.Decisions) > 1 && i == 0 || p.Verdict == probe.DNSFailed {
+			of = OfDNS
+		}
+		for _, direction := range []policy.Direction{d.Egress, d.Ingress} {
+			// Of what is open, the way to the DNS service is told where a policy allows it.
+			if direction.Allowed != d.Allowed || of == OfDNS && d.Allowed && direction.Because != policy.Admitted {
+				continue
+			}
+			why = append(why, b.reason(of, direction))
+		}
+	}
+	key := fmt.Sprint(p.Verdict, why)
+	at, ok := b.groups[key]
+	if !ok {
+		at = len(b.out.Expected)
+		b.groups[key] = at
+		b.out.Expected = append(b.out.Expected, Expected{Verdict: p.Verdict, Why: why})
+	}
+	b.out.Expected[at].Flows = append(b.out.Expected[at].Flows, flow)
+}
+
+func (b *expecting) reason(of ReasonOf, d policy.Direction) Reason {
+	r := Reason{Of: of, Direction: Egress, Because: d.Because}
+	if d.Type == networkingv1.PolicyTypeIngress {
+		r.Direction = Ingress
+	}
+	for _, v := range d.Policies {
+		switch {
+		case d.Because == policy.Admitted && v.Admits:
+			r.Policies = []int{b.number(v.Policy)}
+			return r
+		case d.Because != policy.NotAdmitted:
+		case len(r.Policies) < maxNamed:
+			r.Policies = append(r.Policies, b.number(v.Policy))
+		default:
+			r.More++
+		}
+	}
+	return r
+}
+
+func (b *expecting) number(ref PolicyRef) int {
+	n, ok := b.numbers[ref]
+	if !ok {
+		n = len(b.out.Policies)
+		b.numbers[ref] = n
+		b.out.Policies = append(b.out.Policies, ref)
+	}
+	return n
+}
+
+// dropReasons leaves the verdicts.
+func (b *expecting) dropReasons() {
+	flows := map[probe.Verdict][]string{}
+	for _, e := range b.out.Expected {
+		flows[e.Verdict] = append(flows[e.Verdict], e.Flows...)
+	}
+	b.out.Policies, b.out.Expected = []PolicyRef{}, b.out.Expected[:0:0]
+	for _, v := range slices.Sorted(maps.Keys(flows)) {
+		b.out.Expected = append(b.out.Expected, Expected{Verdict: v, Flows: flows[v]})
+	}
+}
+
+// Verdicts are the predicted verdicts by flow. A nil Predictions has none.
+func (p *Predictions) Verdicts() map[string]probe.Verdict {
+	out := map[string]probe.Verdict{}
+	if p == nil {
+		return out
+	}
+	for _, e := range p.Expected {
+		for _, f := range e.Flows {
+			out[f] = e.Verdict
+		}
+	}
+	return out
 }

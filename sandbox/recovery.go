@@ -162,11 +162,14 @@ func (in *instance) adopt(patient bool) {
 	}
 	in.m.opts.Log.Info("sandbox adopted", "sandbox", in.id)
 	ctx, cancel := context.WithTimeout(in.ctx, changeTimeout)
-	if applied, err := appliedPolicies(ctx, cluster); err == nil {
-		in.feed.emit(Event{Type: EventPolicies, Policies: &PolicyChange{Change: in.feed.change(), Policies: applied}})
-	}
+	policies, err := cluster.Policies(ctx)
 	cancel()
-	in.connect(cluster)
+	if err != nil {
+		in.m.opts.Log.Error("policies of an adopted sandbox not read", "sandbox", in.id, "error", err)
+	}
+	applied := newInForce(policies)
+	in.feed.policies(in.feed.change(), applied.applied())
+	in.connect(cluster, applied)
 	if patient {
 		in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "The lab's server reaches your sandbox again."}})
 	}

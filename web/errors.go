@@ -71,6 +71,7 @@ func answerTo(err error) answer {
 	var (
 		status  *statusError
 		invalid *policy.Error
+		limit   *sandbox.LimitError
 		tooBig  *http.MaxBytesError
 		failure *sandbox.Failure
 	)
@@ -83,6 +84,8 @@ func answerTo(err error) answer {
 			a.Error = fmt.Sprintf("The YAML has %d problems, so nothing was applied.", n)
 		}
 		return a
+	case errors.As(err, &limit):
+		return answer{status: http.StatusUnprocessableEntity, Error: limit.Message}
 	case errors.As(err, &tooBig):
 		return answer{status: http.StatusRequestEntityTooLarge, Error: fmt.Sprintf("That is too much: the lab takes %d KiB at most.", tooBig.Limit>>10)}
 	}

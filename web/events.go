@@ -106,7 +106,7 @@ func (s *server) stream(conn *websocket.Conn, subscription *sandbox.Subscription
 	}()
 
 	for {
-		events, err := subscription.Next(ctx)
+		message, err := subscription.NextMessage(ctx)
 		switch {
 		case err == nil:
 		case errors.Is(err, io.EOF):
@@ -118,7 +118,7 @@ func (s *server) stream(conn *websocket.Conn, subscription *sandbox.Subscription
 		default:
 			return
 		}
-		if conn.SetWriteDeadline(time.Now().Add(s.timings.write)) != nil || conn.WriteJSON(events) != nil {
+		if conn.SetWriteDeadline(time.Now().Add(s.timings.write)) != nil || conn.WriteMessage(websocket.TextMessage, message) != nil {
 			return
 		}
 	}

@@ -337,6 +337,7 @@ func TestTheExamplesOfTheProtocolAreEventsOfEveryType(t *testing.T) {
 			sandbox.EventSnapshot: e.Snapshot != nil, sandbox.EventState: e.State != nil, sandbox.EventStep: e.Step != nil,
 			sandbox.EventPolicies: e.Policies != nil, sandbox.EventObservations: e.Observations != nil,
 			sandbox.EventSettled: e.Settled != nil, sandbox.EventNotice: e.Notice != nil,
+			sandbox.EventPredictions: e.Predictions != nil, sandbox.EventDisagreement: e.Disagreement != nil,
 		}
 		for kind, present := range bodies {
 			if present != (kind == e.Type) {
@@ -347,7 +348,7 @@ func TestTheExamplesOfTheProtocolAreEventsOfEveryType(t *testing.T) {
 	}
 	for _, kind := range []sandbox.EventType{
 		sandbox.EventSnapshot, sandbox.EventState, sandbox.EventStep, sandbox.EventPolicies,
-		sandbox.EventObservations, sandbox.EventSettled, sandbox.EventNotice,
+		sandbox.EventObservations, sandbox.EventSettled, sandbox.EventNotice, sandbox.EventPredictions, sandbox.EventDisagreement,
 	} {
 		if !seen[kind] {
 			t.Errorf("%s has no example", kind)

@@ -521,16 +521,16 @@ func TestSetting_up_the_start_says_what_it_replaces_and_goes_back(t *testing.T) 
 		t.Error("a start that replaces nothing offers a way back")
 	}
 	v.put(id, exerciseOf(t, "close-production").Solution)
-	mine := v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies
+	mine := v.policies(id)
 	body := v.exercise("begin", nil)
 	contains(t, body, "production/default-deny-all was in force before, and is gone.", "/restore")
-	if left := v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies; len(left) != 0 {
+	if left := v.policies(id); len(left) != 0 {
 		t.Fatalf("the start has none, and in force are %v", left)
 	}
 	// Browsers send the lines of a field with CR LF.
 	before := strings.ReplaceAll(mine[0].YAML, "\n", "\r\n")
 	contains(t, v.exercise("restore", url.Values{"yaml": {before}}), "As before: production/default-deny-all is in force.")
-	if back := v.snapshot(v.page("GET", "/sandboxes/"+id, nil)).Policies; len(back) != 1 || back[0] != mine[0] {
+	if back := v.policies(id); len(back) != 1 || back[0] != mine[0] {
 		t.Errorf("put back are %v, want %v", back, mine)
 	}
 }

@@ -35,6 +35,7 @@ func (s *server) routes() http.Handler {
 			r.Get("/me/record.json", s.handle(s.exportMe))
 
 			r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
+			r.Get("/sandboxes/{id}/policies", s.handle(s.listPolicies))
 
 			r.Group(func(r chi.Router) {
 				r.Use(s.limit(s.limits.starts))

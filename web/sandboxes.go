@@ -209,6 +209,25 @@ func (s *server) stopOf(r *http.Request) error {
 	return s.Sandboxes.Stop(snapshot.ID)
 }
 
+// listPolicies tells the policies in force with their texts, which events leave out.
+func (s *server) listPolicies(w http.ResponseWriter, r *http.Request) error {
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
+		return err
+	}
+	policies := make([]policyText, len(snapshot.Policies))
+	for i, p := range snapshot.Policies {
+		policies[i] = policyText(p)
+	}
+	return writeJSON(w, http.StatusOK, policies)
+}
+
+// policyText is a [sandbox.AppliedPolicy] whose text is told.
+type policyText struct {
+	sandbox.PolicyRef
+	YAML string `json:"yaml"`
+}
+
 // applyPolicies takes YAML as the body.
 func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
 	src, err := io.ReadAll(http.MaxBytesReader(w, r.Body, policy.MaxBytes))

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -178,18 +179,53 @@ func TestPoliciesAreAppliedAndDeleted(t *testing.T) {
 	a := v.put(id, denyAll+"---\n"+second)
 	var change sandbox.PolicyChange
 	strict(t, a.body, &change)
-	if a.status != http.StatusOK || change.Change != 1 || len(change.Policies) != 2 {
+	if a.status != http.StatusOK || change.Change != 1 || len(change.Added) != 2 {
 		t.Fatalf("PUT: status %d, %+v", a.status, change)
 	}
 	for _, c := range []struct {
-		path string
-		left int
-	}{{"/policies/production/second", 1}, {"/policies/production/second", 1}, {"/policies", 0}} {
+		path    string
+		removed int
+		left    string
+	}{
+		{"/policies/production/second", 1, denyAll}, {"/policies/production/second", 0, denyAll}, {"/policies", 1, ""},
+	} {
 		a := v.send("DELETE", "/sandboxes/"+id+c.path, nil)
+		change = sandbox.PolicyChange{}
 		strict(t, a.body, &change)
-		if a.status != http.StatusOK || len(change.Policies) != c.left {
-			t.Errorf("DELETE %s: status %d, %d policies left, want %d", c.path, a.status, len(change.Policies), c.left)
+		if a.status != http.StatusOK || len(change.Removed) != c.removed || len(change.Added)+len(change.Changed) != 0 {
+			t.Errorf("DELETE %s: status %d, %+v, want %d removed", c.path, a.status, change, c.removed)
 		}
+		left := v.policies(id)
+		if c.left == "" && len(left) != 0 || c.left != "" && (len(left) != 1 || left[0].YAML != c.left) {
+			t.Errorf("after DELETE %s: %+v, want the text %q", c.path, left, c.left)
+		}
+	}
+}
+
+func TestTooManyPoliciesAreRefusedWithTheLimitAndTheWayBelowIt(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	var many strings.Builder
+	for i := range sandbox.MaxPolicies + 1 {
+		fmt.Fprintf(&many, "%s---\n", strings.Replace(denyAll, "default-deny-all", fmt.Sprintf("p%d", i), 1))
+	}
+	contains(t, refusal(t, v.put(id, many.String()), http.StatusUnprocessableEntity), "101 policies", "may have 100", "Delete 1 ", "Nothing was applied")
+	half := denyAll + "# " + strings.Repeat("x", sandbox.MaxPolicyBytes/2)
+	if a := v.put(id, half); a.status != http.StatusOK {
+		t.Fatalf("half of what may be: status %d: %.200s", a.status, a.body)
+	}
+	second := strings.Replace(half, "default-deny-all", "second", 1)
+	contains(t, refusal(t, v.put(id, second), http.StatusUnprocessableEntity), "257 KiB", "256 KiB", "Delete", "shorten")
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {second}}
+	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "257 KiB") {
+		t.Errorf("by the form: status %d, or the limit is not said", a.status)
+	}
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 || s.Change != 1 {
+		t.Errorf("change %d, policies %+v", s.Change, s.Policies)
+	}
+	// In the place of the first it is no more than before.
+	if a := v.put(id, half); a.status != http.StatusOK {
+		t.Errorf("the same again: status %d: %.200s", a.status, a.body)
 	}
 }
 
@@ -247,8 +283,11 @@ func TestPoliciesWorkByFormsAlone(t *testing.T) {
 	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/lessons/network-policies#lab" {
 		t.Fatalf("apply: status %d to %q", a.status, a.header.Get("Location"))
 	}
-	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 || s.Policies[0].YAML != denyAll {
+	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 {
 		t.Errorf("policies = %+v", s.Policies)
+	}
+	if texts := v.policies(id); len(texts) != 1 || texts[0].YAML != denyAll {
+		t.Errorf("the text is %+v", texts)
 	}
 	contains(t, v.page("GET", "/lessons/network-policies", nil).body, `name="policy" value="production/default-deny-all"`)
 	form.Set("policy", "production/default-deny-all")

@@ -287,6 +287,14 @@ func (v *learner) until(what string, holds func() bool) {
 	}
 }
 
+// policies are those in force, with their texts.
+func (v *learner) policies(id string) []policyText {
+	v.t.Helper()
+	var all []policyText
+	strict(v.t, v.send("GET", "/sandboxes/"+id+"/policies", nil).body, &all)
+	return all
+}
+
 type told struct {
 	sandbox.Snapshot
 	Seq int64 `json:"seq"`

@@ -168,8 +168,10 @@ func TestServe_auto_without_docker_simulates_the_whole_lab_and_says_so(t *testin
 	again := serveLab(t, "--data", dir, "--sandbox", "simulated")
 	address := again.base
 	again.learner.Jar = jarOf(t, s, address)
-	if snap := again.until(snap.ID, productionDenied); len(snap.Policies) != 1 || snap.Policies[0].YAML != denyProduction {
-		t.Errorf("policies after the restart: %+v", snap.Policies)
+	again.until(snap.ID, productionDenied)
+	var inForce []struct{ Namespace, Name, YAML string }
+	if code, _ := again.ask("GET", "/sandboxes/"+string(snap.ID)+"/policies", "", "", &inForce); code != http.StatusOK || len(inForce) != 1 || inForce[0].YAML != denyProduction {
+		t.Errorf("policies after the restart: %d %+v", code, inForce)
 	}
 	lastVisit := regexp.MustCompile(`"seenAt":"[^"]*",`) // this one, after the restart
 	if _, body := again.ask("GET", "/me/record.json", "", "", nil); lastVisit.ReplaceAllString(body, "") != lastVisit.ReplaceAllString(record, "") || !strings.Contains(body, "Somebody") || !strings.Contains(body, `"exercise":"close-production"`) {

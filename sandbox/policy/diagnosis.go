@@ -90,7 +90,7 @@ func (e *Evaluator) Diagnose(f Flow, open bool) Diagnosis {
 			through := Flow{From: f.From, To: b.pod, Port: b.port, Protocol: f.Protocol}
 			if i == 0 || e.direct(through.From, through.To, through.Port, orTCP(through.Protocol)) != open {
 				x.flow = through
-				if d = e.explain(through); d.Allowed != open {
+				if d = e.decidePod(through, true); d.Allowed != open {
 					break
 				}
 			}

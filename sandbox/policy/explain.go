@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -120,17 +121,23 @@ const (
 
 // Explain answers a flow as [Evaluator.Allowed] does and says why. Of the pods
 // behind a Service it speaks of the first that is not allowed, or else of the first.
-func (e *Evaluator) Explain(f Flow) Decision {
+func (e *Evaluator) Explain(f Flow) Decision { return e.decide(f, true) }
+
+// Decide is Explain without the rules of each policy, and much faster where there are
+// many.
+func (e *Evaluator) Decide(f Flow) Decision { return e.decide(f, false) }
+
+func (e *Evaluator) decide(f Flow, rules bool) Decision {
 	if backends, ok := e.backends(f); ok {
-		return e.explainService(f, backends)
+		return e.decideService(f, backends, rules)
 	}
-	return e.explain(f)
+	return e.decidePod(f, rules)
 }
 
-func (e *Evaluator) explainService(f Flow, backends []backend) Decision {
+func (e *Evaluator) decideService(f Flow, backends []backend, rules bool) Decision {
 	var first Decision
 	for i, b := range backends {
-		d := e.explain(Flow{From: f.From, To: b.pod, Port: b.port, Protocol: f.Protocol})
+		d := e.decidePod(Flow{From: f.From, To: b.pod, Port: b.port, Protocol: f.Protocol}, rules)
 		if i == 0 || first.Allowed && !d.Allowed {
 			first = d
 		}
@@ -155,11 +162,11 @@ func (e *Evaluator) serviceName(a netip.Addr) string {
 	return ""
 }
 
-func (e *Evaluator) explain(f Flow) Decision {
+func (e *Evaluator) decidePod(f Flow, rules bool) Decision {
 	f.From, f.To = e.oneFamily(f.From, f.To)
 	d := e.named(f)
-	d.Egress = e.direction(networkingv1.PolicyTypeEgress, f)
-	d.Ingress = e.direction(networkingv1.PolicyTypeIngress, f)
+	d.Egress = e.direction(networkingv1.PolicyTypeEgress, f, rules)
+	d.Ingress = e.direction(networkingv1.PolicyTypeIngress, f, rules)
 	d.Allowed = d.Egress.Allowed && d.Ingress.Allowed
 	return d
 }
@@ -186,7 +193,7 @@ func (e *Evaluator) Name(p Endpoint) string {
 
 // direction explains one end. It goes by the policies' own text, where Allowed
 // goes by what was compiled; that the two agree is a property under test.
-func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow) Direction {
+func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow, rules bool) Direction {
 	d := Direction{Type: kind, Allowed: true}
 	self, peer := f.From, f.To
 	if kind == networkingv1.PolicyTypeIngress {
@@ -213,6 +220,12 @@ func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow) Direction {
 			continue
 		}
 		v := PolicyVerdict{Policy: p.Ref(), Position: p.Position("metadata.name")}
+		if !rules {
+			v.Admits = e.policyAdmits(p, kind, peer, f)
+			admitted = admitted || v.Admits
+			d.Policies = append(d.Policies, v)
+			continue
+		}
 		for _, r := range rulesOf(p, kind) {
 			rv := e.explainRule(p, r, peer, f)
 			v.Admits = v.Admits || rv.Admits
@@ -256,6 +269,30 @@ func rulesOf(p *Policy, kind networkingv1.PolicyType) []sourceRule {
 		out = append(out, sourceRule{field, field + ".to", r.To, r.Ports})
 	}
 	return out
+}
+
+// policyAdmits reports whether any rule of the policy allows the flow.
+func (e *Evaluator) policyAdmits(p *Policy, kind networkingv1.PolicyType, peer Endpoint, f Flow) bool {
+	allows := func(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) bool {
+		fits := len(ports) == 0
+		for i := 0; i < len(ports) && !fits; i++ {
+			r := parsePort(&ports[i])
+			fits = r.contains(e, f.To.pod, f.Port, orTCP(f.Protocol))
+		}
+		if !fits || len(peers) == 0 {
+			return fits
+		}
+		for i := range peers {
+			if e.peerMismatch(p.Namespace, &peers[i], "", peer) == nil {
+				return true
+			}
+		}
+		return false
+	}
+	if kind == networkingv1.PolicyTypeIngress {
+		return slices.ContainsFunc(p.Spec.Ingress, func(r networkingv1.NetworkPolicyIngressRule) bool { return allows(r.From, r.Ports) })
+	}
+	return slices.ContainsFunc(p.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool { return allows(r.To, r.Ports) })
 }
 
 func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer Endpoint, f Flow) RuleVerdict {

@@ -122,6 +122,16 @@ func explainAgrees(t *testing.T, c *drawn) {
 			t.Errorf("Explain says %v of %s > %s:%d/%s, Allowed the contrary: %s", d.Allowed, d.From, d.To, d.Port, d.Protocol, d)
 			return
 		}
+		without := c.compiled.Decide(f)
+		for _, dir := range []policy.Direction{d.Egress, d.Ingress} {
+			for i := range dir.Policies {
+				dir.Policies[i].Rules = nil
+			}
+		}
+		if !reflect.DeepEqual(d, without) {
+			t.Errorf("Explain, without the rules, says\n%+v, Decide\n%+v", d, without)
+			return
+		}
 		if d.Allowed != strings.HasPrefix(d.String(), "Allowed") || !strings.HasSuffix(d.String(), ".") || strings.Contains(d.String(), "%!") {
 			t.Errorf("sentence %q of %+v", d, d)
 			return

@@ -37,7 +37,7 @@ func (e *Evaluator) Remedy(f Flow) []networkingv1.NetworkPolicy {
 
 func (e *Evaluator) remedy(f Flow) []networkingv1.NetworkPolicy {
 	f.From, f.To = e.oneFamily(f.From, f.To)
-	d := e.explain(f)
+	d := e.decidePod(f, true)
 	var out []networkingv1.NetworkPolicy
 	protocol := orTCP(f.Protocol)
 	port := intstr.FromInt32(f.Port)

@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -63,12 +66,17 @@ func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 }
 
 // stored is the policy as the cluster keeps it: what its writer wrote, and YAML
-// in any case, for that is what is written down.
+// in any case, for that is what is written down. What has no bearing on flows is in
+// the text alone.
 func stored(p policy.Policy) policy.Policy {
 	if p.Source == "" {
 		p.Source = policy.YAML(p.NetworkPolicy)
 	}
-	return p
+	return policy.Policy{
+		NetworkPolicy: networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, Spec: p.Spec},
+		Source:        p.Source,
+		Line:          1,
+	}
 }
 
 // Delete removes the named policies; one that is not there is no error.

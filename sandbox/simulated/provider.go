@@ -215,7 +215,9 @@ func (p *Provider) adopt(spec sandbox.Spec) (*cluster, error) {
 		if err != nil {
 			return nil, p.broken(spec.ID, err)
 		}
-		policies = append(policies, read...)
+		for _, one := range read {
+			policies = append(policies, stored(one))
+		}
 	}
 	c, err := newCluster(p.path(spec.ID), spec.Topology, policies)
 	if err != nil {

@@ -25,6 +25,9 @@ spec:
   podSelector: {}
 `;
 
+/** What events tell of a policy. */
+const ref = ({ namespace, name }) => ({ namespace, name });
+
 export class FakeLab {
   /** The requests that came in, "METHOD path" with their body. */
   requests = [];
@@ -84,7 +87,8 @@ export class FakeLab {
     const { picture } = sandbox;
     if (type === "state") Object.assign(picture, { reason: undefined }, body);
     if (type === "step") picture.steps[body.index - 1] = body;
-    if (type === "policies") Object.assign(picture, body);
+    if (type === "policies") picture.change = body.change;
+    if (type === "predictions") Object.assign(picture, { change: body.change, predictions: body });
     if (type === "observations") {
       const told = new Map(picture.observations.map((o) => [o.flow, o]));
       for (const o of body.flows) told.set(o.flow, o);
@@ -107,10 +111,22 @@ export class FakeLab {
     this.emit("observations", { change: this.sandbox.picture.change, flows: which.map((flow) => ({ flow, verdict })) });
   }
 
-  /** Carries out a change of policies as the real lab tells it. */
+  /** Carries out a change of policies, after which those are in force, as the real lab tells it. */
   change(policies, verdicts) {
     const change = this.sandbox.picture.change + 1;
-    this.emit("policies", { change, policies });
+    const expected = Object.entries(verdicts).map(([flow, verdict]) => ({ verdict, flows: [flow] }));
+    this.emit("predictions", { change, policies: [], expected });
+    const { picture } = this.sandbox;
+    const old = new Map(picture.policies.map((p) => [p.namespace + "/" + p.name, p]));
+    const before = (p) => old.get(p.namespace + "/" + p.name);
+    const now = policies.map(before);
+    picture.policies = policies;
+    this.emit("policies", {
+      change,
+      added: policies.filter((p, i) => !now[i]).map(ref),
+      changed: policies.filter((p, i) => now[i] && now[i].yaml !== p.yaml).map(ref),
+      removed: [...old.values()].filter((p) => !now.includes(p)).map(ref),
+    });
     this.emit("observations", { change, flows: Object.entries(verdicts).map(([flow, verdict]) => ({ flow, verdict })) });
     this.emit("settled", { change, tookMillis: 640, firstFlipMillis: 130, flows: flows.length, flips: Object.keys(verdicts).length });
   }
@@ -131,7 +147,7 @@ export class FakeLab {
 
   #snapshot() {
     const { seq, picture } = this.sandbox;
-    return { seq, time: new Date().toISOString(), type: "snapshot", snapshot: picture };
+    return { seq, time: new Date().toISOString(), type: "snapshot", snapshot: { ...picture, policies: picture.policies.map(ref) } };
   }
 
   #upgrade(request, socket, head) {
@@ -185,6 +201,8 @@ export class FakeLab {
       case `DELETE /sandboxes/${id}`:
         this.state("stopping", "You stopped it.");
         return json(202, {});
+      case `GET /sandboxes/${id}/policies`:
+        return json(200, this.sandbox.picture.policies);
       case `PUT /sandboxes/${id}/policies`:
         return json(200, { change: this.sandbox.picture.change + 1, policies: [] });
       case `GET /sandboxes/${id}`:
@@ -232,6 +250,7 @@ body { color: CanvasText; background: Canvas; }
 <button id="replace" formaction="/policies?prune=true" hidden>Replace all</button></form>
 <ul id="policies"></ul><p id="undo" role="status"></p><form id="delete-all" method="post" action="/policies/delete" hidden><button>Delete all</button></form>
 <p id="settled" aria-live="polite"></p>
+<p id="disagreement" aria-live="polite"></p>
 <table id="matrix"><caption>Who can reach whom</caption>
 <thead><tr><th scope="col">from</th><th scope="col">api</th><th scope="col">dns</th></tr></thead>
 <tbody>

@@ -138,6 +138,6 @@ func elapsed(s sandbox.Step) string {
 	return fmt.Sprintf("%.1f s", float64(s.ElapsedMillis)/1000)
 }
 
-func policyName(p sandbox.AppliedPolicy) string { return p.Namespace + "/" + p.Name }
+func policyName(p sandbox.AppliedPolicy) string { return p.String() }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

@@ -43,6 +43,11 @@ export async function stop(id: string): Promise<void> {
   await send("DELETE", path(id));
 }
 
+/** Reads the policies in force with their texts. */
+export async function policies(id: string): Promise<{ namespace: string; name: string; yaml: string }[]> {
+  return (await (await send("GET", `${path(id)}/policies`)).json()) as { namespace: string; name: string; yaml: string }[];
+}
+
 /** Applies the policies, or with prune makes them the only ones; returns the change's number. */
 export async function apply(id: string, yaml: string, prune = false): Promise<number> {
   return changeOf(await send("PUT", `${path(id)}/policies${prune ? "?prune=true" : ""}`, yaml, "application/yaml"));

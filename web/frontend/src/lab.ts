@@ -5,11 +5,11 @@ import * as api from "./api";
 import { confirm } from "./confirm";
 import * as draft from "./draft";
 import { enhance } from "./editor";
-import type { AppliedPolicy, SandboxEvent } from "./events.gen";
+import type { SandboxEvent } from "./events.gen";
 import * as exercise from "./exercise";
 import { Feed, type Connection } from "./feed";
 import { Matrix } from "./matrix";
-import { gone, nothing, reduce, type Model } from "./model";
+import { gone, nameOf, nothing, reduce, withTexts, type Model } from "./model";
 import * as panel from "./panel";
 import * as sentences from "./sentences";
 import "./walkthrough";
@@ -29,6 +29,7 @@ function run(section: HTMLElement): void {
     deleteAll: find<HTMLFormElement>("delete-all"),
     replace: find<HTMLButtonElement>("replace"),
     settled: find("settled"),
+    disagreement: find("disagreement"),
     simulated: section.dataset["simulated"] !== undefined,
   };
   const problems = find("problems");
@@ -69,6 +70,7 @@ function run(section: HTMLElement): void {
       section.dataset["seq"] = String(batch.at(-1)!.seq);
       render(!batch.some((e: SandboxEvent) => e.type === "snapshot"));
       if (batch.some((e: SandboxEvent) => e.type === "settled")) exercise.settled();
+      if (model.policies.some((p) => p.yaml === undefined)) void readTexts();
       if (model.state === "stopped") feed.stop();
     },
     connection: sayConnection,
@@ -170,10 +172,10 @@ function run(section: HTMLElement): void {
 
   document.addEventListener("click", (e) => {
     const button = (e.target as Element).closest<HTMLElement>("[data-show-policy]");
-    const policy = button && model.policies.find((p) => name(p) === button.dataset["showPolicy"]);
-    if (!policy) return;
-    if (placeIn(editor.text(), policy.yaml) === undefined) put(policy.yaml);
-    const first = placeIn(editor.text(), policy.yaml) ?? 1;
+    const yaml = button && model.policies.find((p) => nameOf(p) === button.dataset["showPolicy"])?.yaml;
+    if (!yaml) return;
+    if (placeIn(editor.text(), yaml) === undefined) put(yaml);
+    const first = placeIn(editor.text(), yaml) ?? 1;
     editor.reveal();
     editor.goTo(first + Number(button.dataset["line"]) - 1, Number(button.dataset["column"]));
   });
@@ -201,6 +203,23 @@ function run(section: HTMLElement): void {
     parts.status.textContent = r.message;
   };
 
+  let reads = 0;
+  /** Reads the texts of the policies in force, which events leave out. */
+  async function readTexts(): Promise<void> {
+    const [id, number] = [sandbox(), ++reads];
+    const read = await api.policies(id).catch(() => []);
+    if (id !== sandbox() || number !== reads) return;
+    model = withTexts(model, read);
+    render(false);
+    offerPolicies();
+  }
+
+  /** The policies in force with their texts, to go back to. */
+  async function inForce(): Promise<Model["policies"]> {
+    if (model.policies.some((p) => p.yaml === undefined)) await readTexts();
+    return model.policies;
+  }
+
   /** Applies the editor's text, or with prune makes it all that is in force. */
   async function apply(prune = false): Promise<void> {
     await act(
@@ -208,7 +227,7 @@ function run(section: HTMLElement): void {
       async () => {
         if (model.state !== "ready") throw new api.Refusal(notReady(model));
         exercise.change();
-        const before = model.policies;
+        const before = await inForce();
         const change = await api.apply(sandbox(), editor.text(), prune);
         showProblems("");
         if (prune) lost = { change, before };
@@ -220,7 +239,7 @@ function run(section: HTMLElement): void {
 
   async function remove(policy?: string): Promise<void> {
     exercise.change();
-    const before = model.policies;
+    const before = await inForce();
     lost = { change: await api.deletePolicies(sandbox(), policy), before };
     offerPolicies();
   }
@@ -233,7 +252,8 @@ function run(section: HTMLElement): void {
   /** Offers to put back what the last change did away with, until there is another one. */
   function offerPolicies(): void {
     if (lost && model.change > lost.change) lost = undefined;
-    const gone = lost && model.change === lost.change ? lost.before.filter((p) => !model.policies.some((q) => q.yaml === p.yaml && name(q) === name(p))) : [];
+    if (model.policies.some((p) => p.yaml === undefined)) return; // until they are read
+    const gone = lost && model.change === lost.change ? lost.before.filter((p) => !model.policies.some((q) => q.yaml === p.yaml && nameOf(q) === nameOf(p))) : [];
     const now = gone.length > 0 ? lost : undefined;
     if (now === offered) return;
     offered = now;
@@ -241,7 +261,7 @@ function run(section: HTMLElement): void {
       undoLine,
       now
         ? {
-            message: sentences.gone(gone.map(name)),
+            message: sentences.gone(gone.map(nameOf)),
             label: gone.length > 1 ? "Put them back" : "Put it back",
             back: () => void act(undoLine, async () => void (await api.apply(sandbox(), now.before.map((p) => p.yaml).join("\n---\n"), true)), tell),
           }
@@ -293,10 +313,6 @@ function run(section: HTMLElement): void {
 
   if (sandbox()) feed.follow(sandbox());
   if (document.hidden) feed.hidden();
-}
-
-function name(p: AppliedPolicy): string {
-  return `${p.namespace}/${p.name}`;
 }
 
 /** The line of the text at which the policy's own text begins; undefined where it is not in it. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Observation, SandboxEvent, Snapshot, Verdict } from "./events.gen";
-import { gone, nothing, reduce, type Model } from "./model";
+import { gone, nothing, reduce, withTexts, type Model } from "./model";
 
 const time = "2026-01-02T15:04:05Z";
 const at = Date.parse(time);
@@ -28,7 +28,7 @@ function saw(flow: string, verdict: Verdict): Observation {
 
 test("a_snapshot_replaces_everything", () => {
   const old = after(nothing, observations(3, saw(webToApi, "blocked")), { type: "notice", notice: { level: "info", message: "m" } });
-  const policies = [{ namespace: "production", name: "p", yaml: "y" }];
+  const policies = [{ namespace: "production", name: "p" }];
   const model = after(old, snapshot({ state: "failed", reason: "r", change: 1, policies, observations: [saw(webToDb, "open")] }));
   assert.equal(model.state, "failed");
   assert.equal(model.reason, "r");
@@ -67,7 +67,7 @@ test("a_running_step_counts_from_its_events_time_less_what_it_has_taken", () => 
 
 test("a_new_change_is_measured_until_it_has_settled", () => {
   const ready = after(nothing, snapshot({ change: 1 }));
-  const policies = { type: "policies", policies: { change: 2, policies: [] } };
+  const policies = { type: "policies", policies: { change: 2 } };
   assert.equal(after(ready, policies).settled, "measuring");
   const settled = { change: 2, tookMillis: 640, flows: 2, flips: 0 };
   assert.deepEqual(after(ready, policies, { type: "settled", settled }).settled, { ...settled, turned: {} });
@@ -75,7 +75,7 @@ test("a_new_change_is_measured_until_it_has_settled", () => {
 
 test("what_turned_is_counted_from_before_the_change_whichever_of_its_events_is_first", () => {
   const ready = after(nothing, snapshot({ observations: [saw(webToApi, "open"), saw(webToDb, "open")] }));
-  const policies = { type: "policies", policies: { change: 1, policies: [] } };
+  const policies = { type: "policies", policies: { change: 1 } };
   const settled = { type: "settled", settled: { change: 1, tookMillis: 640, flows: 2, flips: 2 } };
   const turn = [observations(1, saw(webToApi, "blocked")), observations(1, saw(webToDb, "dns-failed"))];
   for (const events of [[policies, ...turn], [turn[0]!, policies, turn[1]!], [...turn, policies]]) {
@@ -115,7 +115,7 @@ test("a_notice_stays_until_the_state_changes", () => {
 });
 
 test("a_stopped_sandbox_has_no_policies_and_no_measured_flows", () => {
-  const ready = after(nothing, snapshot({ policies: [{ namespace: "n", name: "p", yaml: "" }], observations: [saw(webToApi, "open")] }));
+  const ready = after(nothing, snapshot({ policies: [{ namespace: "n", name: "p" }], observations: [saw(webToApi, "open")] }));
   for (const model of [after(ready, { type: "state", state: { state: "stopped", reason: "You stopped it." } }), gone(ready)]) {
     assert.equal(model.state, "stopped");
     assert.notEqual(model.reason, "");
@@ -132,4 +132,44 @@ test("a_sandbox_that_went_away_while_stopping_keeps_the_reason", () => {
 test("an_event_of_an_unknown_type_changes_nothing", () => {
   const model = after(nothing, snapshot({}));
   assert.equal(after(model, { type: "later", later: {} }), model);
+});
+
+test("a_change_of_policies_tells_what_changed_and_leaves_the_rest", () => {
+  const ref = (full: string) => ({ namespace: full.split("/")[0]!, name: full.split("/")[1]! });
+  const ready = after(nothing, snapshot({ policies: [ref("a/x"), ref("b/x"), ref("b/z")] }));
+  const change = { change: 1, added: [ref("b/y"), ref("a/a")], changed: [ref("b/x")], removed: [ref("b/z")] };
+  const model = after(ready, { type: "policies", policies: change });
+  assert.deepEqual(model.policies, [ref("a/a"), ref("a/x"), ref("b/x"), ref("b/y")]);
+  // Told again, as after a snapshot that has it already, it changes nothing.
+  assert.deepEqual(after(model, { type: "policies", policies: change }).policies, model.policies);
+  assert.deepEqual(after(model, { type: "policies", policies: { change: 2, removed: model.policies } }).policies, []);
+});
+
+const predictions = (change: number, verdict: Verdict, ...flows: string[]) => ({ change, policies: [], expected: [{ verdict, flows }] });
+
+test("predictions_begin_a_change_and_come_with_a_snapshot", () => {
+  const ready = after(nothing, snapshot({ predictions: predictions(0, "open", webToApi, webToDb), observations: [saw(webToApi, "open")] }));
+  assert.deepEqual([...ready.expected], [[webToApi, "open"], [webToDb, "open"]]);
+  const model = after(ready, { type: "predictions", predictions: predictions(1, "blocked", webToApi) });
+  assert.deepEqual([...model.expected], [[webToApi, "blocked"]]);
+  assert.equal(model.settled, "measuring");
+  assert.equal(model.flows.get(webToApi)?.verdict, "open");
+});
+
+test("a_disagreement_holds_until_it_is_told_otherwise_or_the_policies_change", () => {
+  const flows = [{ flow: webToApi, predicted: "blocked", observed: "open" }] as const;
+  const told = after(nothing, snapshot({ change: 1 }), { type: "disagreement", disagreement: { change: 1, flows } });
+  assert.deepEqual(told.disagreement, flows);
+  assert.deepEqual(after(told, { type: "disagreement", disagreement: { change: 1, flows: [] } }).disagreement, []);
+  assert.deepEqual(after(told, { type: "predictions", predictions: predictions(2, "open", webToApi) }).disagreement, []);
+  assert.deepEqual(after(told, observations(1, saw(webToDb, "open"))).disagreement, flows);
+  assert.deepEqual(after(nothing, snapshot({ disagreement: { change: 1, flows: [...flows] } })).disagreement, flows);
+});
+
+test("a_policys_text_is_kept_until_the_policy_changes", () => {
+  const [x, y] = [{ namespace: "a", name: "x" }, { namespace: "a", name: "y" }];
+  const read = withTexts(after(nothing, snapshot({ policies: [x, y] })), [{ ...x, yaml: "X" }, { ...y, yaml: "Y" }, { namespace: "a", name: "z", yaml: "Z" }]);
+  assert.deepEqual(read.policies, [{ ...x, yaml: "X" }, { ...y, yaml: "Y" }]);
+  const model = after(read, { type: "policies", policies: { change: 1, changed: [x] } });
+  assert.deepEqual(model.policies, [x, { ...y, yaml: "Y" }]);
 });

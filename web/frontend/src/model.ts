@@ -1,7 +1,7 @@
 // What the page knows of its sandbox, and how each event changes it. Pure: no
 // DOM, no clock, no network.
 
-import type { AppliedPolicy, Notice, Observation, SandboxEvent, Settled, State, Step, Verdict } from "./events.gen";
+import type { Disagreed, Notice, Observation, PolicyChange, Predictions, Ref, SandboxEvent, Settled, State, Step, Verdict } from "./events.gen";
 
 /** The state of the page's sandbox; "none" where there is none. */
 export type PageState = State | "none";
@@ -17,11 +17,17 @@ export interface Summary extends Settled {
   turned: Partial<Record<Verdict, number>>;
 }
 
+/** A policy in force. Events leave its text out; it is there once it has been read. */
+export interface Policy extends Ref {
+  yaml?: string;
+}
+
 export interface Model {
   readonly state: PageState;
   readonly reason: string;
   readonly steps: readonly TimedStep[];
-  readonly policies: readonly AppliedPolicy[];
+  /** Sorted by namespace and name. */
+  readonly policies: readonly Policy[];
   /** The number of the last change of policies. */
   readonly change: number;
   readonly flows: ReadonlyMap<string, Observation>;
@@ -29,6 +35,10 @@ export interface Model {
   readonly before: ReadonlyMap<string, Observation>;
   /** Set once the last change has settled; "measuring" until then. */
   readonly settled: Summary | "measuring" | undefined;
+  /** What is expected of each flow under the policies of the last change. */
+  readonly expected: ReadonlyMap<string, Verdict>;
+  /** The flows that have settled otherwise than expected. */
+  readonly disagreement: readonly Disagreed[];
   readonly notice: Notice | undefined;
 }
 
@@ -42,6 +52,8 @@ export const nothing: Model = {
   flows: new Map(),
   before: new Map(),
   settled: undefined,
+  expected: new Map(),
+  disagreement: [],
   notice: undefined,
 };
 
@@ -60,6 +72,8 @@ export function reduce(model: Model, event: SandboxEvent): Model {
         flows,
         before: flows,
         settled: undefined,
+        expected: verdicts(s.predictions),
+        disagreement: s.disagreement?.flows ?? [],
         notice: s.notice,
       };
     }
@@ -72,8 +86,10 @@ export function reduce(model: Model, event: SandboxEvent): Model {
       steps.splice(at < 0 ? steps.length : at, at < 0 ? 0 : 1, timed(event.step, event.time));
       return { ...model, steps };
     }
+    case "predictions":
+      return { ...changed(model, event.predictions.change), expected: verdicts(event.predictions) };
     case "policies":
-      return { ...changed(model, event.policies.change), policies: event.policies.policies };
+      return { ...changed(model, event.policies.change), policies: afterwards(model.policies, event.policies) };
     case "observations": {
       const next = changed(model, event.observations.change);
       const flows = new Map(next.flows);
@@ -86,6 +102,8 @@ export function reduce(model: Model, event: SandboxEvent): Model {
       const notice = model.notice?.level === "warning" ? model.notice : undefined;
       return { ...next, notice, settled: { ...event.settled, turned: turned(next) } };
     }
+    case "disagreement":
+      return { ...model, disagreement: event.disagreement.flows };
     case "notice":
       // A burst that cannot settle ends with a notice.
       return { ...model, notice: event.notice, settled: model.settled === "measuring" ? undefined : model.settled };
@@ -108,7 +126,31 @@ function stopped(model: Model, reason: string): Model {
 // The first event of a change may be its policies or already its effect.
 function changed(model: Model, change: number): Model {
   if (change <= model.change) return model;
-  return { ...model, change, before: model.flows, settled: "measuring" };
+  return { ...model, change, before: model.flows, settled: "measuring", disagreement: [] };
+}
+
+function verdicts(predictions: Predictions | undefined): Model["expected"] {
+  return new Map(predictions?.expected.flatMap((e) => e.flows.map((flow): [string, Verdict] => [flow, e.verdict])));
+}
+
+/** The policies in force after the change. */
+function afterwards(before: readonly Policy[], change: PolicyChange): Policy[] {
+  const after = new Map(before.map((p) => [nameOf(p), p]));
+  for (const p of change.removed ?? []) after.delete(nameOf(p));
+  for (const p of [...(change.added ?? []), ...(change.changed ?? [])]) after.set(nameOf(p), p);
+  const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  return [...after.values()].sort((a, b) => order(a.namespace, b.namespace) || order(a.name, b.name));
+}
+
+/** The model with the policies' texts as they were read. */
+export function withTexts(model: Model, read: readonly Policy[]): Model {
+  const texts = new Map(read.map((p) => [nameOf(p), p]));
+  return { ...model, policies: model.policies.map((p) => texts.get(nameOf(p)) ?? p) };
+}
+
+/** A policy as it is spoken of. */
+export function nameOf(p: Ref): string {
+  return `${p.namespace}/${p.name}`;
 }
 
 function timed(step: Step, time: string): TimedStep {

@@ -15,6 +15,8 @@ export interface Parts {
   deleteAll: HTMLFormElement;
   replace: HTMLButtonElement;
   settled: HTMLElement;
+  /** Where it is said that flows are not as predicted. */
+  disagreement: HTMLElement;
   /** Whether the lab simulates, and so must not speak of measuring. */
   simulated: boolean;
 }
@@ -26,6 +28,7 @@ const stoppable: PageState[] = ["queued", "creating", "ready"];
 export function render(parts: Parts, model: Model): void {
   write(parts.status, sentences.status(model, parts.simulated));
   write(parts.settled, sentences.settled(model.settled, parts.simulated));
+  write(parts.disagreement, sentences.disagreement(model.disagreement));
   const unavailable = document.getElementById("unavailable") !== null;
   show(parts, parts.start, startable.includes(model.state) && !unavailable);
   show(parts, parts.reset, resettable.includes(model.state));
@@ -107,7 +110,8 @@ function renderPolicies(parts: Parts, model: Model): void {
   }
   for (const [i, name] of names.entries()) {
     const item = items.get(name) ?? policyItem(name);
-    write(item.querySelector<HTMLElement>("pre")!, model.policies[i]!.yaml);
+    const { yaml } = model.policies[i]!;
+    if (yaml !== undefined) write(item.querySelector<HTMLElement>("pre")!, yaml);
     // To move an item that is in its place would take the focus out of it.
     const at = names.indexOf(name);
     if (list.querySelectorAll("[data-policy]")[at] !== item) list.insertBefore(item, list.querySelectorAll("[data-policy]")[at] ?? null);

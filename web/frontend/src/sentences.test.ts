@@ -87,3 +87,13 @@ test("elapsed_is_in_tenths_of_a_second_and_never_negative", () => {
   assert.equal(sentences.elapsed(2149), "2.1 s");
   assert.equal(sentences.elapsed(-30), "0.0 s");
 });
+
+test("disagreement_names_a_flow_and_blames_nobody", () => {
+  const flow = { flow: "production/web>production/api:8080/TCP@name", predicted: "blocked", observed: "open" } as const;
+  const one = "Prediction and measurement differ: production/web to production/api 8080/TCP by name was predicted blocked and is open";
+  const end = ". That is not your mistake: what counts is what was measured.";
+  assert.equal(sentences.disagreement([]), "");
+  assert.equal(sentences.disagreement([flow]), one + end);
+  assert.equal(sentences.disagreement([flow, flow]), one + ", and 1 more flow differs" + end);
+  assert.equal(sentences.disagreement([flow, flow, flow]), one + ", and 2 more flows differ" + end);
+});

@@ -1,6 +1,6 @@
 // What the page says, in plain English.
 
-import type { Observation, Verdict } from "./events.gen";
+import type { Disagreed, Observation, Verdict } from "./events.gen";
 import type { Model, Summary } from "./model";
 
 const words: Record<Verdict, string> = {
@@ -57,6 +57,15 @@ export function settled(summary: Model["settled"], simulated: boolean): string {
   if (simulated) return `${flips(summary)}. ${all}`;
   const first = summary.firstFlipMillis === undefined ? "" : ` The first changed after ${millis(summary.firstFlipMillis)}.`;
   return `${flips(summary)}.${first} ${all}`;
+}
+
+/** The line about flows that are not as predicted, which the learner has no part in. */
+export function disagreement(flows: readonly Disagreed[]): string {
+  const [first] = flows;
+  if (!first) return "";
+  const others = flows.length - 1;
+  const more = others === 0 ? "" : `, and ${others} more ${others === 1 ? "flow differs" : "flows differ"}`;
+  return `Prediction and measurement differ: ${flowName(first.flow)} was predicted ${words[first.predicted]} and is ${words[first.observed]}${more}. That is not your mistake: what counts is what was measured.`;
 }
 
 function flips(summary: Summary): string {
