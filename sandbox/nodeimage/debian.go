@@ -166,9 +166,7 @@ func (b *build) debianBase(ctx context.Context, root string) error {
 	if err := removeTree(part); err != nil {
 		return err
 	}
-	// debootstrap refuses a folder of a file system mounted without device files
-	// and says so; everything it says is kept for the error.
-	if err := b.run(ctx, "", nil, "debootstrap", "--variant=minbase", debianSuite, part, src.mirror); err != nil {
+	if err := b.debootstrap(ctx, part, src.mirror); err != nil {
 		return err
 	}
 	files := map[string]string{
@@ -199,6 +197,22 @@ func (b *build) debianBase(ctx context.Context, root string) error {
 		return err
 	}
 	return os.Rename(part, root)
+}
+
+// debianKeyring has the keys by which Debian signs its suites.
+const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// debootstrap fills the folder root from a mirror, of which nothing is believed that
+// Debian has not signed: not for the sake of an option in this machine's sources, and
+// not for want of the keys, without which debootstrap would go on unless told.
+//
+// debootstrap refuses a folder of a file system mounted without device files and
+// says so; everything it says is kept for the error.
+func (b *build) debootstrap(ctx context.Context, root, mirror string) error {
+	if _, err := os.Stat(debianKeyring); err != nil {
+		return fmt.Errorf("Debian's keys are missing (apt-get install debian-archive-keyring): %w", err)
+	}
+	return b.run(ctx, "", nil, "debootstrap", "--force-check-gpg", "--keyring="+debianKeyring, "--variant=minbase", debianSuite, root, mirror)
 }
 
 // debianPackages installs packages over the base and leaves what they add in

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -216,6 +217,13 @@ func TestDebianSources(t *testing.T) {
 			files: map[string]string{"sources.list": "# c\ndeb [signed-by=/k arch=amd64] http://d.test/debian bookworm main\ndeb-src http://d.test/debian bookworm main\ndeb http://d.test/sec bookworm-security main # x\n"},
 			want:  []string{"deb http://d.test/debian bookworm main", "deb http://d.test/sec bookworm-security main"},
 		},
+		"what_a_line_says_of_trust_does_not_count": {
+			files: map[string]string{
+				"sources.list":              "deb [trusted=yes allow-insecure=yes] http://d.test/debian bookworm main\n",
+				"sources.list.d/up.sources": "Types: deb\nURIs: http://d.test/debian\nSuites: bookworm-updates\nTrusted: yes\n",
+			},
+			want: []string{"deb http://d.test/debian bookworm main", "deb http://d.test/debian bookworm-updates main"},
+		},
 		"stanza_format": {
 			files: map[string]string{"sources.list.d/debian.sources": "Types: deb\n# c\nURIs: http://d.test/debian\nSuites: bookworm bookworm-updates\nComponents: main\n\nTypes: deb\nURIs: http://d.test/sec\nSuites: bookworm-security\n"},
 			want:  []string{"deb http://d.test/debian bookworm main", "deb http://d.test/debian bookworm-updates main", "deb http://d.test/sec bookworm-security main"},
@@ -250,6 +258,59 @@ func TestDebianSources(t *testing.T) {
 			}
 			if strings.Join(got.lines, "\n") != strings.Join(c.want, "\n") {
 				t.Errorf("got %q, want %q", got.lines, c.want)
+			}
+		})
+	}
+}
+
+// TestDebootstrap_believes_nothing_that_Debian_has_not_signed gives it a mirror that
+// nobody has signed, and one that somebody has.
+func TestDebootstrap_believes_nothing_that_Debian_has_not_signed(t *testing.T) {
+	for _, tool := range []string{"debootstrap", "gpg", "gpgv"} {
+		if _, err := exec.LookPath(tool); err != nil || os.Getuid() != 0 {
+			if os.Getenv("NETPOL_LAB_REQUIRE") == "all" {
+				t.Fatalf("this needs root and the command %s", tool)
+			}
+			t.Skipf("this needs root and the command %s", tool)
+		}
+	}
+	release := "Origin: Debian\nSuite: stable\nCodename: bookworm\nArchitectures: amd64 arm64\nComponents: main\n" +
+		"SHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n"
+	for name, c := range map[string]struct{ signed, refused string }{
+		"nobody's signature":   {"", "release signature"},
+		"somebody's signature": {"somebody", "unknown key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			suite := filepath.Join(dir, "mirror/dists", debianSuite)
+			if err := os.MkdirAll(suite, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(suite, "Release")
+			if err := os.WriteFile(path, []byte(release), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if c.signed != "" {
+				for _, args := range [][]string{
+					{"--quick-generate-key", c.signed, "ed25519", "sign"},
+					{"--armor", "--detach-sign", "--output", path + ".gpg", path},
+				} {
+					gpg := exec.Command("gpg", append([]string{"--homedir", dir, "--batch", "--quiet", "--passphrase", ""}, args...)...)
+					if out, err := gpg.CombinedOutput(); err != nil {
+						t.Fatalf("%v: %s", err, out)
+					}
+				}
+				t.Cleanup(func() { exec.Command("gpgconf", "--homedir", dir, "--kill", "all").Run() })
+			}
+			log, err := os.Create(filepath.Join(dir, "log"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			b := &build{log: log}
+			err = b.debootstrap(t.Context(), filepath.Join(dir, "root"), "file://"+filepath.Join(dir, "mirror"))
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("got %v, want it refused for %s", err, c.refused)
 			}
 		})
 	}
