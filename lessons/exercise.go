@@ -276,6 +276,11 @@ func (l *Lesson) loadExercise(fsys fs.FS, dir string) (*Exercise, error) {
 		if err != nil {
 			bad(field, "%v", err)
 		}
+		for _, block := range markdown.YAML(text) {
+			if policies, err := l.policies(block); err != nil || len(policies) == 0 {
+				bad(field, "its block of yaml cannot be applied: mark as text what is not to be: %v", err)
+			}
+		}
 		return t
 	}
 	e.Task, e.Explanation = read(markdown.Paragraphs, "task", raw.Task), read(markdown.Paragraphs, "explanation", raw.Explanation)

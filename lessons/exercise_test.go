@@ -336,7 +336,8 @@ func TestAnswers_are_the_engines_at_the_moment_that_is_predicted(t *testing.T) {
 		t.Errorf("of a start without policies: %+v", got)
 	}
 	start := e.Moment()
-	_, e, _ = exerciseWith(t, map[string]string{"exercises/guard/start.yaml": guard("")})
+	shown := front + "\n## Try\n\n```yaml\n" + guard("") + "```\n\n:::exercise guard\n"
+	_, e, _ = exerciseWith(t, map[string]string{"lesson.md": shown, "exercises/guard/start.yaml": guard("")})
 	if got := e.Answers[spyToDB]; got.Verdict != probe.Blocked || !strings.Contains(got.Why, "guard") || e.AtMoment(nil) {
 		t.Errorf("of a start with a policy: %+v", got)
 	}
@@ -345,7 +346,7 @@ func TestAnswers_are_the_engines_at_the_moment_that_is_predicted(t *testing.T) {
 	}
 	// What is given takes the place of the start's policy of its name.
 	given := "given: |\n" + regexp.MustCompile(`(?m)^`).ReplaceAllString(guard("{}"), "  ") + "\n"
-	_, e, _ = exerciseWith(t, map[string]string{"exercises/guard/start.yaml": guard(""), "exercises/guard/checks.yaml": checks + given})
+	_, e, _ = exerciseWith(t, map[string]string{"lesson.md": shown, "exercises/guard/start.yaml": guard(""), "exercises/guard/checks.yaml": checks + given})
 	if got := e.Answers[spyToDB]; got.Verdict != probe.Open || !strings.HasPrefix(e.Moment(), "given-") {
 		t.Errorf("of a policy that is given: %+v at %s", got, e.Moment())
 	}

@@ -12,6 +12,7 @@ import (
 	"iter"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -139,8 +140,9 @@ var (
 
 // Load reads every lesson in the folders NN-name of fsys, sorted by the number.
 // Everything is checked strictly; the error lists all that is wrong as
-// "file:line: field: message".
-func Load(fsys fs.FS) ([]*Lesson, error) {
+// "file:line: field: message". Beside are lessons that are there already: no slug is
+// theirs, links may lead to them, and a topology of theirs may be shared.
+func Load(fsys fs.FS, beside ...*Lesson) ([]*Lesson, error) {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
 		return nil, fmt.Errorf("lessons: %w", err)
@@ -152,6 +154,9 @@ func Load(fsys fs.FS) ([]*Lesson, error) {
 		errs    []error
 		slugs   = map[string]*source{}
 	)
+	for _, l := range beside {
+		slugs[l.Slug] = &source{dir: "the lab itself", lesson: l, shares: l.sharesWith()}
+	}
 	for _, e := range entries {
 		if !e.IsDir() || !folderName.MatchString(e.Name()) {
 			errs = append(errs, fmt.Errorf("%s: not a lesson's folder: want a name like 01-network-policies", e.Name()))
@@ -175,6 +180,12 @@ func Load(fsys fs.FS) ([]*Lesson, error) {
 		errs = append(errs, src.errs...)
 		all = append(all, src.lesson)
 	}
+	if len(errs) == 0 {
+		for _, src := range sources {
+			src.checkReferences(fsys, slices.Concat(beside, all))
+			errs = append(errs, src.errs...)
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("lessons: %w", err)
 	}
@@ -182,6 +193,15 @@ func Load(fsys fs.FS) ([]*Lesson, error) {
 		return nil, errors.New("lessons: there are none: each is a folder with a name like 01-network-policies")
 	}
 	return all, nil
+}
+
+// sharesWith is the slug of the lesson whose topology this one shares; "" where it has
+// its own.
+func (l *Lesson) sharesWith() string {
+	if l.Topology.Name == l.Slug {
+		return ""
+	}
+	return l.Topology.Name
 }
 
 // source is a lesson's folder.
@@ -252,7 +272,7 @@ func (s *source) share(slugs map[string]*source) {
 	switch {
 	case other == nil:
 		s.bad("%s:%d: topology: there is no lesson %q", s.textFile(), s.sharesAt, s.shares)
-	case other.sharesAt > 0:
+	case other.shares != "":
 		s.bad("%s:%d: topology: the lesson %q has none of its own: name the one that has", s.textFile(), s.sharesAt, s.shares)
 	default:
 		s.lesson.Topology = other.lesson.Topology // nil where it could not be read

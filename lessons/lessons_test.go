@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
 func TestTheLessonsOfTheBinaryLoad(t *testing.T) {
@@ -20,28 +18,6 @@ func TestTheLessonsOfTheBinaryLoad(t *testing.T) {
 		for _, unwanted := range []string{"<script", "<style", " style=", "<!--", "<h1"} {
 			if strings.Contains(htmlOf(l), unwanted) {
 				t.Errorf("%s: the text has %q", l.Slug, unwanted)
-			}
-		}
-	}
-}
-
-// Whoever puts a snippet into the editor must be able to apply it.
-func TestEverySnippetIsAPolicyForTheLessonsSandbox(t *testing.T) {
-	all, err := Load(Content())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(all[0].Snippets) == 0 {
-		t.Errorf("%s: no snippets", all[0].Slug)
-	}
-	for _, l := range all {
-		for _, s := range l.Snippets {
-			policies, err := policy.Parse([]byte(s.YAML), policy.ParseOptions{Namespaces: l.Topology.NamespaceNames()})
-			if err != nil {
-				t.Errorf("%s: snippet at line %d: %v", l.Slug, s.Line, err)
-			}
-			if len(policies) == 0 {
-				t.Errorf("%s: snippet at line %d: no policy", l.Slug, s.Line)
 			}
 		}
 	}
@@ -74,22 +50,141 @@ func loadOne(text, topology string) ([]*Lesson, error) {
 	})
 }
 
+// block is the text with a block of code of that kind below a heading.
+func block(info, code string) string { return front + "\n## Try\n\n```" + info + "\n" + code + "```\n" }
+
 func TestAYAMLBlockBecomesASnippetWithAButton(t *testing.T) {
-	all, err := loadOne(front+"\n## Try\n\n```yaml\na: \"<b>\"\n```\n\n```text\nplain\n```\n", topology)
+	closed := "# a: \"<b>\"\n" + guard("")
+	all, err := loadOne(block("yaml", closed)+"\n```text\nplain\n```\n", topology)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := all[0]
-	want := `<div class="snippet"><pre tabindex="0"><code class="language-yaml">a: &#34;&lt;b&gt;&#34;` + "\n" +
-		`</code></pre><button type="button" data-insert>Put into the editor</button></div>`
-	if !strings.Contains(htmlOf(l), want) {
-		t.Errorf("HTML = %s\nwant in it %s", htmlOf(l), want)
+	if got := htmlOf(l); !strings.Contains(got, `<div class="snippet"><pre tabindex="0"><code class="language-yaml"># a: &#34;&lt;b&gt;&#34;`+"\n") ||
+		!strings.Contains(got, `</code></pre><button type="button" data-insert>Put into the editor</button></div>`) {
+		t.Errorf("HTML = %s", got)
 	}
 	if n := strings.Count(htmlOf(l), "data-insert"); n != 1 {
 		t.Errorf("%d buttons, want 1: other code has none", n)
 	}
-	if len(l.Snippets) != 1 || l.Snippets[0] != (Snippet{Line: 11, YAML: "a: \"<b>\"\n"}) {
+	if len(l.Snippets) != 1 || l.Snippets[0] != (Snippet{Line: 11, YAML: closed}) {
 		t.Errorf("snippets = %+v", l.Snippets)
+	}
+}
+
+func TestLoad_a_block_of_yaml_can_be_applied_unless_it_is_marked_as_wrong(t *testing.T) {
+	wrong := strings.Replace(guard(""), "podSelector", "podselector", 1)
+	all, err := loadOne(block("yaml wrong", wrong), topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := htmlOf(all[0]); !strings.Contains(got, `<code class="language-yaml">`) || strings.Contains(got, "data-insert") || len(all[0].Snippets) != 0 {
+		t.Errorf("what is marked as wrong can be put into the editor: %s", got)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"a misspelt field":       {block("yaml", wrong), "01-one/lesson.md:15: spec.podselector:"},
+		"another namespace":      {block("yaml", strings.Replace(guard(""), "namespace: shop", "namespace: mall", 1)), "01-one/lesson.md:13: metadata.namespace:"},
+		"no policy":              {block("yaml", "apiVersion: v1\nkind: List\nitems: []\n"), "01-one/lesson.md:11: this block of yaml has no policy in it"},
+		"wrong, and nothing is":  {block("yaml wrong", guard("")), "01-one/lesson.md:11: this block is marked as wrong, and can be applied"},
+		"a picture from outside": {front + "\nSee ![it](https://example.com/a.png).\n", "01-one/lesson.md:8: a picture cannot be linked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := loadOne(c.text, topology); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant in it %s", err, c.want)
+			}
+		})
+	}
+	hints := strings.Replace(checks, "explanation: Because.\n", "explanation: |\n  So:\n\n  ```yaml\n  kind: NetworkPolice\n  ```\n", 1)
+	if _, err := Load(lessonWith(map[string]string{"exercises/guard/checks.yaml": hints})); err == nil || !strings.Contains(err.Error(), "checks.yaml:19: explanation: its block of yaml cannot be applied") {
+		t.Errorf("in an explanation: %v", err)
+	}
+}
+
+func TestLoad_a_link_leads_somewhere(t *testing.T) {
+	load := func(link string) error {
+		two := strings.Replace(front, "title: One\nslug: one", "title: Two\nslug: two\ntopology: one", 1)
+		_, err := Load(fstest.MapFS{
+			"01-one/lesson.md": {Data: []byte(front + "\n## Try it\n\n### And again\n\nSee\n[this](" + link + ").\n")}, "01-one/topology.yaml": {Data: []byte(topology)},
+			"02-two/lesson.md": {Data: []byte(two + "\n## The next\n\ntext\n")},
+		})
+		return err
+	}
+	for _, link := range []string{"#try-it", "#and-again", "/lessons/one", "/lessons/two#the-next", "/workbench", "/", "/me", "/quizzes/any", "https://kubernetes.io/docs/#x"} {
+		if err := load(link); err != nil {
+			t.Errorf("%s: %v", link, err)
+		}
+	}
+	for _, link := range []string{"#try", "#", "/lessons/three", "/lessons/two#next", "../two", "lesson.md", "javascript:alert(1)", "data:text/html,x", "//example.com/"} {
+		if err := load(link); err == nil || !strings.Contains(err.Error(), "leads nowhere") || !strings.Contains(err.Error(), "01-one/lesson.md:") {
+			t.Errorf("%s: error = %v", link, err)
+		}
+	}
+	if err := load("#try"); err == nil || !strings.Contains(err.Error(), `01-one/lesson.md:13: the link "#try" leads nowhere: the page has no heading with that anchor`) {
+		t.Errorf("error = %v", err)
+	}
+	hint := map[string]string{"exercises/guard/checks.yaml": strings.Replace(checks, "[one, two, three]", "[one, two, 'see [it](#nowhere)']", 1)}
+	if _, err := Load(lessonWith(hint)); err == nil || !strings.Contains(err.Error(), `01-one/exercises/guard/checks.yaml:18: the link "#nowhere" leads nowhere`) {
+		t.Errorf("in a hint: %v", err)
+	}
+}
+
+func TestLoad_a_heading_has_no_anchor_of_the_pages_own(t *testing.T) {
+	for _, heading := range []string{"## Policies", "### Lab"} {
+		want := "01-one/lesson.md:10: the page has something called " + strings.ToLower(strings.Trim(heading, "# "))
+		if _, err := loadOne(front+"\ntext\n\n"+heading+"\n\ntext\n", topology); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v\nwant in it %s", err, want)
+		}
+	}
+}
+
+// What the text shows, or an earlier exercise was about, is no surprise.
+func TestLoad_a_start_is_shown_in_the_text_or_was_written_before(t *testing.T) {
+	start := map[string]string{"exercises/guard/start.yaml": guard("")}
+	if _, err := Load(lessonWith(start)); err == nil || !strings.Contains(err.Error(), "01-one/exercises/guard/start.yaml:1: the text does not show shop/guard as it is here") {
+		t.Errorf("error = %v", err)
+	}
+	show := func(code string) string {
+		return front + "\n## Try\n\n```yaml\n" + code + "```\n\n:::exercise guard\n"
+	}
+	start["lesson.md"] = show(guard("{}"))
+	if _, err := Load(lessonWith(start)); err == nil || !strings.Contains(err.Error(), "does not show shop/guard") {
+		t.Errorf("shown as another: error = %v", err)
+	}
+	start["lesson.md"] = show("# Closed.\n" + guard(""))
+	if _, err := Load(lessonWith(start)); err != nil {
+		t.Errorf("shown: %v", err)
+	}
+	// The solution of the exercise before.
+	files := lessonWith(map[string]string{"lesson.md": front + "\n:::exercise guard\n\n:::exercise more\n"})
+	for name, file := range lessonWith(nil) {
+		if more, ok := strings.CutPrefix(name, "01-one/exercises/guard/"); ok {
+			files["01-one/exercises/more/"+more] = file
+		}
+	}
+	files["01-one/exercises/more/start.yaml"] = files["01-one/exercises/guard/solution.yaml"]
+	files["01-one/exercises/more/solution.yaml"] = &fstest.MapFile{Data: []byte(guard("{from: [{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [spy]}]}}]}"))}
+	if _, err := Load(files); err == nil || strings.Contains(err.Error(), "does not show") {
+		t.Errorf("written before: %v; want the start to pass, and nothing else", err)
+	}
+}
+
+func TestLoad_lessons_beside_others_know_them(t *testing.T) {
+	own, err := Load(lessonWith(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := strings.Replace(front, "title: One\nslug: one", "title: Two\nslug: two\ntopology: one", 1) + "\nSee [the first](/lessons/one#try).\n"
+	more, err := Load(fstest.MapFS{"01-two/lesson.md": {Data: []byte(two)}}, own...)
+	if err != nil || len(more) != 1 || more[0].Topology != own[0].Topology {
+		t.Fatalf("%v: %v", more, err)
+	}
+	for want, files := range map[string]fstest.MapFS{
+		`01-one/lesson.md: slug: "one" is taken by the lab itself`:             lessonWith(nil),
+		`01-three/lesson.md:4: topology: the lesson "two" has none of its own`: {"01-three/lesson.md": {Data: []byte(strings.NewReplacer("slug: two", "slug: three", "topology: one", "topology: two").Replace(two))}},
+	} {
+		if _, err := Load(files, append(more, own...)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v\nwant in it %s", err, want)
+		}
 	}
 }
 

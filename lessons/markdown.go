@@ -42,11 +42,18 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 				bad(offsetOf(n), "the title is in the front matter: begin headings with ##")
 			}
 		case *ast.FencedCodeBlock:
-			if markdown.IsYAML(n, body) && n.Lines().Len() > 0 {
-				l.Snippets = append(l.Snippets, Snippet{
-					Line: lineOf(src, from+n.Lines().At(0).Start),
-					YAML: string(n.Lines().Value(body)),
-				})
+			if n.Lines().Len() == 0 {
+				break
+			}
+			snippet := Snippet{Line: lineOf(src, from+n.Lines().At(0).Start), YAML: string(n.Lines().Value(body))}
+			switch {
+			case markdown.IsYAML(n, body):
+				l.Snippets = append(l.Snippets, snippet)
+				if err := l.appliable(file, snippet); err != nil {
+					errs = append(errs, err)
+				}
+			case markdown.IsWrongYAML(n, body) && l.appliable(file, snippet) == nil:
+				bad(n.Lines().At(0).Start, "this block is marked as wrong, and can be applied")
 			}
 		}
 		return ast.WalkContinue, nil
@@ -55,7 +62,7 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 		return append(errs, fmt.Errorf("%s: %w", file, err))
 	}
 
-	if offset, err := markdown.StrayMark(doc, body); err != nil {
+	if offset, err := markdown.Unshowable(doc, body); err != nil {
 		bad(offset, "%v", err)
 	}
 

@@ -77,7 +77,7 @@ func Paragraphs(src string) (Text, error) {
 		return ast.WalkContinue, nil
 	})
 	if err == nil {
-		_, err = StrayMark(doc, []byte(src))
+		_, err = Unshowable(doc, []byte(src))
 	}
 	if err != nil {
 		return Text{}, err
@@ -91,7 +91,7 @@ func Line(src string) (Text, error) {
 	if doc.ChildCount() > 1 {
 		return Text{}, errors.New("want one paragraph")
 	}
-	if _, err := StrayMark(doc, []byte(src)); err != nil {
+	if _, err := Unshowable(doc, []byte(src)); err != nil {
 		return Text{}, err
 	}
 	t, err := written(doc, src)
@@ -109,14 +109,19 @@ func Plain(src string) error {
 // marks begin or end something, wherever they are not code.
 const marks = "`*"
 
-// StrayMark is an error where a mark begins or ends nothing, and so would be shown
-// itself; the offset in src is that of the text it is in.
-func StrayMark(doc ast.Node, src []byte) (offset int, err error) {
+// Unshowable is an error where a mark begins or ends nothing, and so would be shown
+// itself, and where a picture would be fetched from an address; the offset in src is
+// that of the text it is in.
+func Unshowable(doc ast.Node, src []byte) (offset int, err error) {
 	err = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if _, ok := n.(*ast.CodeSpan); ok {
 			return ast.WalkSkipChildren, nil
 		}
+		if _, ok := n.(*ast.Image); ok {
+			return ast.WalkStop, errors.New("a picture cannot be linked: everything that a page shows is the lab's own")
+		}
 		if t, ok := n.(*ast.Text); ok && entering {
+			offset = t.Segment.Start
 			if at := bytes.IndexAny(t.Value(src), marks); at >= 0 {
 				offset = t.Segment.Start + at
 				return ast.WalkStop, fmt.Errorf("the mark %s is not closed, or closes nothing: write it as code if it is meant", string(t.Value(src)[at]))
@@ -133,9 +138,30 @@ func written(doc ast.Node, src string) (Text, error) {
 	return Text{out.String()}, err
 }
 
-// IsYAML reports that the block of code is YAML.
-func IsYAML(n *ast.FencedCodeBlock, src []byte) bool {
-	return string(n.Language(src)) == "yaml"
+// IsYAML reports that the block of code is YAML that can be put into the editor.
+func IsYAML(n *ast.FencedCodeBlock, src []byte) bool { return info(n, src) == "yaml" }
+
+// IsWrongYAML reports that the block of code is YAML that is shown for what is wrong
+// with it.
+func IsWrongYAML(n *ast.FencedCodeBlock, src []byte) bool { return info(n, src) == "yaml wrong" }
+
+// info is what stands behind the fence.
+func info(n *ast.FencedCodeBlock, src []byte) string {
+	if n.Info == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(string(n.Info.Value(src))), " ")
+}
+
+// YAML are the blocks of the text that can be put into the editor.
+func YAML(src string) (blocks []string) {
+	_ = ast.Walk(several.Parser().Parse(text.NewReader([]byte(src))), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if n, ok := n.(*ast.FencedCodeBlock); ok && entering && IsYAML(n, []byte(src)) {
+			blocks = append(blocks, string(n.Lines().Value([]byte(src))))
+		}
+		return ast.WalkContinue, nil
+	}) // The function gives no error.
+	return blocks
 }
 
 // codeBlocks renders fenced code. YAML gets a button that puts it into the

@@ -1,6 +1,8 @@
 package views
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,5 +120,31 @@ func TestEachStateShowsItsOwnSentenceAndButtons(t *testing.T) {
 	l := Lab{Sandbox: sandbox.Snapshot{State: sandbox.Ready, Notice: &sandbox.Notice{Message: "The API does not answer."}}}
 	if !strings.HasSuffix(l.Status(), "The API does not answer.") {
 		t.Errorf("the notice is missing: %q", l.Status())
+	}
+}
+
+// A heading of a lesson whose anchor is one of the page's own would be taken for it by
+// the page's script.
+func TestLessonPage_has_no_ID_that_a_heading_could_take(t *testing.T) {
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := all[0]
+	exercises := map[string]Exercise{}
+	for _, e := range l.Exercises {
+		exercises[e.ID] = Exercise{Exercise: e, Lesson: l.Slug}
+	}
+	page := rendered(t, LessonPage(Page{Title: l.Title, Simulated: true}, Lesson{Lesson: l, Lab: Lab{Matrix: NewMatrix(l.Topology, nil), Unavailable: "No."}, Exercises: exercises}))
+	article := regexp.MustCompile(`(?s)<h2 id=.*</article>`)
+	ids := regexp.MustCompile(` id="([^"]+)"`).FindAllStringSubmatch(article.ReplaceAllString(page, ""), -1)
+	if len(ids) < 15 {
+		t.Fatalf("only %d IDs", len(ids))
+	}
+	for _, m := range ids {
+		// The names of pictures are the author's own, and drawn with an ending.
+		if !slices.Contains(lessons.TakenAnchors, m[1]) && !strings.Contains(m[1], "walkthrough-") {
+			t.Errorf("%s is not among the anchors that are taken", m[1])
+		}
 	}
 }
