@@ -242,7 +242,7 @@ func TestPredictExercise_a_prediction_locks_when_it_is_kept_and_opens_the_answer
 	contains(t, before, "Once you keep it, it cannot be changed.")
 	box := func(page string) string {
 		_, rest, _ := strings.Cut(page, `data-exercise="close-production"`)
-		box, _, _ := strings.Cut(rest, `data-exercise="`)
+		box, _, _ := strings.Cut(rest, `</section>`)
 		return box
 	}
 	for _, f := range e.Predict {
@@ -285,11 +285,14 @@ func TestPredictExercise_the_engine_is_compared_with_what_is_measured_at_that_mo
 		form.Set(fmt.Sprintf("flow-%d", i), "open")
 	}
 	v.exercise("begin", nil)
+	if a := v.put(id, e.Given); a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
 	v.exercise("check", nil) // waits until it has settled
 	body := v.exercise("predict", form)
 	contains(t, body, "The engine</th>", "Measured</th>")
 	if strings.Contains(body, "It is measured when your sandbox is at that moment") {
-		t.Error("the sandbox is at the start, and the page does not show what is seen there")
+		t.Error("the sandbox is at the moment, and the page does not show what is seen there")
 	}
 	if a := v.put(id, e.Solution); a.status != http.StatusOK {
 		t.Fatalf("status %d: %s", a.status, a.body)
