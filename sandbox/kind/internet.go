@@ -149,6 +149,7 @@ func (p *Provider) removeInternetIfUnused(ctx context.Context) error {
 	if err != nil || len(ids) > 0 {
 		return err
 	}
+	clear(p.addressed)
 	hosts, err := containersWith(ctx, labelInternet+"="+p.opts.Instance)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,54 @@ func scriptDocker(t *testing.T, script string) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+// TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_routed_to uses
+// a Docker that notes what it is asked to run.
+func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_routed_to(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("NOTES", dir)
+	scriptDocker(t, `case "$1 $2" in
+"image inspect") echo '[{"Id":"sha256:pod"}]' ;;
+"container inspect")
+	[ -e "$NOTES/started" ] || { echo "Error: No such container: $3" >&2; exit 1; }
+	echo "[{\"State\":{\"Running\":true,\"StartedAt\":\"$(cat "$NOTES/started")\"},\"NetworkSettings\":{\"Networks\":{\"kind\":{\"IPAddress\":\"172.18.0.7\"}}}}]" ;;
+"run --name") echo first >"$NOTES/started" ;;
+"run --rm"|"exec node") echo "$*" >>"$NOTES/asked" ;;
+*) echo "not expected: $*" >&2; exit 1 ;;
+esac
+`)
+	p, err := New(Options{Instance: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []sandbox.External{{Name: "office", Address: netip.MustParseAddr("10.20.0.5"), Ports: []sandbox.Port{{Port: 443, Protocol: sandbox.TCP}}}}
+	asked := func() (addresses, routes int) {
+		t.Helper()
+		if err := p.ensureInternet(t.Context(), "node", "kind", hosts); err != nil {
+			t.Fatal(err)
+		}
+		notes, err := os.ReadFile(filepath.Join(dir, "asked"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := regexp.MustCompile(`(?s)--network container:netpol-lab-a-office-\S+ .*?"\$0/32" dev lo.*? 10\.20\.0\.5\n`)
+		return len(given.FindAll(notes, -1)), strings.Count(string(notes), "ip route replace 10.20.0.5 via 172.18.0.7\n")
+	}
+	for i, step := range []struct {
+		what              string
+		addresses, routes int
+	}{{"a new host", 1, 1}, {"the same host, for another node", 1, 2}} {
+		if a, r := asked(); a != step.addresses || r != step.routes {
+			t.Errorf("step %d, %s: %d addresses given and %d routes, want %d and %d", i, step.what, a, r, step.addresses, step.routes)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "started"), []byte("later"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a, r := asked(); a != 2 || r != 3 {
+		t.Errorf("a host that has started again: %d addresses given and %d routes, want 2 and 3", a, r)
+	}
 }
 
 func TestCheck_says_what_is_missing_and_how_to_get_it(t *testing.T) {

@@ -202,6 +202,9 @@ func TestVerdictsAreNeverMappedToOneAnother(t *testing.T) {
 		{"DNS over TCP, the connection breaks off", Request{Kind: AskDNSTCP, Host: host, Address: tcpServer(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 512)) })}, Response{Verdict: Unknown, Detail: "the connection to the DNS service was made, but broke off before it answered"}},
 		{"DNS over TCP, nonsense", Request{Kind: AskDNSTCP, Host: host, Address: tcpServer(t, dnsOverTCP(func([]byte) []byte { return []byte("hello") }))}, Response{Verdict: Unknown, Detail: "the DNS service's answer makes no sense"}},
 
+		{"a connection alone, the server says nothing", Request{Kind: Connect, Address: tcpServer(t, holdsOpen)}, Response{Verdict: Open}},
+		{"a connection alone, nobody listens", Request{Kind: Connect, Address: closedPort(t)}, Response{Verdict: Refused, Detail: detailRefused}},
+
 		{"no such kind", Request{Kind: "icmp", Address: "127.0.0.1:1"}, Response{Verdict: Unknown, Detail: `this probe does not know requests of the kind "icmp"`}},
 		{"no port", Request{Kind: DialTCP, Address: "127.0.0.1"}, Response{Verdict: Unknown, Detail: `the request's address "127.0.0.1" is not an address and a port`}},
 		{"a name without its dot", Request{Kind: DialTCP, Address: ":1", Host: "api", Resolver: "127.0.0.1:1"}, Response{Verdict: Unknown, Detail: `the request's host "api" is not a full DNS name with a final dot`}},

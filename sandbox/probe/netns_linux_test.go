@@ -191,6 +191,8 @@ func TestEveryVerdictIsMeasuredOnARealNetwork(t *testing.T) {
 		{probe.DialTCP, "10.200.0.1:80", probe.Response{Verdict: probe.Unknown, Detail: "the pod has no route to the destination"}},
 		{probe.AskDNSUDP, serverIP + ":9001", probe.Response{Verdict: probe.Blocked}},
 		{probe.AskDNSTCP, serverIP + ":9000", probe.Response{Verdict: probe.Blocked}},
+		{probe.Connect, serverIP + ":8080", probe.Response{Verdict: probe.Open}},
+		{probe.Connect, serverIP + ":9000", probe.Response{Verdict: probe.Blocked}},
 	}
 	requests := make([]probe.Request, len(tests))
 	for i, tt := range tests {
