@@ -95,8 +95,9 @@ var (
 // number. Labs are the lessons' topologies by the lessons' slugs: a question's
 // policies act on that of its lesson unless it has one of its own. Everything is
 // checked strictly, and computed where it can be; the error lists all that is
-// wrong as "file:line: field: message".
-func Load(fsys fs.FS, labs map[string]*sandbox.Topology) ([]*Quiz, error) {
+// wrong as "file:line: field: message". Beside are quizzes that are there already: no
+// slug is theirs.
+func Load(fsys fs.FS, labs map[string]*sandbox.Topology, beside ...*Quiz) ([]*Quiz, error) {
 	entries, err := fs.ReadDir(fsys, ".") // sorted by name
 	if err != nil {
 		return nil, fmt.Errorf("quizzes: %w", err)
@@ -106,6 +107,9 @@ func Load(fsys fs.FS, labs map[string]*sandbox.Topology) ([]*Quiz, error) {
 		errs  []error
 		slugs = map[string]string{}
 	)
+	for _, q := range beside {
+		slugs[q.Slug] = "the lab itself"
+	}
 	for _, e := range entries {
 		if e.IsDir() || !fileName.MatchString(e.Name()) {
 			errs = append(errs, fmt.Errorf("%s: not a quiz: want a file with a name like 01-network-policies.yaml", e.Name()))

@@ -3,12 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"text/tabwriter"
-
-	"github.com/netpol-lab/netpol-lab/lessons"
 )
 
 type lessonsCmd struct {
@@ -16,7 +11,8 @@ type lessonsCmd struct {
 }
 
 type lessonsCheckCmd struct {
-	Dir string `arg:"" type:"existingdir" help:"Folder with a folder NN-name for each lesson, such as lessons/content."`
+	Dir    string `arg:"" type:"existingdir" help:"Folder with a folder NN-name for each lesson, such as lessons/content."`
+	Beside bool   `help:"The lessons stand beside the lab's own, as with serve --lessons: none has the name of one of these, links may lead to them, and a topology of theirs may be shared."`
 }
 
 // Help is the end of what --help prints.
@@ -30,18 +26,24 @@ What is wrong is printed to standard error, one problem a line:
 }
 
 func (c *lessonsCheckCmd) Run(std streams) error {
-	all, err := lessons.Load(os.DirFS(c.Dir))
-	if err != nil {
-		for problem := range strings.SplitSeq(strings.TrimPrefix(err.Error(), "lessons: "), "\n") {
-			fmt.Fprintln(std.stderr, c.Dir+string(filepath.Separator)+problem)
+	var all content
+	if c.Beside {
+		var err error
+		if all, err = ownContent(); err != nil {
+			return err
 		}
+	}
+	own := len(all.lessons)
+	if err := all.add(c.Dir, ""); err != nil {
+		fmt.Fprintln(std.stderr, err)
 		return errNo
 	}
+	found := all.lessons[own:]
 	out := bufio.NewWriter(std.stdout)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "LESSON\tMINUTES\tSECTIONS\tEXERCISES\tCHECKS\tPICTURES\tWALK-THROUGH\tSNIPPETS")
 	minutes, exercises := 0, 0
-	for _, l := range all {
+	for _, l := range found {
 		checks, pictures := 0, 0
 		for _, e := range l.Exercises {
 			checks += len(e.Checks)
@@ -59,6 +61,6 @@ func (c *lessonsCheckCmd) Run(std streams) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s, %s, about %s.\n", count(len(all), "lesson", "lessons"), count(exercises, "exercise", "exercises"), count(minutes, "minute", "minutes"))
+	fmt.Fprintf(out, "%s, %s, about %s.\n", count(len(found), "lesson", "lessons"), count(exercises, "exercise", "exercises"), count(minutes, "minute", "minutes"))
 	return finish(out, nil, false)
 }

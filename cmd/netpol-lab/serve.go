@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/netpol-lab/netpol-lab/lessons"
-	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web"
@@ -31,6 +29,8 @@ type serveCmd struct {
 	Open           bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
 	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for, and 5000 simulated ones."`
 	ForgetAfter    int            `default:"90" placeholder:"DAYS" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
+	Lessons        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
+	Quizzes        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
 	dataFlags
 	kindFlags
 	patience patience
@@ -38,6 +38,13 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	log := newLog(std.stderr)
+	teaches, err := ownContent()
+	if err != nil {
+		return err
+	}
+	if err := teaches.add(c.Lessons, c.Quizzes); err != nil {
+		return err
+	}
 	data, err := c.dataFlags.open()
 	if err != nil {
 		return err
@@ -45,18 +52,6 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer data.close()
 
 	made, instead, err := c.choose(ctx, c.Sandbox, data, log)
-	if err != nil {
-		return err
-	}
-	allLessons, err := lessons.Load(lessons.Content())
-	if err != nil {
-		return err
-	}
-	labs, ofLessons := map[string]*sandbox.Topology{}, map[string]*sandbox.Topology{}
-	for _, l := range allLessons {
-		labs[l.Topology.Name], ofLessons[l.Slug] = l.Topology, l.Topology
-	}
-	allQuizzes, err := quizzes.Load(quizzes.Content(), ofLessons)
 	if err != nil {
 		return err
 	}
@@ -77,7 +72,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	opts := made.Options
-	opts.Log, opts.Labs = log, labs
+	opts.Log, opts.Labs = log, teaches.labs()
 	if c.MaxSandboxes != 0 {
 		opts.MaxSandboxes = c.MaxSandboxes
 	}
@@ -94,7 +89,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	machine := thisMachine()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Progress: progress, Lessons: allLessons, Quizzes: allQuizzes, Static: files, Log: log, Closing: ctx,
+		Sandboxes: manager, Progress: progress, Lessons: teaches.lessons, Quizzes: teaches.quizzes, Static: files, Log: log, Closing: ctx,
 		Health: data.health.Err, Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
 	})
 	if err != nil {
