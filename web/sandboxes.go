@@ -153,7 +153,7 @@ func (s *server) askInstead(w http.ResponseWriter, r *http.Request, other sandbo
 			ask.Fields = append(ask.Fields, views.Field{Name: name, Value: r.PostForm.Get(name)})
 		}
 	}
-	return render(w, r, http.StatusConflict, views.AskInstead(s.page(r, views.InsteadQuestion), ask))
+	return render(w, r, http.StatusConflict, views.AskInstead(s.page(r, views.Said.Instead), ask))
 }
 
 func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {

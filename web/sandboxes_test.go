@@ -427,7 +427,7 @@ func TestStarting_another_lab_asks_first_without_scripts(t *testing.T) {
 	contains(t, page.body, `id="other"`, "is still there; to start one here stops that one")
 	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}}
 	a := v.page("POST", "/sandboxes", form)
-	contains(t, a.body, views.InsteadQuestion, `name="instead" value="`+other+`"`, `name="lab" value="network-policies"`, `name="lesson" value="network-policies"`, `href="/lessons/network-policies#lab"`)
+	contains(t, a.body, views.Said.Instead, `name="instead" value="`+other+`"`, `name="lab" value="network-policies"`, `name="lesson" value="network-policies"`, `href="/lessons/network-policies#lab"`)
 	form.Set("instead", other)
 	if a := v.page("POST", "/sandboxes", form); a.status != http.StatusSeeOther {
 		t.Errorf("agreed: status %d: %s", a.status, a.body)

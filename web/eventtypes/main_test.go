@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +24,58 @@ func TestTypeScript_has_the_events_of_Go(t *testing.T) {
 	}
 	if string(got) != want {
 		t.Errorf("%s is not what Go has: run `make generate`. It should be:\n%s", file, want)
+	}
+}
+
+func TestTypeScript_has_the_sentences_of_Go_and_no_other_place_has_them(t *testing.T) {
+	root := filepath.Join("..", "..")
+	want, err := sentences()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(root, sentencesFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what Go has: run `make generate`. It should be:\n%s", sentencesFile, want)
+	}
+	scripts, err := filepath.Glob(filepath.Join(root, "web/frontend/src/*.ts"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("scripts: %v, %v", scripts, err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "web/views/*.templ"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("pages: %v, %v", pages, err)
+	}
+	// What both say is one text of the script's own, or a part of one, and stands in a
+	// page too.
+	quoted := regexp.MustCompile("[\"`]([^\"`\n]{12,})[\"`]")
+	placeholder := regexp.MustCompile(`\$\{[^}]*\}`)
+	for _, script := range scripts {
+		if strings.HasSuffix(script, ".gen.ts") || strings.HasSuffix(script, ".test.ts") {
+			continue
+		}
+		src, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range quoted.FindAllStringSubmatch(string(src), -1) {
+			for _, part := range placeholder.Split(m[1], -1) {
+				if part = strings.TrimSpace(part); strings.Count(part, " ") < 2 {
+					continue
+				}
+				for _, page := range append(slices.Clone(pages), filepath.Join(root, "web/views/sentences.go")) {
+					text, err := os.ReadFile(page)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if strings.Contains(string(text), part) {
+						t.Errorf("%s and %s both say %q; put it into views.Said", script, page, part)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -2,9 +2,6 @@ package views
 
 import "fmt"
 
-// InsteadQuestion is what is asked before a sandbox of another lab is stopped.
-const InsteadQuestion = "Stop your other sandbox?"
-
 // Instead is the question whether a sandbox may be started in place of another lab's.
 type Instead struct {
 	// ID is the other sandbox's, Title its lesson's; Policies counts what is in force

@@ -67,34 +67,7 @@ func (l Lab) Status() string {
 }
 
 func (l Lab) stateSentence() string {
-	reason := l.Sandbox.Reason
-	if reason != "" {
-		reason = " " + reason
-	}
-	switch l.Sandbox.State {
-	case sandbox.Queued:
-		return "Your sandbox waits for its turn."
-	case sandbox.Creating:
-		return "Your sandbox is being made."
-	case sandbox.Ready:
-		if l.Simulated {
-			return "Your sandbox is ready: every cell of the matrix is worked out by simulation."
-		}
-		return "Your sandbox is ready: every cell of the matrix is measured in it."
-	case sandbox.Stopping:
-		return "Your sandbox is being stopped." + reason
-	case sandbox.Stopped:
-		return "Your sandbox has stopped." + reason
-	case sandbox.Failed:
-		return "Your sandbox has failed." + reason
-	}
-	if l.Unavailable != "" {
-		return "You have no sandbox."
-	}
-	if l.Simulated {
-		return "You have no sandbox yet. Press Start to get a simulated cluster of your own."
-	}
-	return "You have no sandbox yet. Press Start to get a cluster of your own."
+	return Said.state(l.Sandbox, l.Simulated, l.Unavailable != "")
 }
 
 // CanStart says whether the Start button is shown.

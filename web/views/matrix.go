@@ -56,20 +56,20 @@ type Mark struct {
 func (m Mark) ViaWords() string {
 	switch m.Flow.Via {
 	case sandbox.ViaName:
-		return "by name"
+		return Said.ByName
 	case sandbox.ViaDNS:
 		return "question"
 	}
-	return "by IP"
+	return Said.ByIP
 }
 
 // Title describes the flow in one line.
 func (m Mark) Title() string {
 	to := fmt.Sprintf("%s %d/%s", m.Flow.To, m.Flow.Port, m.Flow.Protocol)
-	how := " by IP"
+	how := " " + Said.ByIP
 	switch m.Flow.Via {
 	case sandbox.ViaName:
-		how = " by name " + strings.TrimSuffix(m.Flow.ServiceHost(), ".") + ":" + strconv.Itoa(m.Flow.ServicePort)
+		how = " " + Said.ByName + " " + strings.TrimSuffix(m.Flow.ServiceHost(), ".") + ":" + strconv.Itoa(m.Flow.ServicePort)
 	case sandbox.ViaDNS:
 		how = ""
 	}

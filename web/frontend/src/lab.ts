@@ -12,6 +12,7 @@ import { Matrix } from "./matrix";
 import { gone, nameOf, nothing, reduce, withTexts, type Model } from "./model";
 import * as panel from "./panel";
 import * as sentences from "./sentences";
+import { said } from "./sentences.gen";
 import "./walkthrough";
 
 const section = document.getElementById("lab");
@@ -288,7 +289,7 @@ function run(section: HTMLElement): void {
       async () => {
         const id = await api.start(lab).catch(async (error: unknown) => {
           if (!(error instanceof api.Refusal) || error.instead === undefined) throw error;
-          const agreed = await confirm("Stop your other sandbox?", error.message, "Stop it and start here");
+          const agreed = await confirm(said.instead, error.message, said.insteadButton);
           return agreed ? api.start(lab, error.instead) : undefined;
         });
         if (id !== undefined) await begin(id);

@@ -4,6 +4,7 @@
 import type { Problem } from "./api";
 import type { Model, PageState } from "./model";
 import * as sentences from "./sentences";
+import { said } from "./sentences.gen";
 
 export interface Parts {
   status: HTMLElement;
@@ -26,10 +27,10 @@ const resettable: PageState[] = ["ready", "failed"];
 const stoppable: PageState[] = ["queued", "creating", "ready"];
 
 export function render(parts: Parts, model: Model): void {
-  write(parts.status, sentences.status(model, parts.simulated));
+  const unavailable = document.getElementById("unavailable") !== null;
+  write(parts.status, sentences.status(model, parts.simulated, unavailable));
   write(parts.settled, sentences.settled(model.settled, parts.simulated));
   write(parts.disagreement, sentences.disagreement(model.disagreement));
-  const unavailable = document.getElementById("unavailable") !== null;
   show(parts, parts.start, startable.includes(model.state) && !unavailable);
   show(parts, parts.reset, resettable.includes(model.state));
   show(parts, parts.stop, stoppable.includes(model.state));
@@ -121,10 +122,10 @@ function renderPolicies(parts: Parts, model: Model): void {
 function policyItem(name: string): HTMLElement {
   const item = document.createElement("li");
   item.dataset["policy"] = name;
-  const remove = button("Delete");
+  const remove = button(said.delete);
   remove.dataset["deletePolicy"] = name;
-  remove.setAttribute("aria-label", `Delete ${name}`);
-  const insert = button("Put into the editor");
+  remove.setAttribute("aria-label", `${said.delete} ${name}`);
+  const insert = button(said.insert);
   insert.dataset["insert"] = "";
   const yaml = make("pre", "");
   yaml.tabIndex = 0;

@@ -1,48 +1,39 @@
 // What the page says, in plain English.
 
 import type { Disagreed, Observation, Verdict } from "./events.gen";
-import type { Model, Summary } from "./model";
+import type { Model, PageState, Summary } from "./model";
+import { said } from "./sentences.gen";
 
-const words: Record<Verdict, string> = {
-  open: "open",
-  blocked: "blocked",
-  refused: "refused",
-  "dns-failed": "DNS failed",
-  unknown: "unknown",
-};
+const words: Record<Verdict, string> = said.verdicts;
 
 /** The sentence of the status line. Where the lab simulates, nothing is measured. */
-export function status(model: Model, simulated: boolean): string {
-  const parts = [stateSentence(model, simulated)];
+export function status(model: Model, simulated: boolean, unavailable = false): string {
+  const parts = [stateSentence(model, simulated, unavailable)];
   if (model.notice) parts.push(model.notice.message);
   return parts.filter(Boolean).join(" ");
 }
 
-function stateSentence(model: Model, simulated: boolean): string {
+// As Sentences.state of the server's pages has it.
+function stateSentence(model: Model, simulated: boolean, unavailable: boolean): string {
+  const sentence = (simulated && (said.simulated as Partial<Record<PageState, string>>)[model.state]) || said.states[model.state];
   switch (model.state) {
     case "none":
-      return `You have no sandbox yet. Press Start to get a ${simulated ? "simulated " : ""}cluster of your own.`;
-    case "queued":
-      return "Your sandbox waits for its turn.";
+      return unavailable ? said.unavailable : sentence;
     case "creating": {
       const step = model.steps.find((s) => s.status === "running");
-      return step
-        ? `Your sandbox is being made, step ${step.index} of ${step.total}: ${step.name}.`
-        : "Your sandbox is being made.";
+      if (!step) return sentence;
+      const values: Record<string, string | number> = { index: step.index, total: step.total, name: step.name };
+      return said.step.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
     }
-    case "ready":
-      return `Your sandbox is ready: every cell of the matrix is ${simulated ? "worked out by simulation" : "measured in it"}.`;
     case "stopping":
-      return `Your sandbox is being stopped. ${model.reason}`.trim();
+      return `${sentence} ${model.reason}`.trim();
     case "stopped":
-      return restart(`Your sandbox has stopped. ${model.reason}`.trim());
-    case "failed":
-      return restart(`Your sandbox has failed. ${model.reason}`.trim());
+    case "failed": {
+      const whole = `${sentence} ${model.reason}`.trim();
+      return /\bPress\b/.test(model.reason) ? whole : `${whole} ${said.restart}`;
+    }
   }
-}
-
-function restart(sentence: string): string {
-  return /\bPress\b/.test(sentence) ? sentence : `${sentence} Press Start for a new one; your YAML stays in the editor.`;
+  return sentence;
 }
 
 /** The line about the last change of policies. */
@@ -86,7 +77,7 @@ export function gone(names: string[]): string {
 /** The line about one flow. */
 export function flow(id: string, seen: Observation | undefined): string {
   const name = flowName(id);
-  if (!seen) return `${name}: not known yet`;
+  if (!seen) return `${name}: ${said.verdicts.none}`;
   const parts = [words[seen.verdict]];
   if (seen.latencyMicros) parts.push(millis(seen.latencyMicros / 1000));
   if (seen.server) parts.push(`answered by ${seen.server}`);
@@ -99,7 +90,7 @@ export function flow(id: string, seen: Observation | undefined): string {
 function flowName(id: string): string {
   const m = /^(.+)>(.+):(\d+\/[A-Z]+)(@name)?$/.exec(id);
   if (!m) return id;
-  const via = m[4] ? " by name" : m[2] === "kube-system/kube-dns" ? "" : " by IP";
+  const via = m[4] ? ` ${said.byName}` : m[2] === "kube-system/kube-dns" ? "" : ` ${said.byIP}`;
   return `${m[1]} to ${m[2]} ${m[3]}${via}`;
 }
 

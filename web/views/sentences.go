@@ -1,0 +1,98 @@
+package views
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+)
+
+// Sentences are what both the server's pages and their script say. `make generate`
+// writes them down for the script, so that each stands in one place.
+type Sentences struct {
+	// States say how a sandbox is, by its state; Simulated has those that are others
+	// where nothing is measured.
+	States    map[sandbox.State]string `json:"states"`
+	Simulated map[sandbox.State]string `json:"simulated"`
+	// Unavailable is for StateNone where no sandbox can be made.
+	Unavailable string `json:"unavailable"`
+	// Step is said of a creation with a running step; in it stand {index}, {total} and
+	// {name}.
+	Step string `json:"step"`
+	// Restart follows on an end whose reason does not say what to press.
+	Restart string `json:"restart"`
+	// Verdicts are the words for them.
+	Verdicts map[probe.Verdict]string `json:"verdicts"`
+	// ByIP and ByName say how a source finds its destination.
+	ByIP   string `json:"byIP"`
+	ByName string `json:"byName"`
+	// Insert is on the buttons that put a text into the editor, and Delete on those
+	// that delete a policy.
+	Insert string `json:"insert"`
+	Delete string `json:"delete"`
+	// Instead asks before a sandbox of another lab is stopped, and InsteadButton agrees.
+	Instead       string `json:"instead"`
+	InsteadButton string `json:"insteadButton"`
+}
+
+// Said are the sentences.
+var Said = Sentences{
+	States: map[sandbox.State]string{
+		StateNone:        "You have no sandbox yet. Press Start to get a cluster of your own.",
+		sandbox.Queued:   "Your sandbox waits for its turn.",
+		sandbox.Creating: "Your sandbox is being made.",
+		sandbox.Ready:    "Your sandbox is ready: every cell of the matrix is measured in it.",
+		sandbox.Stopping: "Your sandbox is being stopped.",
+		sandbox.Stopped:  "Your sandbox has stopped.",
+		sandbox.Failed:   "Your sandbox has failed.",
+	},
+	Simulated: map[sandbox.State]string{
+		StateNone:     "You have no sandbox yet. Press Start to get a simulated cluster of your own.",
+		sandbox.Ready: "Your sandbox is ready: every cell of the matrix is worked out by simulation.",
+	},
+	Unavailable:   "You have no sandbox.",
+	Step:          "Your sandbox is being made, step {index} of {total}: {name}.",
+	Restart:       "Press Start for a new one; your YAML stays in the editor.",
+	Verdicts:      verdictWords(),
+	ByIP:          "by IP",
+	ByName:        "by name",
+	Insert:        "Put into the editor",
+	Delete:        "Delete",
+	Instead:       "Stop your other sandbox?",
+	InsteadButton: "Stop it and start here",
+}
+
+func verdictWords() map[probe.Verdict]string {
+	words := map[probe.Verdict]string{}
+	for _, m := range VerdictMarks {
+		words[m.Verdict] = m.Word
+	}
+	return words
+}
+
+// state says how the sandbox is, with the reason for it.
+func (s Sentences) state(of sandbox.Snapshot, simulated, unavailable bool) string {
+	sentence, ok := s.Simulated[of.State]
+	if !ok || !simulated {
+		sentence = s.States[of.State]
+	}
+	switch of.State {
+	case StateNone:
+		if unavailable {
+			return s.Unavailable
+		}
+	case sandbox.Creating:
+		for _, step := range of.Steps {
+			if step.Status == sandbox.StepRunning {
+				return strings.NewReplacer("{index}", strconv.Itoa(step.Index), "{total}", strconv.Itoa(step.Total), "{name}", step.Name).Replace(s.Step)
+			}
+		}
+	case sandbox.Stopping, sandbox.Stopped, sandbox.Failed:
+		sentence = strings.TrimSpace(sentence + " " + of.Reason)
+		if of.State != sandbox.Stopping && !strings.Contains(of.Reason, "Press ") {
+			sentence += " " + s.Restart
+		}
+	}
+	return sentence
+}
