@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// janitor stops the sandboxes that nobody uses or that are too old.
+// janitor stops the sandboxes that nobody uses or that are too old, and writes down
+// what could not be written down before.
 func (m *Manager) janitor() {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
@@ -28,6 +29,9 @@ func (m *Manager) tidy() {
 	for _, in := range m.current {
 		if in.feed.watcherCount() > 0 {
 			in.touch()
+		}
+		if in.unwritten.Load() {
+			in.inBackground(func() { _ = in.save() })
 		}
 		in.mu.Lock()
 		idle := time.Since(in.touched)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,6 +28,8 @@ type instance struct {
 	writing sync.Mutex
 	// gone is closed when nothing is left of the sandbox.
 	gone chan struct{}
+	// unwritten says that the record is behind, for it could not be written.
+	unwritten atomic.Bool
 	// holds says that something of the sandbox may be on the machine. Manager.mu
 	// guards it.
 	holds bool
@@ -109,6 +112,16 @@ func (in *instance) live() bool {
 	return false
 }
 
+// inBackground does work that is over before the sandbox ends. It needs Manager.mu,
+// a Manager that is not closed, and a sandbox that is not Stopping.
+func (in *instance) inBackground(f func()) {
+	in.background.Add(1)
+	in.m.work.Go(func() {
+		defer in.background.Done()
+		f()
+	})
+}
+
 // save writes down where the sandbox is now.
 func (in *instance) save() error {
 	in.writing.Lock()
@@ -120,6 +133,7 @@ func (in *instance) save() error {
 	ctx, cancel := in.m.recording()
 	defer cancel()
 	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	in.unwritten.Store(err != nil)
 	if err != nil {
 		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", s.State, "error", err)
 	} else {
@@ -142,7 +156,7 @@ func (in *instance) become(next State, reason string) bool {
 	if !in.feed.become(next, reason) {
 		return false
 	}
-	_ = in.save() // The log is told, and the next state is written down again.
+	_ = in.save() // If that fails, the log is told, and the janitor tries again.
 	return true
 }
 

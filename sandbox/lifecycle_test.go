@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -11,8 +12,162 @@ import (
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
+
+func TestCreate_goes_through_the_steps_to_ready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.create("ann")
+		sub := l.subscribe(id, 0)
+		defer sub.Close()
+		until(t, sub, ofType(sandbox.EventObservations))
+		s := l.get(id)
+		if s.State != sandbox.Ready {
+			t.Errorf("state %s, want ready", s.State)
+		}
+		for _, step := range s.Steps {
+			if step.Status != sandbox.StepDone {
+				t.Errorf("step %q is %s, want done", step.Name, step.Status)
+			}
+		}
+	})
+}
+
+func TestCreate_failure_has_words_for_the_learner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full.", Err: errors.New("write /x: no space left on device")}))
+		defer l.Close()
+		id := l.create("ann")
+		synctest.Wait()
+		s := l.get(id)
+		if s.State != sandbox.Failed || s.Reason != "The disk is full." {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+		if s.Steps[1].Status != sandbox.StepFailed {
+			t.Errorf("the second step is %s, want failed", s.Steps[1].Status)
+		}
+		if again := l.create("ann"); again == id {
+			t.Error("a new start gave the failed sandbox back")
+		}
+	})
+}
+
+func TestCreate_takes_too_long_and_is_given_up(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never(), func(o *sandbox.Options) { o.CreateTimeout = time.Minute })
+		defer l.Close()
+		id := l.create("ann")
+		time.Sleep(61 * time.Second)
+		if s := l.get(id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "1m0s") {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+	})
+}
+
+func TestStop_while_creating_cleans_up_and_ends_the_subscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, sandboxtest.Never())
+		defer l.Close()
+		id := l.create("ann")
+		sub := l.subscribe(id, 0)
+		defer sub.Close()
+		until(t, sub, ofType(sandbox.EventSnapshot))
+		synctest.Wait()
+		if err := l.Stop(id); err != nil {
+			t.Fatal(err)
+		}
+		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Stopped })
+		if _, err := sub.Next(t.Context()); !errors.Is(err, io.EOF) {
+			t.Errorf("after stopped: %v, want EOF", err)
+		}
+		synctest.Wait()
+		if d := l.provider.Deleted(); len(d) != 1 || d[0] != id {
+			t.Errorf("deleted %v, want %s", d, id)
+		}
+		if _, _, err := l.Get(id); !errors.Is(err, sandbox.ErrNotFound) {
+			t.Errorf("after stopped: %v", err)
+		}
+	})
+}
+
+func TestReset_gives_a_fresh_sandbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := l.Reset(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		fresh := l.get(s.ID)
+		if s.ID == id || fresh.State != sandbox.Ready || len(fresh.Policies) != 0 {
+			t.Errorf("reset of %s gave %s, %s, policies %v", id, s.ID, fresh.State, fresh.Policies)
+		}
+		if l.provider.Cluster(id) != nil {
+			t.Error("the old cluster is still there")
+		}
+	})
+}
+
+func TestHealth_lost_node_fails_the_sandbox_and_says_what_to_do(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		l.provider.Cluster(id).LoseNode()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		s := l.get(id)
+		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "Press Reset") {
+			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		}
+		for _, o := range s.Observations {
+			if o.Verdict != probe.Unknown {
+				t.Errorf("%s is still said to be %s", o.Flow, o.Verdict)
+			}
+		}
+		if d := l.provider.Deleted(); len(d) != 1 {
+			t.Errorf("deleted %v, want what is left of %s", d, id)
+		}
+	})
+}
+
+func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		sub := l.subscribe(id, 0)
+		defer sub.Close()
+		until(t, sub, ofType(sandbox.EventSnapshot))
+		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
+		time.Sleep(30 * time.Second)
+		if s := l.get(id); s.Notice == nil {
+			t.Error("one who comes now is told nothing")
+		}
+		l.provider.Cluster(id).Disturb(nil)
+		notices := 0
+		for _, e := range until(t, sub, func(e sandbox.Event) bool { return e.Notice != nil && e.Notice.Level == sandbox.NoticeInfo }) {
+			if e.Notice != nil {
+				notices++
+			}
+		}
+		if notices != 2 {
+			t.Errorf("%d notices, want 2", notices)
+		}
+		if s := l.get(id); s.State != sandbox.Ready || s.Notice != nil {
+			t.Errorf("state %s, notice %v; want ready and none", s.State, s.Notice)
+		}
+	})
+}
 
 func TestReset_eleven_at_once_leave_one_cluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -168,11 +168,7 @@ func (m *Manager) replace(owner string, lab *Topology, reason string) (Snapshot,
 	}
 	in := m.newInstance(Record{ID: newID(), Owner: owner, Lab: lab.Name, State: Queued, Created: time.Now()}, lab, 0)
 	m.instances[in.id], m.current[owner] = in, in
-	in.background.Add(1)
-	m.work.Go(func() {
-		defer in.background.Done()
-		in.run()
-	})
+	in.inBackground(in.run)
 	s, seq := in.feed.snapshot()
 	return s, seq, nil
 }

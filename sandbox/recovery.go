@@ -68,12 +68,6 @@ func (m *Manager) survey() {
 	if !ok {
 		return
 	}
-	var after []func() // what is not for Manager.mu
-	defer func() {
-		for _, f := range after {
-			f()
-		}
-	}()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -94,21 +88,12 @@ func (m *Manager) survey() {
 		case !in.holds || state == Stopping:
 			// Not from before, or in other hands.
 		case there && state == Ready:
-			in.background.Add(1)
-			m.work.Go(func() {
-				defer in.background.Done()
-				in.adopt(patient)
-			})
+			in.inBackground(func() { in.adopt(patient) })
 		case there:
-			in.background.Add(1)
-			m.work.Go(func() {
-				defer in.background.Done()
-				_ = in.save()
-				in.remove()
-			})
+			in.inBackground(func() { _ = in.save(); in.remove() })
 		default:
 			in.feed.become(Failed, reasonGone) // where it was Ready
-			after = append(after, func() { _ = in.save(); in.let() })
+			in.inBackground(func() { _ = in.save(); in.let() })
 		}
 	}
 }

@@ -140,7 +140,7 @@ func TestBadRequestsForASandboxAreExplained(t *testing.T) {
 	}
 }
 
-func TestAnotherLearnersSandboxIsNotFoundAtAnyAddress(t *testing.T) {
+func TestSandboxOf_another_learners_is_not_found_at_any_address(t *testing.T) {
 	l := newLab(t, setup{})
 	v, other := l.learner(t), l.learner(t)
 	id := v.start()

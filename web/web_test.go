@@ -503,7 +503,7 @@ func lessonTopology(t *testing.T) *sandbox.Topology {
 	return all[0].Topology
 }
 
-func TestWhereNoSandboxCanBeMadeThePageSaysWhatToDoAndTheLogWhy(t *testing.T) {
+func TestAvailable_where_no_sandbox_can_be_made_the_page_says_what_to_do_and_the_log_why(t *testing.T) {
 	provider := &sandboxtest.Provider{}
 	provider.FailCheck(errors.New("Docker does not answer: dial unix"))
 	v := newLab(t, setup{provider: provider}).learner(t)
@@ -523,7 +523,7 @@ func TestWhereNoSandboxCanBeMadeThePageSaysWhatToDoAndTheLogWhy(t *testing.T) {
 
 // Somebody who leaves before the answer comes, again and again, must not decide for
 // the others what is available.
-func TestAbortedRequestsDoNotKeepOthersFromStarting(t *testing.T) {
+func TestAvailable_aborted_requests_do_not_keep_others_from_starting(t *testing.T) {
 	l := newLab(t, setup{})
 	aborted, abort := context.WithCancel(t.Context())
 	abort()
@@ -538,7 +538,7 @@ func TestAbortedRequestsDoNotKeepOthersFromStarting(t *testing.T) {
 	v.start()
 }
 
-func TestACheckThatHangsHoldsNoPage(t *testing.T) {
+func TestAvailable_a_check_that_hangs_holds_no_page(t *testing.T) {
 	v := newLab(t, setup{provider: sandboxtest.HangsOnCheck()}).learner(t)
 	begun := time.Now()
 	for range 5 {
