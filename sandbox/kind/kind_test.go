@@ -195,6 +195,24 @@ func TestCheck_says_what_is_missing_and_how_to_get_it(t *testing.T) {
 	})
 }
 
+// The command's own child keeps its output open, as a plug-in of docker can.
+func TestCheck_a_docker_that_hangs_is_given_up(t *testing.T) {
+	scriptDocker(t, "sleep 20; echo 99.9\n")
+	p, err := New(Options{Instance: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	if err := p.Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want it given up", err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("that took %s", took)
+	}
+}
+
 func TestList_names_only_this_instance_s_sandboxes(t *testing.T) {
 	scriptDocker(t, `printf 'n1\tnetpol-lab-one-b\nn2\tnetpol-lab-one-a\nn3\tnetpol-lab-two-c\nn4\tkind\n'`)
 	p, err := New(Options{Instance: "one"})
