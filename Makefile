@@ -62,7 +62,7 @@ generate: ## Regenerate the Go code of the templates, and the TypeScript of the 
 	@go run ./web/eventtypes
 
 # What learners and authors read; color is a word of HTML.
-TEXTS := lessons/content quizzes/content README.md lessons/README.md quizzes/README.md web/EVENTS.md $(wildcard web/views/*.templ)
+TEXTS := lessons/content quizzes/content README.md lessons/README.md quizzes/README.md sandbox/README.md web/README.md web/EVENTS.md $(wildcard web/views/*.templ)
 
 .PHONY: check
 check: static/dist/lab.js ## Format, vet, static analysis, generated code, types, spelling

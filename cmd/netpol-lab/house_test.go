@@ -94,3 +94,24 @@ func TestGenerate_is_one_command(t *testing.T) {
 		t.Error("make check does not generate as make generate does")
 	}
 }
+
+// TestGenerated_files_are_marked keeps what nobody writes by hand out of the way of
+// whoever reads a change.
+func TestGenerated_files_are_marked(t *testing.T) {
+	list := exec.Command("git", "grep", "-lE", "^// Code generated .*DO NOT EDIT", "--", "*.go", "*.ts")
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Skipf("not a clone of the repository: git grep: %v", err)
+	}
+	for _, file := range strings.Fields(string(out)) {
+		if strings.HasSuffix(file, "main.go") || strings.HasSuffix(file, "_test.go") {
+			continue // a generator, which has the line for what it writes
+		}
+		attr := exec.Command("git", "check-attr", "linguist-generated", "--", file)
+		attr.Dir = "../.."
+		if out, err := attr.Output(); err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), ": set") {
+			t.Errorf("%s is generated, and .gitattributes does not say so (%v)", file, err)
+		}
+	}
+}
