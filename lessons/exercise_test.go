@@ -392,3 +392,51 @@ func TestAnAnswerStandsInItsPlaceAndIsOfAnExercise(t *testing.T) {
 		t.Errorf("given for nothing: %v", err)
 	}
 }
+
+// Whatever one connection is like, an answer that has it otherwise than the solution
+// does not pass, or is told as wider than needed; of all exercises there are.
+func TestGrade_no_exercise_is_passed_with_one_connection_otherwise(t *testing.T) {
+	for _, l := range content(t) {
+		for _, e := range l.Exercises {
+			solved, err := l.Predicted(e.Solution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			free := map[string]bool{}
+			for _, f := range e.Free {
+				free[f.Flow.ID] = true
+			}
+			checked := map[string]bool{}
+			for _, c := range e.Checks {
+				checked[c.Flow.ID] = true
+			}
+			graded := 0
+			for _, f := range l.Flows {
+				is := solved[f.ID]
+				for _, other := range []probe.Verdict{probe.Open, probe.Blocked, probe.Unknown} {
+					if other == probe.Open && is == probe.Open || other == probe.Blocked && is != probe.Open {
+						continue
+					}
+					solved[f.ID] = other
+					out := e.Grade(l, solved)
+					wider := other == probe.Open && !e.Exact && !checked[f.ID]
+					switch {
+					case free[f.ID]:
+						if !out.Passed || out.Narrow && other == probe.Open {
+							t.Errorf("%s/%s: with the free %s %s: passed %v, narrow %v", l.Slug, e.ID, f.ID, other, out.Passed, out.Narrow)
+						}
+					case out.Passed != wider || out.Narrow || out.Score() == 100 || wider && len(out.Wider) != 1:
+						t.Errorf("%s/%s: with %s %s: passed %v, narrow %v, score %d, wider %v", l.Slug, e.ID, f.ID, other, out.Passed, out.Narrow, out.Score(), out.Wider)
+					}
+				}
+				solved[f.ID] = is
+				if !free[f.ID] {
+					graded++
+				}
+			}
+			if out := e.Grade(l, solved); out.Graded != graded || graded < len(e.Checks) {
+				t.Errorf("%s/%s: %d flows are graded, want %d", l.Slug, e.ID, out.Graded, graded)
+			}
+		}
+	}
+}

@@ -230,6 +230,21 @@ func (m *Manager) Get(id ID) (Snapshot, int64, error) {
 	return s, seq, nil
 }
 
+// Addresses are those of the sandbox's cluster, which must be ready.
+func (m *Manager) Addresses(id ID) (Addresses, error) {
+	in, err := m.find(id)
+	if err != nil {
+		return Addresses{}, err
+	}
+	in.mu.Lock()
+	cluster := in.cluster
+	in.mu.Unlock()
+	if cluster == nil {
+		return Addresses{}, fmt.Errorf("sandbox %s is %s: %w", in.id, in.feed.state(), ErrNotReady)
+	}
+	return cluster.Addresses(), nil
+}
+
 // ByOwner returns the sandbox that the owner has, which may have failed.
 func (m *Manager) ByOwner(owner string) (Snapshot, int64, bool) {
 	m.mu.Lock()

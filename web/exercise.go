@@ -68,12 +68,12 @@ func (s *server) exerciseView(progress store.Progress, lesson *lessons.Lesson, e
 
 // observed is what is seen in the learner's sandbox, if that has settled at the moment
 // that the exercise's prediction is about; nil at any other.
-func (s *server) observed(e *exerciseRequest) (map[string]probe.Verdict, error) {
+func (s *server) observed(r *http.Request, e *exerciseRequest) (map[string]probe.Verdict, error) {
 	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
 	if !ok || snapshot.Lab != e.lesson.Topology.Name || !isSettled(snapshot) || len(e.exercise.Predict) == 0 || !e.view.Open() {
 		return nil, nil
 	}
-	inForce, err := policiesOf(e.lesson.Topology, snapshot.Policies)
+	inForce, err := policiesOf(r.Context(), e.lesson.Topology, snapshot.Policies)
 	if err != nil || !e.exercise.AtMoment(inForce) {
 		return nil, err
 	}
@@ -175,14 +175,14 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	observed := verdicts(snapshot)
 	outcome := e.exercise.Grade(e.lesson, observed)
 	e.view.Outcome = &outcome
-	inForce, err := policiesOf(e.lesson.Topology, snapshot.Policies)
+	inForce, err := policiesOf(r.Context(), e.lesson.Topology, snapshot.Policies)
 	if err != nil {
 		return err
 	}
 	if e.view.Look = look && !outcome.Passed; e.view.Look {
 		return s.tellExercise(w, r, e)
 	}
-	if e.view.Feedback, err = feedback(e.lesson.Topology, inForce, &outcome); err != nil {
+	if e.view.Feedback, err = s.feedback(e.lesson.Topology, snapshot.ID, inForce, &outcome); err != nil {
 		return err
 	}
 	result := store.CheckResult{Passed: outcome.Passed, At: time.Now()}
@@ -206,10 +206,10 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 }
 
 // policiesOf are the policies in force, each with the lines of its own text.
-func policiesOf(t *sandbox.Topology, inForce []sandbox.AppliedPolicy) ([]policy.Policy, error) {
+func policiesOf(ctx context.Context, t *sandbox.Topology, inForce []sandbox.AppliedPolicy) ([]policy.Policy, error) {
 	var policies []policy.Policy
 	for _, p := range inForce {
-		parsed, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{Namespaces: t.NamespaceNames()})
+		parsed, err := policy.ParseContext(ctx, []byte(p.YAML), policy.ParseOptions{Namespaces: t.NamespaceNames()})
 		if err != nil {
 			return nil, fmt.Errorf("policy in force: %s/%s: %w", p.Namespace, p.Name, err)
 		}
@@ -221,8 +221,12 @@ func policiesOf(t *sandbox.Topology, inForce []sandbox.AppliedPolicy) ([]policy.
 // feedback says of what is not as it should be why the policies in force do that, by
 // flow ID. Lines are counted in each policy's own text, as the learner wrote it. Of
 // many flows that no check is about it speaks only of those that are seen at once.
-func feedback(t *sandbox.Topology, inForce []policy.Policy, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
-	predictor, err := sandbox.NewPredictor(t, t.PlannedAddresses(), inForce)
+func (s *server) feedback(t *sandbox.Topology, id sandbox.ID, inForce []policy.Policy, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
+	addresses, err := s.Sandboxes.Addresses(id)
+	if err != nil {
+		return nil, err
+	}
+	predictor, err := sandbox.NewPredictor(t, addresses, inForce)
 	if err != nil {
 		return nil, err
 	}
@@ -396,7 +400,7 @@ func (s *server) predictExercise(w http.ResponseWriter, r *http.Request) error {
 // whole page to a browser without.
 func (s *server) tellExercise(w http.ResponseWriter, r *http.Request, e *exerciseRequest) error {
 	var err error
-	if e.view.Observed, err = s.observed(e); err != nil {
+	if e.view.Observed, err = s.observed(r, e); err != nil {
 		return err
 	}
 	if r.Header.Get("X-Fragment") != "" {

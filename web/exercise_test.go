@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -544,4 +545,33 @@ func TestSetting_up_a_start_puts_it_into_the_editor_without_scripts(t *testing.T
 	a := v.page("POST", "/lessons/network-policies/exercises/front-to-back/begin", url.Values{})
 	start := exerciseOf(t, "front-to-back").Start
 	contains(t, html.UnescapeString(a.body), "Its policies are in force, and in the editor.", ">"+start+"</textarea>")
+}
+
+// elsewhere is a lab whose outside host has another address than the planned one.
+type elsewhere struct{ Sandboxes }
+
+func (e elsewhere) Addresses(id sandbox.ID) (sandbox.Addresses, error) {
+	a, err := e.Sandboxes.Addresses(id)
+	a = a.Clone()
+	for name := range a.External {
+		a.External[name] = netip.MustParseAddr("203.0.113.9")
+	}
+	return a, err
+}
+
+func TestCheckExercise_feedback_knows_the_clusters_own_addresses(t *testing.T) {
+	v := newLab(t, setup{sandboxes: func(s Sandboxes) Sandboxes { return elsewhere{s} }}).learner(t)
+	id := v.start()
+	deny := strings.Replace(denyAll, "policyTypes: [Ingress, Egress]", "policyTypes: [Egress]", 1)
+	out := strings.Replace(strings.Replace(deny, "default-deny-all", "out", 1), "policyTypes: [Egress]", "policyTypes: [Egress]\n  egress: [{to: [{ipBlock: {cidr: 203.0.113.9/32}}]}]", 1)
+	for _, p := range []string{deny, out} {
+		if a := v.put(id, p); a.status != http.StatusOK {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+	}
+	body := v.page("POST", "/lessons/network-policies/exercises/outside/check", url.Values{}).body
+	// The host is where the policy says, and the fake cluster has it elsewhere.
+	if !strings.Contains(body, "By the policies it is as it should be.") || strings.Contains(body, "172.18.0.3") {
+		t.Errorf("the feedback has planned addresses: %s", regexp.MustCompile(`(?s)<span class="feedback.*?</span>`).FindAllString(body, -1))
+	}
 }

@@ -33,6 +33,8 @@ type Sandboxes interface {
 	// ByOwner returns the owner's newest sandbox, also one that has failed.
 	ByOwner(owner string) (sandbox.Snapshot, int64, bool)
 	Get(id sandbox.ID) (sandbox.Snapshot, int64, error)
+	// Addresses are those of the sandbox's cluster.
+	Addresses(id sandbox.ID) (sandbox.Addresses, error)
 	// Apply applies all policies in the YAML or none. A *policy.Error says what
 	// is wrong with it.
 	Apply(ctx context.Context, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
