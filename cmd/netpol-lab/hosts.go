@@ -20,15 +20,25 @@ type machine struct {
 func thisMachine() machine {
 	var m machine
 	m.name, _ = os.Hostname()
-	all, _ := net.InterfaceAddrs()
-	for _, a := range all {
-		prefix, err := netip.ParsePrefix(a.String())
-		if addr := prefix.Addr().Unmap(); err == nil && addr.IsGlobalUnicast() {
-			m.addrs = append(m.addrs, addr)
+	interfaces, _ := net.Interfaces()
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || dockers(i.Name) {
+			continue
+		}
+		all, _ := i.Addrs()
+		for _, a := range all {
+			prefix, err := netip.ParsePrefix(a.String())
+			if addr := prefix.Addr().Unmap(); err == nil && addr.IsGlobalUnicast() {
+				m.addrs = append(m.addrs, addr)
+			}
 		}
 	}
 	return m
 }
+
+// dockers says that the interface is one that Docker makes for its containers, as it
+// names them: nobody but these comes that way.
+func dockers(name string) bool { return name == "docker0" || strings.HasPrefix(name, "br-") }
 
 // names are what the machine can be called by others: where it has a name of one word,
 // that may also be known by multicast DNS.

@@ -48,6 +48,11 @@ func TestURLs_are_told_that_others_can_use(t *testing.T) {
 }
 
 func TestThisMachine_has_no_address_that_leads_nowhere_else(t *testing.T) {
+	for name, want := range map[string]bool{"docker0": true, "br-0123456789ab": true, "br0": false, "eth0": false} {
+		if dockers(name) != want {
+			t.Errorf("%s is Docker's: %v", name, !want)
+		}
+	}
 	for _, addr := range thisMachine().addrs {
 		if addr.IsLoopback() || addr.IsLinkLocalUnicast() || !addr.IsValid() {
 			t.Errorf("%s is told", addr)
