@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -318,6 +319,88 @@ func TestKind_killed_while_creating_is_cleaned_up(t *testing.T) {
 	s.wait(id, time.Minute, "said, and nothing left", func(snap sandbox.Snapshot) bool {
 		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "server was stopped") && containerOf(t, id) == "" && len(foldersOf(t, id)) == 0
 	})
+}
+
+// TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none
+// has Docker refuse the removal until the server has been killed and started again.
+func TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none(t *testing.T) {
+	real, err := exec.LookPath("docker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	refuse, refused := filepath.Join(dir, "refuse"), filepath.Join(dir, "refused")
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = rm ] && [ -e %s ] && { touch %s; echo 'Error response from daemon: not now' >&2; exit 1; }\nexec %s \"$@\"\n", refuse, refused, real)
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	s := startServer(t)
+	first := s.create("network-policies")
+	s.wait(first, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, first) != "" })
+	prefix, _, _ := strings.Cut(containerOf(t, first), string(first))
+
+	const resets = 11
+	fresh := make([]sandbox.Snapshot, resets)
+	var group sync.WaitGroup
+	for i := range resets {
+		group.Go(func() {
+			if code, body := s.ask("POST", "/sandboxes/"+string(first)+"/reset", "", "", &fresh[i]); code != http.StatusAccepted {
+				t.Errorf("reset: %d %s", code, body)
+			}
+		})
+	}
+	group.Wait()
+	id := fresh[0].ID
+	for _, snap := range fresh {
+		if snap.ID != id || id == first || id == "" {
+			t.Errorf("a reset of %s made %s, another %s", first, snap.ID, id)
+		}
+	}
+	most := 0
+	s.wait(id, 2*time.Minute, "the fresh cluster alone is there", func(sandbox.Snapshot) bool {
+		most = max(most, len(nodesOf(t, prefix)))
+		return containerOf(t, id) != "" && containerOf(t, first) == ""
+	})
+	if left := nodesOf(t, prefix); most != 1 || len(left) != 1 {
+		t.Errorf("up to %d clusters were there at a time, and now %q", most, left)
+	}
+
+	if err := os.WriteFile(refuse, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := s.ask("DELETE", "/sandboxes/"+string(id), "", "", nil); code >= 300 {
+		t.Fatalf("stop: %d %s", code, body)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // the pause between two looks
+		if _, err := os.Stat(refused); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal("Docker was not asked to remove anything")
+		}
+	}
+	listen := strings.TrimPrefix(s.base, "http://")
+	if err := s.end(syscall.SIGKILL); err == nil {
+		t.Error("SIGKILL ended the server cleanly")
+	}
+	if containerOf(t, id) == "" {
+		t.Fatal("the container is gone, so nothing is proven of its removal")
+	}
+	if err := os.Remove(refuse); err != nil {
+		t.Fatal(err)
+	}
+	s.start(listen)
+	s.isRemoved(id)
+}
+
+// nodesOf lists the node containers whose names begin so.
+func nodesOf(t testing.TB, prefix string) []string {
+	t.Helper()
+	out, err := exec.Command("docker", "ps", "-a", "--filter", "label=io.x-k8s.kind.cluster", "--filter", "name=^"+prefix, "--format", "{{.Names}}").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
 }
 
 // TestKind_every_exercise is each exercise of each lesson on a real cluster: its

@@ -469,6 +469,22 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 		return true
 	})
 	expect(t, lab)
+
+	// The DNS pods have other addresses by now, and so have all the others.
+	eventually(t, time.Minute, "what is allowed by the DNS pods' addresses is open", func() bool {
+		if err := lab.Health(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var blocks []string
+		for _, addr := range lab.Addresses().DNSPods {
+			blocks = append(blocks, fmt.Sprintf("{ipBlock: {cidr: %s/32}}", addr))
+		}
+		labOf(lab).Apply(t, fmt.Sprintf("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: by-address, namespace: development}\nspec:\n"+
+			"  podSelector: {matchLabels: {app: shell}}\n  policyTypes: [Egress]\n  egress: [{to: [%s]}]\n", strings.Join(blocks, ", ")))
+		seen := labOf(lab).Measure(t)
+		return seen["development/shell>kube-system/kube-dns:53/UDP"].Verdict == probe.Open && seen["development/shell>resolver:53/UDP"].Verdict == probe.Blocked
+	})
+	labOf(lab).Restore(t)
 }
 
 func TestKind_a_node_that_was_killed_is_gone(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"maps"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -135,22 +133,7 @@ func newVerifier(t *testing.T) *verifier {
 		v.byID[f.ID] = f
 	}
 	v.marker = v.byID[sandbox.FlowID("marker/ask", "marker/answer", 8080, sandbox.TCP, sandbox.ViaIP)]
-	v.addrs = v.cluster.addrs
-	v.addrs.Services = map[string]netip.Addr{}
-	var made corev1.ServiceList
-	if err := v.cluster.admin.list(t.Context(), services, "", metav1.ListOptions{}, &made); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range made.Items {
-		v.addrs.Services[s.Namespace+"/"+s.Name] = netip.MustParseAddr(s.Spec.ClusterIP)
-	}
-	var dns corev1.PodList
-	if err := v.cluster.admin.list(t.Context(), pods, sandbox.DNSNamespace, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"}, &dns); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range dns.Items {
-		v.addrs.DNSPods = append(v.addrs.DNSPods, netip.MustParseAddr(p.Status.PodIP))
-	}
+	v.addrs = v.cluster.Addresses()
 	v.network = topology.Network(v.addrs)
 	return v
 }

@@ -328,6 +328,56 @@ spec:
 			Want{From: "monitoring/prometheus", Verdict: probe.Blocked},
 		)
 	})
+	run("what_is_predicted_with_the_cluster_s_addresses_is_what_is_seen", func(t *testing.T) {
+		a := lab.Cluster.Addresses()
+		// A ClusterIP is no address that a policy sees; what is behind it is.
+		lab.Apply(t, fmt.Sprintf(`apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web-by-address, namespace: production}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{ipBlock: {cidr: %s/32}}, {ipBlock: {cidr: %s/32}}, {ipBlock: {cidr: %s/32}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: prometheus-by-address, namespace: monitoring}
+spec:
+  podSelector: {matchLabels: {app: prometheus}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{ipBlock: {cidr: %s/32}}, {ipBlock: {cidr: %s/32}}]
+`, a.DNSPods[0], a.Pods["production/api"], a.Services["production/db"], a.DNS, a.Node))
+		policies, err := lab.Cluster.Policies(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := sandbox.NewPredictor(lab.Topology, a, policies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var predicted []Want
+		for _, f := range lab.Topology.Flows() {
+			verdict, err := p.Verdict(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			predicted = append(predicted, Want{From: f.From, To: f.To, Port: f.Port, Protocol: f.Protocol, Via: f.Via, Verdict: verdict})
+		}
+		lab.Expect(t, predicted...)
+		for _, w := range []Want{
+			{From: "production/web", To: "kube-system/kube-dns", Port: 53, Protocol: sandbox.UDP, Via: sandbox.ViaDNS, Verdict: probe.Open},
+			{From: "production/web", To: "production/api", Port: 8080, Protocol: sandbox.TCP, Via: sandbox.ViaName, Verdict: probe.Open},
+			{From: "production/web", To: "production/db", Port: 5432, Protocol: sandbox.TCP, Via: sandbox.ViaName, Verdict: probe.Blocked},
+			{From: "monitoring/prometheus", To: "production/api", Port: 8080, Protocol: sandbox.TCP, Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+			{From: "monitoring/prometheus", To: "monitoring/node-agent", Port: 9100, Protocol: sandbox.TCP, Via: sandbox.ViaIP, Verdict: probe.Open},
+		} {
+			if !slices.Contains(predicted, w) {
+				t.Errorf("%+v was not predicted", w)
+			}
+		}
+	})
 	run("UDP_is_denied_like_TCP", func(t *testing.T) {
 		lab.Apply(t, `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
