@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/lint"
 )
 
 type lintCmd struct {
@@ -33,7 +33,7 @@ JSON and YAML are one object:
 
 // found is a finding in the output; see [lintCmd.Help].
 type found struct {
-	policy.Finding
+	lint.Finding
 	File string `json:"file"`
 }
 
@@ -48,7 +48,7 @@ func (c *lintCmd) Run(std streams) error {
 	if _, err := s.compile(c.Topology); err != nil {
 		return err // Of these there would be no findings.
 	}
-	findings := policy.Lint(s.network, s.policies.policies)
+	findings := lint.Lint(s.network, s.policies.policies)
 	out := bufio.NewWriter(std.stdout)
 	if c.Output != "table" {
 		items := func(yield func(any) bool) {

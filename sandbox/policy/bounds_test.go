@@ -91,11 +91,11 @@ func TestParseContext_ends_with_its_context(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p := &parser{ctx: ctx, seen: map[string]int{}}
-	p.parse([]byte(wellBuilt))
+	p.parse([]byte(dnsAllowed))
 	if len(p.policies) > 0 {
 		t.Errorf("%d policies were read for one who has gone", len(p.policies))
 	}
-	if _, err := ParseContext(ctx, []byte(wellBuilt), ParseOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := ParseContext(ctx, []byte(dnsAllowed), ParseOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -108,13 +108,13 @@ func TestParseContext_reads_no_more_at_a_time_than_there_are_cores(t *testing.T)
 	}
 	done := make(chan error)
 	go func() {
-		_, err := ParseContext(t.Context(), []byte(wellBuilt), ParseOptions{})
+		_, err := ParseContext(t.Context(), []byte(dnsAllowed), ParseOptions{})
 		done <- err
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error)
 	go func() {
-		_, err := ParseContext(ctx, []byte(wellBuilt), ParseOptions{})
+		_, err := ParseContext(ctx, []byte(dnsAllowed), ParseOptions{})
 		gone <- err
 	}()
 	cancel()

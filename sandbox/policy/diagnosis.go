@@ -97,10 +97,10 @@ func (e *Evaluator) Diagnose(f Flow, open bool) Diagnosis {
 		}
 		d.Service = x.service
 	}
-	x.flow.From, x.flow.To = e.oneFamily(x.flow.From, x.flow.To)
+	x.flow.From, x.flow.To = e.OneFamily(x.flow.From, x.flow.To)
 	x.flow.Protocol = orTCP(x.flow.Protocol)
 	x.speaker = d.speaker()
-	if x.flow.To.pod != 0 && x.flow.Port == dnsPort && e.isDNS(x.flow.To.pod-1) {
+	if x.flow.To.pod != 0 && x.flow.Port == DNSPort && e.pods[x.flow.To.pod-1].IsDNS() {
 		x.to = "the cluster's DNS"
 	}
 	switch {
@@ -230,14 +230,16 @@ func (n end) letsOnly() string {
 }
 
 // isolates reports whether the policy isolates what it selects in the direction.
-func isolates(p *Policy, kind networkingv1.PolicyType) bool { return slices.Contains(active(p), kind) }
+func isolates(p *Policy, kind networkingv1.PolicyType) bool {
+	return slices.Contains(p.Isolates(), kind)
+}
 
 // pick are the pods of the namespaces that the selector matches, of those that have
 // a network of their own.
 func (x *diagnosing) pick(s *metav1.LabelSelector, namespaces ...string) []int32 {
 	var out []int32
 	for i := range x.pods {
-		if p := &x.pods[i]; !p.HostNetwork && slices.Contains(namespaces, p.Namespace) && (s == nil || matches(s, p.Labels)) {
+		if p := &x.pods[i]; !p.HostNetwork && slices.Contains(namespaces, p.Namespace) && (s == nil || Matches(s, p.Labels)) {
 			out = append(out, int32(i))
 		}
 	}
@@ -247,10 +249,10 @@ func (x *diagnosing) pick(s *metav1.LabelSelector, namespaces ...string) []int32
 // wantsText says what a selector asks for: "app=web"; "all pods" of one that asks
 // for nothing.
 func wantsText(s *metav1.LabelSelector) string {
-	if s == nil || selectsAll(s) {
+	if s == nil || SelectsAll(s) {
 		return "all pods"
 	}
-	return short(selectorText(s))
+	return short(SelectorText(s))
 }
 
 // lacking says of a selector that nothing there has what it asks for.

@@ -58,7 +58,7 @@ func (x *diagnosing) closedByTheWay(n end, dir *Direction) {
 	if n.ingress() {
 		opposite = networkingv1.PolicyTypeEgress
 	}
-	if len(rulesOf(p, opposite)) == 0 || n.ingress() && p.Spec.Ingress != nil || !n.ingress() && p.Spec.Egress != nil {
+	if len(p.Rules(opposite)) == 0 || n.ingress() && p.Spec.Ingress != nil || !n.ingress() && p.Spec.Egress != nil {
 		return
 	}
 	if len(p.Spec.PolicyTypes) == 0 {
@@ -79,10 +79,10 @@ func (x *diagnosing) policy(name Ref) *Policy {
 // does not.
 func (x *diagnosing) meantFor(n end, p *Policy) {
 	pod := &x.pods[n.self.pod-1]
-	rules := rulesOf(p, n.kind)
+	rules := p.Rules(n.kind)
 	same := p.Namespace == pod.Namespace
 	switch {
-	case same && matches(&p.Spec.PodSelector, pod.Labels):
+	case same && Matches(&p.Spec.PodSelector, pod.Labels):
 		for i, r := range rules {
 			if isolates(p, n.kind) {
 				x.rule(n, p, r)
@@ -106,7 +106,7 @@ func (x *diagnosing) meantFor(n end, p *Policy) {
 			x.found(weight, CauseSelectsNothing, p, x.selectorField(p, "spec.podSelector", &p.Spec.PodSelector), suggestion, "selects %s; %s",
 				wantsText(&p.Spec.PodSelector), lacking("no pod of "+p.Namespace, &p.Spec.PodSelector))
 		}
-	case !same && matches(&p.Spec.PodSelector, pod.Labels) && (x.fits(n, p, p.Namespace) || x.fits(n, p, pod.Namespace)):
+	case !same && Matches(&p.Spec.PodSelector, pod.Labels) && (x.fits(n, p, p.Namespace) || x.fits(n, p, pod.Namespace)):
 		weight := possible + 5
 		if len(x.pick(&p.Spec.PodSelector, p.Namespace)) == 0 {
 			weight = certain - 15
@@ -121,7 +121,7 @@ func (x *diagnosing) meantFor(n end, p *Policy) {
 func (x *diagnosing) fits(n end, p *Policy, namespace string) bool {
 	moved := *p
 	moved.Namespace = namespace
-	return slices.ContainsFunc(rulesOf(p, n.kind), func(r sourceRule) bool {
+	return slices.ContainsFunc(p.Rules(n.kind), func(r Rule) bool {
 		return x.explainRule(&moved, r, n.peer, x.flow).Admits
 	})
 }
@@ -137,7 +137,7 @@ func (x *diagnosing) selectorField(p *Policy, field string, s *metav1.LabelSelec
 }
 
 // rule looks for what is wrong with a rule that is in force for the end.
-func (x *diagnosing) rule(n end, p *Policy, r sourceRule) {
+func (x *diagnosing) rule(n end, p *Policy, r Rule) {
 	v := x.explainRule(p, r, n.peer, x.flow)
 	for i := range v.Mismatches {
 		m := &v.Mismatches[i]
@@ -151,10 +151,10 @@ func (x *diagnosing) rule(n end, p *Policy, r sourceRule) {
 }
 
 // port is about a rule for the right peer and another port.
-func (x *diagnosing) port(n end, p *Policy, r sourceRule, i int, m *Mismatch) {
-	want := parsePort(&r.ports[i])
+func (x *diagnosing) port(n end, p *Policy, r Rule, i int, m *Mismatch) {
+	want := NewPortRange(&r.Ports[i])
 	got := fmt.Sprintf("%d/%s", x.flow.Port, x.flow.Protocol)
-	specific := len(r.peers) > 0
+	specific := len(r.Peers) > 0
 	weight := possible - 5
 	if specific {
 		weight = probable + 2
@@ -174,22 +174,22 @@ func (x *diagnosing) port(n end, p *Policy, r sourceRule, i int, m *Mismatch) {
 	}
 	switch m.Kind {
 	case MismatchProtocol:
-		if want.name == "" && (x.flow.Port < want.low || want.high < x.flow.Port) {
+		if want.Name == "" && (x.flow.Port < want.Low || want.High < x.flow.Port) {
 			x.found(weight-5, CauseAnotherPort, p, m.Field, "", "%s%s; this connection is to %s", lets, short(want.String()), got)
 			return
 		}
 		why := ""
-		if r.ports[i].Protocol == nil {
+		if r.Ports[i].Protocol == nil {
 			why = ", and a port without a protocol means TCP"
 		}
 		x.found(certain-8, CauseAnotherProtocol, p, m.Field, "", "%s%s; this connection is %s%s", lets, short(want.String()), x.flow.Protocol, why)
 	case MismatchPortName:
 		names := x.portNames()
 		if m.Got == "" {
-			x.found(weight+3, CausePortName, p, m.Field, nearest(want.name, names), "is for the %s port named %s, and %s has none of that name", want.protocol, short(want.name), x.to)
+			x.found(weight+3, CausePortName, p, m.Field, Nearest(want.Name, names), "is for the %s port named %s, and %s has none of that name", want.Protocol, short(want.Name), x.to)
 			return
 		}
-		x.found(weight, CauseAnotherPort, p, m.Field, "", "%sthe port named %s, which is %s on %s; this connection is to %s", lets, short(want.name), m.Got, x.to, got)
+		x.found(weight, CauseAnotherPort, p, m.Field, "", "%sthe port named %s, which is %s on %s; this connection is to %s", lets, short(want.Name), m.Got, x.to, got)
 	default:
 		x.found(weight, CauseAnotherPort, p, m.Field, "", "%s%s; this connection is to %s", lets, short(want.String()), got)
 	}
@@ -211,8 +211,8 @@ func (x *diagnosing) portNames() []string {
 
 // servicePort is the Service whose port the rule is for, where that leads to the
 // flow's.
-func (x *diagnosing) servicePort(want portRange) *Service {
-	if x.flow.To.pod == 0 || want.name == "" && want.low != want.high || want.protocol != x.flow.Protocol {
+func (x *diagnosing) servicePort(want PortRange) *Service {
+	if x.flow.To.pod == 0 || want.Name == "" && want.Low != want.High || want.Protocol != x.flow.Protocol {
 		return nil
 	}
 	pod := x.pods[x.flow.To.pod-1]
@@ -226,7 +226,7 @@ func (x *diagnosing) servicePort(want portRange) *Service {
 			if to == (intstr.IntOrString{}) {
 				to = intstr.FromInt32(sp.Port)
 			}
-			if orTCP(sp.Protocol) == want.protocol && (want.name == "" && sp.Port == want.low || want.name != "" && sp.Name == want.name) && pod.port(to, want.protocol) == x.flow.Port {
+			if orTCP(sp.Protocol) == want.Protocol && (want.Name == "" && sp.Port == want.Low || want.Name != "" && sp.Name == want.Name) && pod.PortNumber(to, want.Protocol) == x.flow.Port {
 				return s
 			}
 		}
@@ -235,10 +235,10 @@ func (x *diagnosing) servicePort(want portRange) *Service {
 }
 
 // peerOf is about a rule's entry that does not match the other end.
-func (x *diagnosing) peerOf(n end, p *Policy, r sourceRule, i int, m *Mismatch) {
-	peer := &r.peers[i]
-	field := fmt.Sprintf("%s[%d]", r.peerField, i)
-	portFits := len(r.ports) == 0 || slices.ContainsFunc(r.ports, func(want networkingv1.NetworkPolicyPort) bool {
+func (x *diagnosing) peerOf(n end, p *Policy, r Rule, i int, m *Mismatch) {
+	peer := &r.Peers[i]
+	field := fmt.Sprintf("%s[%d]", r.PeerField, i)
+	portFits := len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(want networkingv1.NetworkPolicyPort) bool {
 		return x.portMismatch(&want, "", x.flow) == nil
 	})
 	less := 0 // A rule for another port is rather for another flow.
@@ -254,7 +254,7 @@ func (x *diagnosing) peerOf(n end, p *Policy, r sourceRule, i int, m *Mismatch) 
 		if n.peer.pod != 0 {
 			why = "uses its node's network"
 		}
-		if portFits && len(r.ports) > 0 {
+		if portFits && len(r.Ports) > 0 {
 			x.found(possible-5, CauseOnlyPods, p, field, "", "%spods with a network of their own, as every selector does; %s %s, and only an ipBlock can hold its address", n.letsOnly(), n.other, why)
 		}
 		return
@@ -264,7 +264,7 @@ func (x *diagnosing) peerOf(n end, p *Policy, r sourceRule, i int, m *Mismatch) 
 	if s := peer.NamespaceSelector; s != nil {
 		in = nil
 		for _, ns := range slices.Sorted(maps.Keys(x.namespaces)) {
-			if matches(s, x.namespaces[ns]) {
+			if Matches(s, x.namespaces[ns]) {
 				in = append(in, ns)
 			}
 		}
@@ -282,23 +282,23 @@ func (x *diagnosing) peerOf(n end, p *Policy, r sourceRule, i int, m *Mismatch) 
 	nobody := len(x.pick(peer.PodSelector, in...)) == 0
 	sought := func(s *metav1.LabelSelector) string { return "pods " + labelled(wantsText(s)) }
 	switch {
-	case m.Kind == MismatchNamespace && !selectsAll(peer.PodSelector) && matches(peer.PodSelector, pod.Labels):
+	case m.Kind == MismatchNamespace && !SelectsAll(peer.PodSelector) && Matches(peer.PodSelector, pod.Labels):
 		weight := possible + 15
 		if nobody {
 			weight = certain - 12
 		}
 		x.found(weight-less, CauseOwnNamespace, p, field+".podSelector", "",
 			"looks for %s in its own namespace only, %s, as a podSelector alone does; %s is in %s", wantsText(peer.PodSelector), p.Namespace, n.other, pod.Namespace)
-	case m.Kind == MismatchNamespace && selectsAll(peer.PodSelector):
+	case m.Kind == MismatchNamespace && SelectsAll(peer.PodSelector):
 		x.found(possible-12-less, CauseOwnNamespace, p, field+".podSelector", "",
 			"%spods of its own namespace, %s; %s is in %s", n.letsOnly(), p.Namespace, n.other, pod.Namespace)
 	case peer.NamespaceSelector != nil && peer.PodSelector != nil && nobody && len(x.pick(peer.PodSelector, p.Namespace)) > 0:
 		x.found(possible+20-less, CauseBothNeeded, p, field, "",
 			"asks in one entry for %s in namespaces %s, and no pod is both; one entry needs both of its selectors", sought(peer.PodSelector), labelled(wantsText(peer.NamespaceSelector)))
-	case peer.NamespaceSelector != nil && peer.PodSelector != nil && m.Kind == MismatchNamespaceLabel && pod.Namespace == p.Namespace && matches(peer.PodSelector, pod.Labels) && !selectsAll(peer.PodSelector):
+	case peer.NamespaceSelector != nil && peer.PodSelector != nil && m.Kind == MismatchNamespaceLabel && pod.Namespace == p.Namespace && Matches(peer.PodSelector, pod.Labels) && !SelectsAll(peer.PodSelector):
 		x.found(possible+10-less, CauseBothNeeded, p, field, "",
 			"asks in one entry for %s in namespaces %s; %s has only the first, and one entry needs both of its selectors", sought(peer.PodSelector), labelled(wantsText(peer.NamespaceSelector)), n.other)
-	case nobody && peer.PodSelector != nil && !selectsAll(peer.PodSelector):
+	case nobody && peer.PodSelector != nil && !SelectsAll(peer.PodSelector):
 		suggestion, near := x.nearPod(peer.PodSelector, in, pod.Labels)
 		weight := probable - 2
 		if near {
@@ -368,16 +368,16 @@ func (x *diagnosing) otherWayRound() {
 		pod := &x.pods[n.self.pod-1]
 		for i := range x.policies {
 			p := &x.policies[i]
-			if p.Namespace != pod.Namespace || selectsAll(&p.Spec.PodSelector) || !matches(&p.Spec.PodSelector, pod.Labels) {
+			if p.Namespace != pod.Namespace || SelectsAll(&p.Spec.PodSelector) || !Matches(&p.Spec.PodSelector, pod.Labels) {
 				continue
 			}
-			for _, r := range rulesOf(p, back) {
-				for j := range r.peers {
-					peer := &r.peers[j]
-					if peer.PodSelector == nil || selectsAll(peer.PodSelector) || x.peerMismatch(p.Namespace, peer, "", n.peer) != nil {
+			for _, r := range p.Rules(back) {
+				for j := range r.Peers {
+					peer := &r.Peers[j]
+					if peer.PodSelector == nil || SelectsAll(peer.PodSelector) || x.peerMismatch(p.Namespace, peer, "", n.peer) != nil {
 						continue
 					}
-					x.found(possible+5, CauseWrongDirection, p, r.field, "", "is for connections from %s to %s, and this one is from %s to %s; the replies need no rule of their own", x.to, x.from, x.from, x.to)
+					x.found(possible+5, CauseWrongDirection, p, r.Field, "", "is for connections from %s to %s, and this one is from %s to %s; the replies need no rule of their own", x.to, x.from, x.from, x.to)
 				}
 			}
 		}
@@ -460,7 +460,7 @@ func (x *diagnosing) nearNamespace(s *metav1.LabelSelector, want string) (sugges
 	}
 	// The namespace's name in a label that somebody expected to be there.
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
-		if value := s.MatchLabels[key]; slices.Contains(names, value) && len(valuesOf(key, slices.Values(have))) == 0 {
+		if value := s.MatchLabels[key]; slices.Contains(names, value) && len(LabelValues(key, slices.Values(have))) == 0 {
 			return nameLabel + ": " + value, value == want
 		}
 	}
@@ -471,12 +471,12 @@ func (x *diagnosing) nearNamespace(s *metav1.LabelSelector, want string) (sugges
 // something nearly has. Of what is equally near, that of the pod that is meant.
 func nearSelector(s *metav1.LabelSelector, have []map[string]string, want map[string]string) (suggestion string, ofThis bool) {
 	try := func(key, value string) bool {
-		values := valuesOf(key, slices.Values(have))
+		values := LabelValues(key, slices.Values(have))
 		if slices.Contains(values, value) {
 			return false
 		}
 		for _, labels := range append([]map[string]string{want}, have...) {
-			near := nearLabel(key, value, []map[string]string{labels})
+			near := NearLabel(key, value, []map[string]string{labels})
 			if near == "" {
 				near = sameValue(value, labels)
 			}

@@ -42,7 +42,7 @@ func (x *diagnosing) open(d *Decision) Diagnosis {
 // without a rule for the flow, and why it does not.
 func (x *diagnosing) meantToIsolate(n end, p *Policy) {
 	pod := &x.pods[n.self.pod-1]
-	same, selects := p.Namespace == pod.Namespace, matches(&p.Spec.PodSelector, pod.Labels)
+	same, selects := p.Namespace == pod.Namespace, Matches(&p.Spec.PodSelector, pod.Labels)
 	if x.fits(n, p, pod.Namespace) {
 		return
 	}
@@ -82,8 +82,8 @@ func (x *diagnosing) meantToIsolate(n end, p *Policy) {
 // more probable that it is wider than meant.
 func (x *diagnosing) letsThrough(d *Decision, n end, name Ref, v RuleVerdict) {
 	p := x.policy(name)
-	rules := rulesOf(p, n.kind)
-	r := rules[slices.IndexFunc(rules, func(r sourceRule) bool { return r.field == v.Field })]
+	rules := p.Rules(n.kind)
+	r := rules[slices.IndexFunc(rules, func(r Rule) bool { return r.Field == v.Field })]
 	field := v.Field
 	on := x.onPorts(r)
 	also := ""
@@ -92,7 +92,7 @@ func (x *diagnosing) letsThrough(d *Decision, n end, name Ref, v RuleVerdict) {
 			also = fmt.Sprintf(". No policy isolates %s for ingress", other.name)
 		}
 	}
-	if len(r.peers) == 0 {
+	if len(r.Peers) == 0 {
 		who := "everybody, from anywhere"
 		if !n.ingress() {
 			who = "everybody, anywhere"
@@ -100,14 +100,14 @@ func (x *diagnosing) letsThrough(d *Decision, n end, name Ref, v RuleVerdict) {
 		x.found(probable+5, CauseAnyPeer, p, field, "", "names no %s, so it %s%s%s%s", map[bool]string{true: "source", false: "destination"}[n.ingress()], n.lets(), who, on, also)
 		return
 	}
-	at := fmt.Sprintf("%s[%d]", r.peerField, v.Peer)
-	peer := &r.peers[v.Peer]
+	at := fmt.Sprintf("%s[%d]", r.PeerField, v.Peer)
+	peer := &r.Peers[v.Peer]
 	for _, i := range []int{v.Peer - 1, v.Peer} {
-		if i < 0 || i+1 >= len(r.peers) {
+		if i < 0 || i+1 >= len(r.Peers) {
 			continue
 		}
-		both, ok := join(&r.peers[i], &r.peers[i+1])
-		if ok && x.peerMismatch(p.Namespace, &both[0], "", n.peer) != nil {
+		both, ok := OneEntry(&r.Peers[i], &r.Peers[i+1])
+		if ok && x.peerMismatch(p.Namespace, &both, "", n.peer) != nil {
 			x.found(probable+8, CauseEitherEnough, p, at, "",
 				"has its two selectors in two entries, each with a dash of its own, and it is enough to match one: %s is among %s%s", n.other, x.described(peer, p.Namespace), also)
 			return
@@ -119,9 +119,9 @@ func (x *diagnosing) letsThrough(d *Decision, n end, name Ref, v RuleVerdict) {
 		weight, cause = possible+12, CauseWideBlock
 	case peer.IPBlock != nil:
 		weight, cause = possible+22, CauseWideBlock
-	case peer.PodSelector == nil || selectsAll(peer.PodSelector), peer.NamespaceSelector != nil && selectsAll(peer.NamespaceSelector):
+	case peer.PodSelector == nil || SelectsAll(peer.PodSelector), peer.NamespaceSelector != nil && SelectsAll(peer.NamespaceSelector):
 		weight, cause = possible+20, CauseWidePeer
-	case len(r.ports) == 0:
+	case len(r.Ports) == 0:
 		weight, cause = possible+10, CauseEveryPort
 	}
 	x.found(weight, cause, p, at, "", "%s%s%s, and %s is one%s", n.lets(), x.described(peer, p.Namespace), on, n.other, also)
@@ -133,13 +133,13 @@ func (x *diagnosing) described(peer *networkingv1.NetworkPolicyPeer, namespace s
 		return "the addresses in " + peer.IPBlock.CIDR
 	}
 	pods := "every pod"
-	if s := peer.PodSelector; s != nil && !selectsAll(s) {
+	if s := peer.PodSelector; s != nil && !SelectsAll(s) {
 		pods = "every pod " + labelled(wantsText(s))
 	}
 	switch s := peer.NamespaceSelector; {
 	case s == nil:
 		return pods + " of its own namespace, " + namespace
-	case selectsAll(s):
+	case SelectsAll(s):
 		return pods + " of every namespace"
 	default:
 		return pods + " of namespaces " + labelled(wantsText(s))
@@ -147,13 +147,13 @@ func (x *diagnosing) described(peer *networkingv1.NetworkPolicyPeer, namespace s
 }
 
 // onPorts is what a rule says of ports.
-func (x *diagnosing) onPorts(r sourceRule) string {
-	if len(r.ports) == 0 {
+func (x *diagnosing) onPorts(r Rule) string {
+	if len(r.Ports) == 0 {
 		return ", on every port"
 	}
 	var all []string
-	for i := range r.ports {
-		all = append(all, short(parsePort(&r.ports[i]).String()))
+	for i := range r.Ports {
+		all = append(all, short(NewPortRange(&r.Ports[i]).String()))
 	}
 	return ", on " + list(all)
 }

@@ -206,7 +206,7 @@ func (e *Evaluator) hostNamed(name string) (Host, error) {
 func unknown(what, name string, all []string) error {
 	const few = 8
 	slices.Sort(all)
-	if near := nearest(name, all); near != "" {
+	if near := Nearest(name, all); near != "" {
 		return fmt.Errorf("there is no %s %s; did you mean %s?", what, short(name), near)
 	}
 	switch {

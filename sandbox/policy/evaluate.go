@@ -24,6 +24,7 @@ type Evaluator struct {
 	byAddr     map[netip.Addr]int32
 	nodes      map[netip.Addr]string
 	services   map[servicePort][]backend
+	members    map[string][]int32 // The pods of each namespace that have a network of their own.
 }
 
 type compiledPod struct {
@@ -42,24 +43,33 @@ type program struct {
 // rule is a rule of a policy, its peers looked up in the network, or several with
 // the same ports.
 type rule struct {
-	anyPeer bool
-	pods    bitset
-	blocks  []block
+	Peers
 	anyPort bool
-	ports   []portRange
+	ports   []PortRange
 }
 
-type block struct {
-	cidr   netip.Prefix
-	except []netip.Prefix
+// Peers are those that a rule's from or to takes, looked up in a network;
+// [Evaluator.Peers] makes them.
+type Peers struct {
+	// Any says that the rule takes whoever there is.
+	Any bool
+	// Blocks are the ranges of addresses.
+	Blocks []Block
+	pods   bitset
 }
 
-// portRange is an entry of a rule's ports: a range, or a name.
-type portRange struct {
-	protocol corev1.Protocol
-	low      int32
-	high     int32
-	name     string
+// Block is an ipBlock.
+type Block struct {
+	CIDR   netip.Prefix
+	Except []netip.Prefix
+}
+
+// PortRange is an entry of a rule's ports: a range, both ends of which are in it, or
+// a name.
+type PortRange struct {
+	Protocol  corev1.Protocol
+	Low, High int32
+	Name      string
 }
 
 type servicePort struct {
@@ -115,7 +125,7 @@ func Compile(network Network, policies []Policy) (*Evaluator, error) {
 		}
 		e.namespaces[ns.Name] = namespaceLabels(ns)
 	}
-	members := map[string][]int32{} // The pods of each namespace that have an address of their own.
+	e.members = map[string][]int32{}
 	for i := range network.Pods {
 		p := &network.Pods[i]
 		e.pods[i].Pod = p
@@ -133,7 +143,7 @@ func Compile(network Network, policies []Policy) (*Evaluator, error) {
 			}
 			continue
 		}
-		members[p.Namespace] = append(members[p.Namespace], int32(i))
+		e.members[p.Namespace] = append(e.members[p.Namespace], int32(i))
 		for _, a := range p.IPs {
 			e.byAddr[a.Unmap()] = int32(i) + 1
 		}
@@ -144,7 +154,7 @@ func Compile(network Network, policies []Policy) (*Evaluator, error) {
 		}
 	}
 	for i := range e.policies {
-		e.compile(&e.policies[i], members)
+		e.compile(&e.policies[i])
 	}
 	for i := range network.Services {
 		e.serve(&network.Services[i])
@@ -167,6 +177,19 @@ func namespaceLabels(ns Namespace) map[string]string {
 // Ref is the policy's name.
 func (p *Policy) Ref() Ref { return Ref{p.Namespace, p.Name} }
 
+// Isolates are the directions for which the policy isolates the pods that it selects.
+func (p *Policy) Isolates() []networkingv1.PolicyType {
+	var out []networkingv1.PolicyType
+	ingress, egress := directions(&p.Spec)
+	if ingress {
+		out = append(out, networkingv1.PolicyTypeIngress)
+	}
+	if egress {
+		out = append(out, networkingv1.PolicyTypeEgress)
+	}
+	return out
+}
+
 // directions says for which directions a policy isolates the pods it selects.
 // "If no policyTypes are specified on a NetworkPolicy then by default Ingress
 // will always be set and Egress will be set if the NetworkPolicy has any egress
@@ -178,10 +201,10 @@ func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 	return slices.Contains(spec.PolicyTypes, networkingv1.PolicyTypeIngress), slices.Contains(spec.PolicyTypes, networkingv1.PolicyTypeEgress)
 }
 
-func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
+func (e *Evaluator) compile(p *Policy) {
 	var selected []int32
-	for _, i := range members[p.Namespace] {
-		if matches(&p.Spec.PodSelector, e.pods[i].Labels) {
+	for _, i := range e.members[p.Namespace] {
+		if Matches(&p.Spec.PodSelector, e.pods[i].Labels) {
 			selected = append(selected, i)
 		}
 	}
@@ -192,7 +215,7 @@ func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
 	if ingress {
 		rules := make([]*rule, len(p.Spec.Ingress))
 		for i := range p.Spec.Ingress {
-			rules[i] = e.rule(p.Namespace, p.Spec.Ingress[i].From, p.Spec.Ingress[i].Ports, members)
+			rules[i] = e.rule(p.Namespace, p.Spec.Ingress[i].From, p.Spec.Ingress[i].Ports)
 		}
 		with := adder(rules)
 		for _, i := range selected {
@@ -202,7 +225,7 @@ func (e *Evaluator) compile(p *Policy, members map[string][]int32) {
 	if egress {
 		rules := make([]*rule, len(p.Spec.Egress))
 		for i := range p.Spec.Egress {
-			rules[i] = e.rule(p.Namespace, p.Spec.Egress[i].To, p.Spec.Egress[i].Ports, members)
+			rules[i] = e.rule(p.Namespace, p.Spec.Egress[i].To, p.Spec.Egress[i].Ports)
 		}
 		with := adder(rules)
 		for _, i := range selected {
@@ -241,7 +264,7 @@ func (p *program) with(rules []*rule) *program {
 // or admits what either of two rules with the same ports does.
 func (r *rule) or(other *rule) *rule {
 	out := &rule{
-		anyPeer: r.anyPeer || other.anyPeer, blocks: slices.Concat(r.blocks, other.blocks),
+		Peers:   Peers{Any: r.Any || other.Any, Blocks: slices.Concat(r.Blocks, other.Blocks)},
 		anyPort: r.anyPort, ports: r.ports,
 	}
 	if out.pods = slices.Clone(r.pods); out.pods == nil {
@@ -256,26 +279,35 @@ func (r *rule) or(other *rule) *rule {
 
 // rule looks up a rule's peers. "If this field is empty or missing, this rule
 // matches all sources (traffic not restricted by source)", and the same of ports.
-func (e *Evaluator) rule(namespace string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, members map[string][]int32) *rule {
-	r := &rule{anyPeer: len(peers) == 0, anyPort: len(ports) == 0}
+func (e *Evaluator) rule(namespace string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) *rule {
+	r := &rule{Peers: e.Peers(namespace, peers), anyPort: len(ports) == 0}
+	for i := range ports {
+		r.ports = append(r.ports, NewPortRange(&ports[i]))
+	}
+	return r
+}
+
+// Peers looks up whom the entries of from or to take, in a policy of the namespace.
+func (e *Evaluator) Peers(namespace string, peers []networkingv1.NetworkPolicyPeer) Peers {
+	r := Peers{Any: len(peers) == 0}
 	for i := range peers {
 		peer := &peers[i]
 		if peer.IPBlock != nil {
-			r.blocks = append(r.blocks, parseBlock(peer.IPBlock))
+			r.Blocks = append(r.Blocks, NewBlock(peer.IPBlock))
 			continue
 		}
 		if r.pods == nil {
 			r.pods = make(bitset, (len(e.pods)+63)/64)
 		}
 		pick := func(ns string) {
-			if peer.PodSelector == nil || selectsAll(peer.PodSelector) {
-				for _, i := range members[ns] {
+			if peer.PodSelector == nil || SelectsAll(peer.PodSelector) {
+				for _, i := range e.members[ns] {
 					r.pods.set(i)
 				}
 				return
 			}
-			for _, i := range members[ns] {
-				if matches(peer.PodSelector, e.pods[i].Labels) {
+			for _, i := range e.members[ns] {
+				if Matches(peer.PodSelector, e.pods[i].Labels) {
 					r.pods.set(i)
 				}
 			}
@@ -288,22 +320,24 @@ func (e *Evaluator) rule(namespace string, peers []networkingv1.NetworkPolicyPee
 			pick(namespace)
 			continue
 		}
-		for ns := range members {
-			if matches(peer.NamespaceSelector, e.namespaces[ns]) {
+		for ns := range e.members {
+			if Matches(peer.NamespaceSelector, e.namespaces[ns]) {
 				pick(ns)
 			}
 		}
 	}
-	for i := range ports {
-		r.ports = append(r.ports, parsePort(&ports[i]))
-	}
 	return r
 }
 
-func parseBlock(b *networkingv1.IPBlock) block {
-	out := block{cidr: parseCIDR(b.CIDR)}
+// HasPod reports whether the selectors among the peers match the pod, by its index in
+// the network.
+func (p *Peers) HasPod(i int) bool { return p.pods.has(int32(i)) }
+
+// NewBlock reads an ipBlock, which must be valid.
+func NewBlock(b *networkingv1.IPBlock) Block {
+	out := Block{CIDR: parseCIDR(b.CIDR)}
 	for _, x := range b.Except {
-		out.except = append(out.except, parseCIDR(x))
+		out.Except = append(out.Except, parseCIDR(x))
 	}
 	return out
 }
@@ -321,21 +355,21 @@ func parseCIDR(s string) netip.Prefix {
 	return p
 }
 
-// parsePort applies the defaults. "If this field is not provided, this matches
+// NewPortRange applies the defaults. "If this field is not provided, this matches
 // all port names and numbers."
-func parsePort(p *networkingv1.NetworkPolicyPort) portRange {
-	r := portRange{protocol: corev1.ProtocolTCP, low: 1, high: 65535}
+func NewPortRange(p *networkingv1.NetworkPolicyPort) PortRange {
+	r := PortRange{Protocol: corev1.ProtocolTCP, Low: 1, High: 65535}
 	if p.Protocol != nil {
-		r.protocol = orTCP(*p.Protocol)
+		r.Protocol = orTCP(*p.Protocol)
 	}
 	switch {
 	case p.Port == nil:
 	case p.Port.Type == intstr.String:
-		r.name = p.Port.StrVal
+		r.Name = p.Port.StrVal
 	case p.EndPort != nil:
-		r.low, r.high = p.Port.IntVal, *p.EndPort
+		r.Low, r.High = p.Port.IntVal, *p.EndPort
 	default:
-		r.low, r.high = p.Port.IntVal, p.Port.IntVal
+		r.Low, r.High = p.Port.IntVal, p.Port.IntVal
 	}
 	return r
 }
@@ -362,7 +396,7 @@ func (e *Evaluator) serve(s *Service) {
 			a = a.Unmap()
 			var backends []backend
 			for _, i := range pods {
-				port := e.pods[i].port(target, protocol)
+				port := e.pods[i].PortNumber(target, protocol)
 				if port == 0 {
 					continue
 				}
@@ -393,6 +427,26 @@ func (e *Evaluator) endpoint(i int32) Endpoint {
 	out := Endpoint{pod: i + 1}
 	if ips := e.pods[i].IPs; len(ips) > 0 {
 		out.addr = ips[0].Unmap()
+	}
+	return out
+}
+
+// Policies are those that were compiled, sorted by namespace and name. They must not
+// be changed.
+func (e *Evaluator) Policies() []Policy { return e.policies }
+
+// Namespaces are the labels of each namespace by its name, with the label that is
+// always its name. They must not be changed.
+func (e *Evaluator) Namespaces() map[string]map[string]string { return e.namespaces }
+
+// Endpoints are the pod with each of its addresses, one where it has none; by its
+// index in the network.
+func (e *Evaluator) Endpoints(pod int) []Endpoint {
+	out := []Endpoint{e.endpoint(int32(pod))}
+	for i, a := range e.pods[pod].IPs {
+		if i > 0 {
+			out = append(out, Endpoint{pod: int32(pod) + 1, addr: a.Unmap()})
+		}
 	}
 	return out
 }
@@ -454,7 +508,7 @@ func (e *Evaluator) direct(from, to Endpoint, port int32, protocol corev1.Protoc
 	if e.own(from, to) {
 		return true
 	}
-	from, to = e.oneFamily(from, to)
+	from, to = e.OneFamily(from, to)
 	if from.pod != 0 {
 		if p := e.pods[from.pod-1].egress; p != nil && !e.admits(p, to, to.pod, port, protocol) {
 			return false
@@ -468,10 +522,10 @@ func (e *Evaluator) direct(from, to Endpoint, port int32, protocol corev1.Protoc
 	return true
 }
 
-// oneFamily gives both ends addresses of one family, as those of a connection are:
+// OneFamily gives both ends addresses of one family, as those of a connection are:
 // a pod has, of its addresses, one of the family of the other end's, of the
 // destination's first.
-func (e *Evaluator) oneFamily(from, to Endpoint) (Endpoint, Endpoint) {
+func (e *Evaluator) OneFamily(from, to Endpoint) (Endpoint, Endpoint) {
 	if from.addr.BitLen() == to.addr.BitLen() {
 		return from, to
 	}
@@ -514,30 +568,33 @@ func (e *Evaluator) fromNode(from, to Endpoint) bool {
 // pod, if any, that the connection leads to.
 func (e *Evaluator) admits(p *program, peer Endpoint, server, port int32, protocol corev1.Protocol) bool {
 	for _, r := range p.rules {
-		if (r.anyPeer || r.hasPeer(peer)) && (r.anyPort || r.hasPort(e, server, port, protocol)) {
+		if (r.Any || r.Has(peer)) && (r.anyPort || r.hasPort(e, server, port, protocol)) {
 			return true
 		}
 	}
 	return false
 }
 
-func (r *rule) hasPeer(peer Endpoint) bool {
+// Has reports whether the peer is among them by name, by a selector or an address;
+// Any aside.
+func (r *Peers) Has(peer Endpoint) bool {
 	if peer.pod != 0 && r.pods.has(peer.pod-1) {
 		return true
 	}
-	for i := range r.blocks {
-		if r.blocks[i].contains(peer.addr) {
+	for i := range r.Blocks {
+		if r.Blocks[i].Contains(peer.addr) {
 			return true
 		}
 	}
 	return false
 }
 
-func (b *block) contains(a netip.Addr) bool {
-	if !b.cidr.Contains(a) {
+// Contains reports whether the address is in the block and in no exception.
+func (b *Block) Contains(a netip.Addr) bool {
+	if !b.CIDR.Contains(a) {
 		return false
 	}
-	for _, x := range b.except {
+	for _, x := range b.Except {
 		if x.Contains(a) {
 			return false
 		}
@@ -556,18 +613,18 @@ func (r *rule) hasPort(e *Evaluator, server, port int32, protocol corev1.Protoco
 
 // contains looks a name up on the pod that serves, whichever end the policy
 // selects: what has no pod of its own has no named ports.
-func (r *portRange) contains(e *Evaluator, server, port int32, protocol corev1.Protocol) bool {
-	if r.protocol != protocol {
+func (r *PortRange) contains(e *Evaluator, server, port int32, protocol corev1.Protocol) bool {
+	if r.Protocol != protocol {
 		return false
 	}
-	if r.name == "" {
-		return r.low <= port && port <= r.high
+	if r.Name == "" {
+		return r.Low <= port && port <= r.High
 	}
 	if server == 0 || e.pods[server-1].HostNetwork {
 		return false
 	}
 	for i := range e.pods[server-1].Ports {
-		if p := &e.pods[server-1].Ports[i]; p.Port == port && p.Name == r.name && orTCP(p.Protocol) == protocol {
+		if p := &e.pods[server-1].Ports[i]; p.Port == port && p.Name == r.Name && orTCP(p.Protocol) == protocol {
 			return true
 		}
 	}

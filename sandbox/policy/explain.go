@@ -163,7 +163,7 @@ func (e *Evaluator) serviceName(a netip.Addr) string {
 }
 
 func (e *Evaluator) decidePod(f Flow, rules bool) Decision {
-	f.From, f.To = e.oneFamily(f.From, f.To)
+	f.From, f.To = e.OneFamily(f.From, f.To)
 	d := e.named(f)
 	d.Egress = e.direction(networkingv1.PolicyTypeEgress, f, rules)
 	d.Ingress = e.direction(networkingv1.PolicyTypeIngress, f, rules)
@@ -215,7 +215,7 @@ func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow, rules bool) 
 	for i := range e.policies {
 		p := &e.policies[i]
 		ingress, egress := directions(&p.Spec)
-		if p.Namespace != pod.Namespace || !matches(&p.Spec.PodSelector, pod.Labels) ||
+		if p.Namespace != pod.Namespace || !Matches(&p.Spec.PodSelector, pod.Labels) ||
 			kind == networkingv1.PolicyTypeIngress && !ingress || kind == networkingv1.PolicyTypeEgress && !egress {
 			continue
 		}
@@ -226,7 +226,7 @@ func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow, rules bool) 
 			d.Policies = append(d.Policies, v)
 			continue
 		}
-		for _, r := range rulesOf(p, kind) {
+		for _, r := range p.Rules(kind) {
 			rv := e.explainRule(p, r, peer, f)
 			v.Admits = v.Admits || rv.Admits
 			v.Rules = append(v.Rules, rv)
@@ -247,26 +247,27 @@ func (e *Evaluator) direction(kind networkingv1.PolicyType, f Flow, rules bool) 
 	return d
 }
 
-// sourceRule is a rule of either direction, with its paths.
-type sourceRule struct {
-	field     string // "spec.ingress[0]"
-	peerField string // "spec.ingress[0].from"
-	peers     []networkingv1.NetworkPolicyPeer
-	ports     []networkingv1.NetworkPolicyPort
+// Rule is a rule of either direction, with its paths.
+type Rule struct {
+	Field     string // "spec.ingress[0]"
+	PeerField string // "spec.ingress[0].from"
+	Peers     []networkingv1.NetworkPolicyPeer
+	Ports     []networkingv1.NetworkPolicyPort
 }
 
-func rulesOf(p *Policy, kind networkingv1.PolicyType) []sourceRule {
-	var out []sourceRule
-	if kind == networkingv1.PolicyTypeIngress {
+// Rules are the policy's rules for the direction, whether it isolates in it or not.
+func (p *Policy) Rules(direction networkingv1.PolicyType) []Rule {
+	var out []Rule
+	if direction == networkingv1.PolicyTypeIngress {
 		for i, r := range p.Spec.Ingress {
 			field := fmt.Sprintf("spec.ingress[%d]", i)
-			out = append(out, sourceRule{field, field + ".from", r.From, r.Ports})
+			out = append(out, Rule{field, field + ".from", r.From, r.Ports})
 		}
 		return out
 	}
 	for i, r := range p.Spec.Egress {
 		field := fmt.Sprintf("spec.egress[%d]", i)
-		out = append(out, sourceRule{field, field + ".to", r.To, r.Ports})
+		out = append(out, Rule{field, field + ".to", r.To, r.Ports})
 	}
 	return out
 }
@@ -276,7 +277,7 @@ func (e *Evaluator) policyAdmits(p *Policy, kind networkingv1.PolicyType, peer E
 	allows := func(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) bool {
 		fits := len(ports) == 0
 		for i := 0; i < len(ports) && !fits; i++ {
-			r := parsePort(&ports[i])
+			r := NewPortRange(&ports[i])
 			fits = r.contains(e, f.To.pod, f.Port, orTCP(f.Protocol))
 		}
 		if !fits || len(peers) == 0 {
@@ -295,11 +296,11 @@ func (e *Evaluator) policyAdmits(p *Policy, kind networkingv1.PolicyType, peer E
 	return slices.ContainsFunc(p.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool { return allows(r.To, r.Ports) })
 }
 
-func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer Endpoint, f Flow) RuleVerdict {
-	v := RuleVerdict{Field: r.field, Position: p.Position(r.field), Peer: -1}
-	if len(r.peers) > 0 {
-		for i := range r.peers {
-			m := e.peerMismatch(p.Namespace, &r.peers[i], fmt.Sprintf("%s[%d]", r.peerField, i), peer)
+func (e *Evaluator) explainRule(p *Policy, r Rule, peer Endpoint, f Flow) RuleVerdict {
+	v := RuleVerdict{Field: r.Field, Position: p.Position(r.Field), Peer: -1}
+	if len(r.Peers) > 0 {
+		for i := range r.Peers {
+			m := e.peerMismatch(p.Namespace, &r.Peers[i], fmt.Sprintf("%s[%d]", r.PeerField, i), peer)
 			if m == nil {
 				v.Peer, v.Mismatches = i, nil
 				break
@@ -311,8 +312,8 @@ func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer Endpoint, f Flow) 
 			return v
 		}
 	}
-	for i := range r.ports {
-		m := e.portMismatch(&r.ports[i], fmt.Sprintf("%s.ports[%d]", r.field, i), f)
+	for i := range r.Ports {
+		m := e.portMismatch(&r.Ports[i], fmt.Sprintf("%s.ports[%d]", r.Field, i), f)
 		if m == nil {
 			v.Admits, v.Mismatches = true, nil
 			return v
@@ -320,7 +321,7 @@ func (e *Evaluator) explainRule(p *Policy, r sourceRule, peer Endpoint, f Flow) 
 		m.Position = p.Position(m.Field)
 		v.Mismatches = append(v.Mismatches, *m)
 	}
-	v.Admits = len(r.ports) == 0
+	v.Admits = len(r.Ports) == 0
 	return v
 }
 
@@ -373,47 +374,47 @@ func blockMismatch(want *networkingv1.IPBlock, field string, addr netip.Addr) *M
 // portMismatch says why the flow's port is not the one that the rule asks for; nil
 // where it is.
 func (e *Evaluator) portMismatch(want *networkingv1.NetworkPolicyPort, field string, f Flow) *Mismatch {
-	r := parsePort(want)
+	r := NewPortRange(want)
 	protocol := orTCP(f.Protocol)
 	if r.contains(e, f.To.pod, f.Port, protocol) {
 		return nil
 	}
 	got := fmt.Sprintf("%d/%s", f.Port, protocol)
 	switch {
-	case r.protocol != protocol:
+	case r.Protocol != protocol:
 		if want.Protocol != nil { // Else it is not written there.
 			field += ".protocol"
 		}
 		return &Mismatch{Kind: MismatchProtocol, Field: field, Want: r.String(), Got: got}
-	case r.name != "":
+	case r.Name != "":
 		return &Mismatch{Kind: MismatchPortName, Field: field + ".port", Want: r.String(), Got: e.namedPort(f.To, r)}
 	}
 	return &Mismatch{Kind: MismatchPort, Field: field + ".port", Want: r.String(), Got: got}
 }
 
 // namedPort is the port that a name means at the destination; "" for none.
-func (e *Evaluator) namedPort(to Endpoint, r portRange) string {
+func (e *Evaluator) namedPort(to Endpoint, r PortRange) string {
 	if to.pod == 0 || e.pods[to.pod-1].HostNetwork {
 		return ""
 	}
-	if n := e.pods[to.pod-1].port(intstr.FromString(r.name), r.protocol); n != 0 {
-		return fmt.Sprintf("%d/%s", n, r.protocol)
+	if n := e.pods[to.pod-1].PortNumber(intstr.FromString(r.Name), r.Protocol); n != 0 {
+		return fmt.Sprintf("%d/%s", n, r.Protocol)
 	}
 	return ""
 }
 
 // String is the range as it is spoken of: "8080/TCP", "8000-8100/TCP", "http/TCP",
 // "any port/UDP".
-func (r portRange) String() string {
-	port := r.name
+func (r PortRange) String() string {
+	port := r.Name
 	switch {
 	case port != "":
-	case r.low == 1 && r.high == 65535:
+	case r.Low == 1 && r.High == 65535:
 		port = "any port"
-	case r.low == r.high:
-		port = fmt.Sprint(r.low)
+	case r.Low == r.High:
+		port = fmt.Sprint(r.Low)
 	default:
-		port = fmt.Sprintf("%d-%d", r.low, r.high)
+		port = fmt.Sprintf("%d-%d", r.Low, r.High)
 	}
-	return port + "/" + string(r.protocol)
+	return port + "/" + string(r.Protocol)
 }

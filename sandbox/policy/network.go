@@ -117,9 +117,21 @@ func orTCP(p corev1.Protocol) corev1.Protocol {
 	return p
 }
 
-// port is the number that an IntOrString means on a pod, 0 where the pod has no
+// IsDNS reports that the pod is one of the cluster's DNS pods; the namespace and the
+// label are the same whichever DNS server it is.
+func (p *Pod) IsDNS() bool { return p.Namespace == DNSNamespace && p.Labels[DNSLabel] == DNSLabelValue }
+
+// What the cluster's DNS pods are known by, and serve.
+const (
+	DNSNamespace  = "kube-system"
+	DNSLabel      = "k8s-app"
+	DNSLabelValue = "kube-dns"
+	DNSPort       = 53
+)
+
+// PortNumber is the number that an IntOrString means on a pod, 0 where the pod has no
 // such port.
-func (p *Pod) port(want intstr.IntOrString, protocol corev1.Protocol) int32 {
+func (p *Pod) PortNumber(want intstr.IntOrString, protocol corev1.Protocol) int32 {
 	if want.Type == intstr.Int {
 		return want.IntVal
 	}

@@ -74,6 +74,13 @@ func (p Policy) Position(fieldPath string) Position {
 	return p.positions[""]
 }
 
+// Written reports whether the field with the path is in the policy's text, also where
+// it has no value.
+func (p Policy) Written(fieldPath string) bool {
+	_, ok := p.positions[fieldPath]
+	return ok
+}
+
 // parser collects what one input holds.
 type parser struct {
 	ctx      context.Context // Of the one call that it lives for.
@@ -408,7 +415,7 @@ func (w *walker) identity(root *yaml.Node) string {
 		good = false
 	case allowed != nil && !slices.Contains(allowed, namespace):
 		hint := ""
-		if near := nearest(namespace, allowed); near != "" {
+		if near := Nearest(namespace, allowed); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		pos := w.positions["metadata"]

@@ -36,7 +36,7 @@ func (e *Evaluator) Remedy(f Flow) []networkingv1.NetworkPolicy {
 }
 
 func (e *Evaluator) remedy(f Flow) []networkingv1.NetworkPolicy {
-	f.From, f.To = e.oneFamily(f.From, f.To)
+	f.From, f.To = e.OneFamily(f.From, f.To)
 	d := e.decidePod(f, true)
 	var out []networkingv1.NetworkPolicy
 	protocol := orTCP(f.Protocol)
@@ -162,7 +162,7 @@ func (e *Evaluator) only(pod compiledPod) metav1.LabelSelector {
 		take(candidates[best])
 	}
 	// Alone in its namespace, the pod should still be named, for others may come.
-	if selectsAll(&out) && len(candidates) > 0 {
+	if SelectsAll(&out) && len(candidates) > 0 {
 		take(candidates[0])
 	}
 	return out

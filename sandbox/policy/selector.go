@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// matches reports whether the selector selects what carries the labels. "The
+// Matches reports whether the selector selects what carries the labels. "The
 // result of matchLabels and matchExpressions are ANDed. An empty label selector
 // matches all objects. A null label selector matches no objects."
-func matches(s *metav1.LabelSelector, labels map[string]string) bool {
+func Matches(s *metav1.LabelSelector, labels map[string]string) bool {
 	if s == nil {
 		return false
 	}
@@ -46,8 +47,8 @@ func satisfies(r *metav1.LabelSelectorRequirement, labels map[string]string) boo
 	return false // No valid policy has another operator.
 }
 
-// selectsAll reports that a selector needs nothing of the labels.
-func selectsAll(s *metav1.LabelSelector) bool {
+// SelectsAll reports that a selector needs nothing of the labels.
+func SelectsAll(s *metav1.LabelSelector) bool {
 	return s != nil && len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
 }
 
@@ -88,9 +89,9 @@ func requirement(r *metav1.LabelSelectorRequirement) string {
 	return r.Key
 }
 
-// selectorText is a selector as it is spoken of: "app=web,tier in (a,b)"; "" for
+// SelectorText is a selector as it is spoken of: "app=web,tier in (a,b)"; "" for
 // one that selects all.
-func selectorText(s *metav1.LabelSelector) string {
+func SelectorText(s *metav1.LabelSelector) string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		parts = append(parts, key+"="+s.MatchLabels[key])
@@ -99,4 +100,52 @@ func selectorText(s *metav1.LabelSelector) string {
 		parts = append(parts, requirement(&s.MatchExpressions[i]))
 	}
 	return strings.Join(parts, ",")
+}
+
+// NearLabel is the label that was probably meant, "app: web", or "" for none: one
+// of the same key with a value that is spelled alike, or else one of the same value
+// with a key that is.
+func NearLabel(key, value string, have []map[string]string) string {
+	values := LabelValues(key, slices.Values(have))
+	if near := Nearest(value, values); value != "" && near != "" {
+		return key + ": " + near
+	}
+	var keys []string
+	for _, labels := range have {
+		for k, v := range labels {
+			if k != key && (v == value || value == "") {
+				keys = append(keys, k)
+			}
+		}
+	}
+	slices.Sort(keys)
+	if near := Nearest(key, keys); near != "" {
+		return strings.TrimSuffix(near+": "+value, ": ")
+	}
+	return ""
+}
+
+// LabelValues are the values that a key has, sorted.
+func LabelValues(key string, labels func(func(map[string]string) bool)) []string {
+	var out []string
+	for have := range labels {
+		if v, ok := have[key]; ok {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// OneEntry makes one peer of two of which one has only a namespaceSelector and the
+// other only a podSelector that is not empty.
+func OneEntry(a, b *networkingv1.NetworkPolicyPeer) (networkingv1.NetworkPolicyPeer, bool) {
+	if a.NamespaceSelector == nil {
+		a, b = b, a
+	}
+	if a.IPBlock != nil || b.IPBlock != nil || a.NamespaceSelector == nil || a.PodSelector != nil ||
+		b.NamespaceSelector != nil || b.PodSelector == nil || SelectsAll(b.PodSelector) {
+		return networkingv1.NetworkPolicyPeer{}, false
+	}
+	return networkingv1.NetworkPolicyPeer{NamespaceSelector: a.NamespaceSelector, PodSelector: b.PodSelector}, true
 }

@@ -237,7 +237,7 @@ func (v *validator) selector(path string, s *metav1.LabelSelector) {
 		default:
 			meant := string(operators[string(e.Operator)])
 			if meant == "" {
-				meant = nearest(string(e.Operator), []string{"In", "NotIn", "Exists", "DoesNotExist"})
+				meant = Nearest(string(e.Operator), []string{"In", "NotIn", "Exists", "DoesNotExist"})
 			}
 			if meant != "" {
 				v.problem(at+".operator", "there is no operator %q; did you mean %q?", short(string(e.Operator)), meant)
@@ -275,7 +275,7 @@ func (v *validator) port(path string, port *networkingv1.NetworkPolicyPort) {
 	case "":
 		v.problem(path+".protocol", "the protocol is empty: write TCP, UDP or SCTP, or leave the field out for TCP")
 	default:
-		if near := nearest(string(protocol), []string{"TCP", "UDP", "SCTP"}); near != "" {
+		if near := Nearest(string(protocol), []string{"TCP", "UDP", "SCTP"}); near != "" {
 			v.problem(path+".protocol", "there is no protocol %q; did you mean %q?", short(string(protocol)), near)
 		} else {
 			v.problem(path+".protocol", "a policy knows no protocol %q; write TCP, UDP or SCTP%s", short(string(protocol)), protocolHint(string(protocol)))
@@ -465,7 +465,7 @@ func (v *validator) policyTypes(types []networkingv1.PolicyType) {
 		if t == networkingv1.PolicyTypeIngress || t == networkingv1.PolicyTypeEgress {
 			continue
 		}
-		if near := nearest(string(t), []string{"Ingress", "Egress"}); near != "" {
+		if near := Nearest(string(t), []string{"Ingress", "Egress"}); near != "" {
 			v.problem(at, "there is no policy type %q; did you mean %q?", short(string(t)), near)
 		} else {
 			v.problem(at, "there is no policy type %q; write Ingress or Egress", short(string(t)))

@@ -272,8 +272,8 @@ func (w *walker) unknown(k, v *yaml.Node, t reflect.Type, path, sub string) {
 		hint = "a rule of spec.ingress says where traffic comes from: write from, or move the rule to spec.egress"
 	case k.Value == "from" && has("to"):
 		hint = "a rule of spec.egress says where traffic goes to: write to, or move the rule to spec.ingress"
-	case nearest(k.Value, names) != "":
-		hint = fmt.Sprintf("did you mean %q?", nearest(k.Value, names))
+	case Nearest(k.Value, names) != "":
+		hint = fmt.Sprintf("did you mean %q?", Nearest(k.Value, names))
 	case home != "":
 		hint = fmt.Sprintf("it belongs in %s; look at its indentation", home)
 	case has("matchLabels") && v.Kind == yaml.ScalarNode:
@@ -413,8 +413,8 @@ func someNames(t reflect.Type) []string {
 	return out
 }
 
-// nearest is the name that was most likely meant, or "" where none is near.
-func nearest(name string, names []string) string {
+// Nearest is the name that was most likely meant, or "" where none is near.
+func Nearest(name string, names []string) string {
 	best, least := "", max(1, len(name)/3)+1
 	for _, n := range names {
 		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {

@@ -1,4 +1,4 @@
-package policy
+package lint
 
 import (
 	"flag"
@@ -15,55 +15,19 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-)
 
-// shop is the network that the tests lint in: a shop of three pods, a developer's
-// shell, monitoring with a host-network pod, and the cluster's DNS.
-func shop() Network {
-	addr := func(s ...string) (out []netip.Addr) {
-		for _, a := range s {
-			out = append(out, netip.MustParseAddr(a))
-		}
-		return out
-	}
-	app := func(name string) map[string]string { return map[string]string{"app": name} }
-	http := Port{Name: "http", Port: 8080}
-	return Network{
-		Namespaces: []Namespace{
-			{"production", map[string]string{"environment": "production"}},
-			{"development", map[string]string{"environment": "development"}},
-			{"monitoring", map[string]string{"environment": "monitoring"}},
-			{"kube-system", nil},
-			{"empty", map[string]string{"environment": "empty"}},
-		},
-		Pods: []Pod{
-			{Namespace: "production", Name: "web", Labels: app("web"), IPs: addr("10.244.0.11"), Node: "worker", Ports: []Port{http}},
-			{Namespace: "production", Name: "api", Labels: app("api"), IPs: addr("10.244.0.12"), Node: "worker", Ports: []Port{http, {Name: "admin", Port: 9090}}},
-			{Namespace: "production", Name: "db", Labels: app("db"), IPs: addr("10.244.0.13"), Node: "worker", Ports: []Port{{Name: "postgres", Port: 5432}}},
-			{Namespace: "development", Name: "shell", Labels: app("shell"), IPs: addr("10.244.0.21"), Node: "worker"},
-			{Namespace: "monitoring", Name: "prometheus", Labels: app("prometheus"), IPs: addr("10.244.0.31"), Node: "worker", Ports: []Port{{Name: "http", Port: 9090}, {Name: "statsd", Port: 8125, Protocol: corev1.ProtocolUDP}}},
-			{Namespace: "monitoring", Name: "grafana", Labels: app("grafana"), IPs: addr("10.244.0.32"), Node: "worker", Ports: []Port{{Name: "http", Port: 3000}}},
-			{Namespace: "monitoring", Name: "node-agent", Labels: app("node-agent"), IPs: addr("172.18.0.2"), HostNetwork: true, Node: "worker", Ports: []Port{{Name: "metrics", Port: 9100}}},
-			{Namespace: "kube-system", Name: "coredns", Labels: map[string]string{"k8s-app": "kube-dns"}, IPs: addr("10.244.0.2"), Node: "worker", Ports: []Port{{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}}},
-		},
-		Services: []Service{
-			{Namespace: "production", Name: "api", ClusterIPs: addr("10.96.0.80"), Selector: app("api"), Ports: []ServicePort{{Name: "shop", Port: 80, TargetPort: intstr.FromString("http")}}},
-			{Namespace: "production", Name: "db", ClusterIPs: addr("10.96.0.81"), Selector: app("db"), Ports: []ServicePort{{Port: 5432}}},
-			{Namespace: "kube-system", Name: "kube-dns", ClusterIPs: addr("10.96.0.10"), Selector: map[string]string{"k8s-app": "kube-dns"}, Ports: []ServicePort{{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}, {Name: "dns-tcp", Port: 53}}},
-		},
-		Nodes: []Node{{"worker", addr("172.18.0.2")}},
-		Hosts: []Host{{"internet", addr("172.18.0.9"), []Port{{Name: "https", Port: 443}}}},
-	}
-}
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/policytest"
+)
 
 // policyYAML is a policy; its spec is written without indentation.
 func policyYAML(namespace, name, spec string) string {
 	return fmt.Sprintf("---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: %s, namespace: %s}\nspec:\n  %s\n", name, namespace, strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
 }
 
-func mustParse(t *testing.T, src string) []Policy {
+func mustParse(t *testing.T, src string) []policy.Policy {
 	t.Helper()
-	policies, err := Parse([]byte(src), ParseOptions{})
+	policies, err := policy.Parse([]byte(src), policy.ParseOptions{})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, src)
 	}
@@ -211,7 +175,7 @@ func TestLintFindsAndSaysWhatToDo(t *testing.T) {
 	var all strings.Builder
 	for _, tt := range lintCases {
 		t.Run(tt.name, func(t *testing.T) {
-			findings := Lint(shop(), mustParse(t, tt.src))
+			findings := Lint(policytest.Shop(), mustParse(t, tt.src))
 			var got []string
 			for _, f := range findings {
 				got = append(got, string(f.Check)+" "+f.Field)
@@ -244,17 +208,17 @@ func TestLintFindsAndSaysWhatToDo(t *testing.T) {
 }
 
 func TestLintIsSilent(t *testing.T) {
-	without := func(namespace string) func(*Network) {
-		return func(n *Network) {
-			n.Namespaces = slices.DeleteFunc(n.Namespaces, func(ns Namespace) bool { return ns.Name == namespace })
-			n.Pods = slices.DeleteFunc(n.Pods, func(p Pod) bool { return p.Namespace == namespace })
-			n.Services = slices.DeleteFunc(n.Services, func(s Service) bool { return s.Namespace == namespace })
+	without := func(namespace string) func(*policy.Network) {
+		return func(n *policy.Network) {
+			n.Namespaces = slices.DeleteFunc(n.Namespaces, func(ns policy.Namespace) bool { return ns.Name == namespace })
+			n.Pods = slices.DeleteFunc(n.Pods, func(p policy.Pod) bool { return p.Namespace == namespace })
+			n.Services = slices.DeleteFunc(n.Services, func(s policy.Service) bool { return s.Namespace == namespace })
 		}
 	}
 	dns := policyYAML("production", "dns", allowDNS)
 	for _, tt := range []struct {
 		name, src string
-		change    func(*Network)
+		change    func(*policy.Network)
 	}{
 		{"about_a_well_built_set", wellBuilt, nil},
 		{"about_a_well_built_set_in_another_order", policyYAML("production", "z", allowDNS) + policyYAML("production", "deny", denyAll) + policyYAML("production", "x", webToAPI) + policyYAML("production", "w", apiFromWeb), nil},
@@ -293,9 +257,9 @@ func TestLintIsSilent(t *testing.T) {
 		{"about_a_port_of_hosts_outside", egressTo("to: [{ipBlock: {cidr: 203.0.113.0/24}}, {podSelector: {matchLabels: {app: api}}}]\nports: [{port: 443}]"), nil},
 		{"about_a_port_that_pods_without_declared_ports_may_serve", egressTo("to: [{namespaceSelector: {}}]\nports: [{port: 80}]"), nil},
 		{"about_a_port_that_is_the_services_and_the_pods", ingressPorts("db", "[{port: 5432}]"), nil},
-		{"about_a_services_port_that_the_pod_has_too", ingressPorts("api", "[{port: 80}]"), func(n *Network) { n.Pods[1].Ports = append(n.Pods[1].Ports, Port{Port: 80}) }},
-		{"about_a_port_of_a_service_without_pods", policyYAML("development", "p", "podSelector: {}\npolicyTypes: [Ingress]\ningress: [{ports: [{port: 81}]}]"), func(n *Network) {
-			n.Services = append(n.Services, Service{Namespace: "development", Name: "none", Ports: []ServicePort{{Port: 81, TargetPort: intstr.FromInt32(8080)}}})
+		{"about_a_services_port_that_the_pod_has_too", ingressPorts("api", "[{port: 80}]"), func(n *policy.Network) { n.Pods[1].Ports = append(n.Pods[1].Ports, policy.Port{Port: 80}) }},
+		{"about_a_port_of_a_service_without_pods", policyYAML("development", "p", "podSelector: {}\npolicyTypes: [Ingress]\ningress: [{ports: [{port: 81}]}]"), func(n *policy.Network) {
+			n.Services = append(n.Services, policy.Service{Namespace: "development", Name: "none", Ports: []policy.ServicePort{{Port: 81, TargetPort: intstr.FromInt32(8080)}}})
 		}},
 
 		{"about_ingress_rules_without_policy_types", policyYAML("production", "p", "podSelector: {}\ningress: [{}]"), nil},
@@ -307,7 +271,7 @@ func TestLintIsSilent(t *testing.T) {
 		{"about_a_block_outside", egressTo("to: [{ipBlock: {cidr: 203.0.113.0/24}}]"), nil},
 		{"about_a_block_that_leaves_the_cluster_out", egressTo("to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.18.0.2/32]}}]"), nil},
 		{"about_the_services_in_a_wide_block", egressTo("to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.244.0.0/16, 172.18.0.0/16]}}]"), nil},
-		{"about_services_in_a_block_with_a_known_host", egressTo("to: [{ipBlock: {cidr: 10.96.0.0/16}}]"), func(n *Network) { n.Hosts[0].IPs = []netip.Addr{netip.MustParseAddr("10.96.200.1")} }},
+		{"about_services_in_a_block_with_a_known_host", egressTo("to: [{ipBlock: {cidr: 10.96.0.0/16}}]"), func(n *policy.Network) { n.Hosts[0].IPs = []netip.Addr{netip.MustParseAddr("10.96.200.1")} }},
 		{"about_a_block_of_the_other_family", egressTo("to: [{ipBlock: {cidr: \"::/0\"}}]"), nil},
 		{"about_the_address_of_a_node", ingressFrom("- ipBlock: {cidr: 172.18.0.2/32}"), nil},
 
@@ -320,11 +284,11 @@ func TestLintIsSilent(t *testing.T) {
 		{"about_a_rule_without_peers_or_ports", policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Ingress]\ningress: [{}]"), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n := shop()
+			n := policytest.Shop()
 			if tt.change != nil {
 				tt.change(&n)
 			}
-			var policies []Policy
+			var policies []policy.Policy
 			if tt.src != "" {
 				policies = mustParse(t, tt.src)
 			}
@@ -338,7 +302,7 @@ func TestLintIsSilent(t *testing.T) {
 // TestLintLooksAtBothFamilies: what is admitted by the second of a pod's addresses
 // is admitted.
 func TestLintLooksAtBothFamilies(t *testing.T) {
-	n := shop()
+	n := policytest.Shop()
 	for i, a := range []string{"2001:db8::11", "2001:db8::12", "2001:db8::13"} {
 		n.Pods[i].IPs = append(n.Pods[i].IPs, netip.MustParseAddr(a))
 	}
@@ -386,31 +350,39 @@ func (g generator) podAddrs(i byte) []netip.Addr {
 	return out[:1+g.IntN(2)]
 }
 
-func (g generator) containerPorts() (out []Port) {
+func (g generator) containerPorts() (out []policy.Port) {
 	for range g.IntN(4) {
-		out = append(out, Port{pick(g, "", "http", "dns"), pick[int32](g, 53, 80, 8080), pick(g, "", corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)})
+		out = append(out, policy.Port{Name: pick(g, "", "http", "dns"), Port: pick[int32](g, 53, 80, 8080), Protocol: pick(g, "", corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)})
 	}
 	return out
 }
 
-func (g generator) network() Network {
-	var n Network
+func (g generator) network() policy.Network {
+	var n policy.Network
 	for _, ns := range []string{"production", "development", "monitoring", "kube-system", "empty"} {
 		if g.IntN(4) > 0 {
-			n.Namespaces = append(n.Namespaces, Namespace{ns, g.labels()})
+			n.Namespaces = append(n.Namespaces, policy.Namespace{Name: ns, Labels: g.labels()})
 		}
 	}
 	for i := range g.IntN(9) {
-		n.Pods = append(n.Pods, Pod{pick(g, "production", "development", "kube-system"), fmt.Sprint("pod-", i), g.labels(), g.podAddrs(byte(i)), g.IntN(6) == 0, pick(g, "", "a", "b"), g.containerPorts()})
+		n.Pods = append(n.Pods, policy.Pod{
+			Namespace: pick(g, "production", "development", "kube-system"), Name: fmt.Sprint("pod-", i), Labels: g.labels(),
+			IPs: g.podAddrs(byte(i)), HostNetwork: g.IntN(6) == 0, Node: pick(g, "", "a", "b"), Ports: g.containerPorts(),
+		})
 	}
 	for i := range min(g.IntN(4), len(n.Pods)) {
 		pod := pick(g, n.Pods...)
-		n.Services = append(n.Services, Service{pod.Namespace, fmt.Sprint("service-", i), g.addrs(2), pod.Labels,
-			[]ServicePort{{pick(g, "", "http"), pick[int32](g, 53, 80), pick(g, "", corev1.ProtocolUDP), pick(g, intstr.IntOrString{}, intstr.FromInt32(8080), intstr.FromString("http"))}}})
+		n.Services = append(n.Services, policy.Service{
+			Namespace: pod.Namespace, Name: fmt.Sprint("service-", i), ClusterIPs: g.addrs(2), Selector: pod.Labels,
+			Ports: []policy.ServicePort{{
+				Name: pick(g, "", "http"), Port: pick[int32](g, 53, 80), Protocol: pick(g, "", corev1.ProtocolUDP),
+				TargetPort: pick(g, intstr.IntOrString{}, intstr.FromInt32(8080), intstr.FromString("http")),
+			}},
+		})
 	}
 	for i := range g.IntN(3) {
-		n.Nodes = append(n.Nodes, Node{fmt.Sprint("node-", i), g.addrs(3)})
-		n.Hosts = append(n.Hosts, Host{fmt.Sprint("host-", i), g.addrs(pick[byte](g, 3, 4)), nil})
+		n.Nodes = append(n.Nodes, policy.Node{Name: fmt.Sprint("node-", i), IPs: g.addrs(3)})
+		n.Hosts = append(n.Hosts, policy.Host{Name: fmt.Sprint("host-", i), IPs: g.addrs(pick[byte](g, 3, 4))})
 	}
 	return n
 }
@@ -418,7 +390,7 @@ func (g generator) network() Network {
 func (g generator) selector() *metav1.LabelSelector {
 	s := &metav1.LabelSelector{MatchLabels: g.labels()}
 	if g.IntN(3) == 0 {
-		r := metav1.LabelSelectorRequirement{Key: pick(g, "app", "tier", nameLabel), Operator: pick(g, metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist)}
+		r := metav1.LabelSelectorRequirement{Key: pick(g, "app", "tier", corev1.LabelMetadataName), Operator: pick(g, metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist)}
 		if r.Operator == metav1.LabelSelectorOpIn || r.Operator == metav1.LabelSelectorOpNotIn {
 			r.Values = []string{pick(g, "web", "api", "production", "prodution"), pick(g, "", "db")}
 		}
@@ -472,11 +444,11 @@ func (g generator) ports() (out []networkingv1.NetworkPolicyPort) {
 	return out
 }
 
-func (g generator) policies() []Policy {
-	var out []Policy
+func (g generator) policies() []policy.Policy {
+	var out []policy.Policy
 	for i := range g.IntN(6) {
-		p := Policy{}
-		p.APIVersion, p.Kind, p.Name, p.Namespace = apiVersion, kind, fmt.Sprint("policy-", i), pick(g, "production", "production", "development", "kube-system")
+		p := policy.Policy{}
+		p.APIVersion, p.Kind, p.Name, p.Namespace = "networking.k8s.io/v1", "NetworkPolicy", fmt.Sprint("policy-", i), pick(g, "production", "production", "development", "kube-system")
 		p.Spec.PodSelector = *g.selector()
 		p.Spec.PolicyTypes = pick(g, nil, []networkingv1.PolicyType{"Ingress"}, []networkingv1.PolicyType{"Egress"}, []networkingv1.PolicyType{"Ingress", "Egress"})
 		for range g.IntN(3) {
@@ -492,26 +464,25 @@ func (g generator) policies() []Policy {
 
 // allowed is what the policies say of every pair of addresses, pods' and others',
 // on every port that may matter.
-func allowed(t *testing.T, n Network, policies []Policy) (out []bool) {
+func allowed(t *testing.T, n policy.Network, policies []policy.Policy) (out []bool) {
 	t.Helper()
-	e, err := Compile(n, policies)
+	e, err := policy.Compile(n, policies)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLinter(e)
-	var ends []Endpoint
+	var ends []policy.Endpoint
 	for i := range n.Pods {
-		ends = append(ends, l.endpoints(int32(i))...)
+		ends = append(ends, e.Endpoints(i)...)
 	}
 	ends = append(ends, e.Address(netip.MustParseAddr("203.0.113.1")), e.Address(netip.MustParseAddr("2001:db8::1")))
 	for _, from := range ends {
 		for _, to := range ends {
-			if from.addr.Is4() != to.addr.Is4() {
+			if from.Addr().Is4() != to.Addr().Is4() {
 				continue // There is no such connection.
 			}
 			for _, port := range []int32{1, 53, 80, 100, 8080, 65535} {
 				for _, protocol := range []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP} {
-					out = append(out, e.Allowed(Flow{from, to, port, protocol}))
+					out = append(out, e.Allowed(policy.Flow{From: from, To: to, Port: port, Protocol: protocol}))
 				}
 			}
 		}
@@ -550,7 +521,7 @@ func TestFixesLeaveNothingToFind(t *testing.T) {
 		"other end": policyYAML("production", "deny", denyAll) + policyYAML("production", "dns", allowDNS) + policyYAML("production", "p", apiFromWeb) + "---\n" +
 			fixOf(t, policyYAML("production", "deny", denyAll)+policyYAML("production", "dns", allowDNS)+policyYAML("production", "p", apiFromWeb)),
 	} {
-		if got := Lint(shop(), mustParse(t, src)); len(got) > 0 {
+		if got := Lint(policytest.Shop(), mustParse(t, src)); len(got) > 0 {
 			t.Errorf("%s: got\n%s", name, findingsText(got))
 		}
 	}
@@ -559,7 +530,7 @@ func TestFixesLeaveNothingToFind(t *testing.T) {
 // fixOf is the YAML in the only finding's fix.
 func fixOf(t *testing.T, src string) string {
 	t.Helper()
-	findings := Lint(shop(), mustParse(t, src))
+	findings := Lint(policytest.Shop(), mustParse(t, src))
 	if len(findings) != 1 {
 		t.Fatalf("%d findings in\n%s", len(findings), src)
 	}
@@ -570,8 +541,8 @@ func fixOf(t *testing.T, src string) string {
 // TestRemediesNeverTakeTheDNSLabelOfEveryNamespace: what the lab proposes is not what
 // it warns of.
 func TestRemediesNeverTakeTheDNSLabelOfEveryNamespace(t *testing.T) {
-	n := shop()
-	e, err := Compile(n, mustParse(t, policyYAML("production", "deny", denyAll)))
+	n := policytest.Shop()
+	e, err := policy.Compile(n, mustParse(t, policyYAML("production", "deny", denyAll)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -586,7 +557,7 @@ func TestRemediesNeverTakeTheDNSLabelOfEveryNamespace(t *testing.T) {
 	}
 	var src string
 	for _, p := range remedy {
-		src += "---\n" + YAML(p)
+		src += "---\n" + policy.YAML(p)
 	}
 	for _, finding := range Lint(n, mustParse(t, src+"---\n"+dnsPolicy)) {
 		if finding.Check == CheckDNSAnyNamespace {
@@ -605,7 +576,7 @@ func TestTheOtherEndsPolicyHasAValidName(t *testing.T) {
 }
 
 func TestLintSaysNothingOfWhatCannotBeCompiled(t *testing.T) {
-	n := shop()
+	n := policytest.Shop()
 	n.Pods = append(n.Pods, n.Pods[0])
 	if got := Lint(n, mustParse(t, policyYAML("production", "p", denyAll))); got != nil {
 		t.Errorf("got\n%s", findingsText(got))
@@ -630,11 +601,11 @@ func FuzzLint(f *testing.F) {
 			if f.Message == "" || f.Fix == "" || !strings.Contains(f.Message, f.Policy.String()) {
 				t.Errorf("it says too little: %s", findingsText([]Finding{f}))
 			}
-			at := slices.IndexFunc(policies, func(p Policy) bool { return p.Ref() == f.Policy })
+			at := slices.IndexFunc(policies, func(p policy.Policy) bool { return p.Ref() == f.Policy })
 			changed := slices.Clone(policies)
 			p := &changed[at]
 			p.NetworkPolicy = *p.DeepCopy()
-			p.Spec.PolicyTypes = active(&policies[at])
+			p.Spec.PolicyTypes = policies[at].Isolates()
 			switch f.Check {
 			case CheckNoEffect:
 				// Without the rule, everything is as before; with the fix, it is not.

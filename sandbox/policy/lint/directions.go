@@ -1,0 +1,47 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// policyTypes looks for rules that do not do what they say because of the
+// directions that policyTypes names.
+func (l *linter) policyTypes() {
+	spec, name := &l.policy.Spec, l.policy.Ref()
+	ingress, egress := l.isolates(networkingv1.PolicyTypeIngress), l.isolates(networkingv1.PolicyTypeEgress)
+	switch {
+	case len(spec.Egress) > 0 && !egress:
+		l.found(CheckPolicyTypesMissing, "spec.egress",
+			fmt.Sprintf("%s has egress rules, but its spec.policyTypes names only Ingress: the egress rules are ignored, and the policy isolates no pod for egress.", name),
+			"Add Egress to spec.policyTypes, or take the egress rules away.")
+	case len(spec.Ingress) > 0 && !ingress:
+		l.found(CheckPolicyTypesMissing, "spec.ingress",
+			fmt.Sprintf("%s has ingress rules, but its spec.policyTypes names only Egress: the ingress rules are ignored, and the policy isolates no pod for ingress.", name),
+			"Add Ingress to spec.policyTypes, or take the ingress rules away.")
+	case len(spec.PolicyTypes) > 0:
+	case spec.Egress != nil && !egress:
+		l.found(CheckPolicyTypesMissing, "spec.egress",
+			fmt.Sprintf("%s has an empty spec.egress and no spec.policyTypes: without policyTypes, a policy isolates for egress only where it has an egress rule, so this one isolates no pod for egress.", name),
+			"To allow no egress, write policyTypes: [Ingress, Egress], or [Egress] alone; else take spec.egress away.")
+	case egress && spec.Ingress == nil:
+		var closed []int
+		for _, i := range l.selected {
+			if len(l.isolating[networkingv1.PolicyTypeIngress][i]) == 1 {
+				closed = append(closed, i)
+			}
+		}
+		if len(closed) > 0 {
+			l.found(CheckPolicyTypesMissing, "spec.egress",
+				fmt.Sprintf("%s has only egress rules and no spec.policyTypes: without policyTypes, a policy always isolates for ingress, too, so this one alone closes %s to all that comes in.", name, l.names(closed)),
+				"Write policyTypes: [Egress]; or, to close ingress as well, say so with policyTypes: [Ingress, Egress].")
+		}
+	}
+}
+
+// isolates reports whether the policy that is looked at isolates in the direction.
+func (l *linter) isolates(direction networkingv1.PolicyType) bool {
+	return slices.Contains(l.policy.Isolates(), direction)
+}
