@@ -295,6 +295,15 @@ func TestPredictExercise_the_engine_is_compared_with_what_is_measured_at_that_mo
 	if strings.Contains(body, "It is measured when your sandbox is at that moment") {
 		t.Error("the sandbox is at the moment, and the page does not show what is seen there")
 	}
+	// The script asks for this after a start was set up; nothing is graded by it.
+	before := v.send("GET", "/me/record.json", nil).body
+	body = v.exercise("check", url.Values{"look": {"moment"}})
+	if strings.Contains(body, "By now ") || strings.Contains(body, "It is measured when your sandbox is at that moment") || !strings.Contains(body, "Measured</th>") {
+		t.Error("a look at the moment grades, or does not show what is seen there")
+	}
+	if after := v.send("GET", "/me/record.json", nil).body; after != before {
+		t.Errorf("a look at the moment was kept: %s", after)
+	}
 	if a := v.put(id, e.Solution); a.status != http.StatusOK {
 		t.Fatalf("status %d: %s", a.status, a.body)
 	}

@@ -201,6 +201,11 @@ func (e Exercise) Open() bool {
 	return len(e.Predict) == 0 || e.Predicted != nil || e.Passed || e.Skipped || e.SolutionShown()
 }
 
+// unmeasured says that what was predicted may be seen, and has not been measured here.
+func (e Exercise) unmeasured() bool {
+	return len(e.Predict) > 0 && e.Open() && !e.Simulated && e.Observed == nil
+}
+
 // ask is the question of the prediction.
 func (e Exercise) ask() string {
 	if e.Given != "" {

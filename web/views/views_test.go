@@ -148,3 +148,49 @@ func TestLessonPage_has_no_ID_that_a_heading_could_take(t *testing.T) {
 		}
 	}
 }
+
+// You, the engine and the cluster are three, and where they differ is marked with a
+// sign; in the simulator there are two.
+func TestExerciseBox_marks_where_prediction_engine_and_measurement_differ(t *testing.T) {
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := all[0]
+	e := l.Exercises[0]
+	of := func(v func(probe.Verdict) probe.Verdict) map[string]probe.Verdict {
+		out := map[string]probe.Verdict{}
+		for _, f := range e.Predict {
+			out[f.ID] = v(e.Answers[f.ID].Verdict)
+		}
+		return out
+	}
+	same := func(v probe.Verdict) probe.Verdict { return v }
+	other := func(v probe.Verdict) probe.Verdict {
+		if v == probe.Open {
+			return probe.Blocked
+		}
+		return probe.Open
+	}
+	for name, c := range map[string]struct {
+		you, seen   map[string]probe.Verdict
+		simulated   bool
+		wrong, unas int
+		columns     []string
+	}{
+		"all the same":        {of(same), of(same), false, 0, 0, []string{"The engine</th>", "Measured</th>"}},
+		"you are wrong":       {of(other), of(same), false, len(e.Predict), 0, []string{"The engine</th>", "Measured</th>"}},
+		"the engine is wrong": {of(same), of(other), false, 0, len(e.Predict), []string{"The engine</th>", "Measured</th>"}},
+		"simulated":           {of(other), of(same), true, len(e.Predict), 0, []string{"Simulated</th>"}},
+	} {
+		box := rendered(t, ExerciseBox(Exercise{Exercise: e, Lesson: l.Slug, Simulated: c.simulated, Predicted: c.you, Observed: c.seen}))
+		if n, m := strings.Count(box, "≠ not so"), strings.Count(box, "≠ not as the engine says"); n != c.wrong || m != c.unas {
+			t.Errorf("%s: %d marks at you, %d at what was measured; want %d and %d", name, n, m, c.wrong, c.unas)
+		}
+		for _, column := range []string{"The engine</th>", "Measured</th>", "Simulated</th>"} {
+			if strings.Contains(box, column) != slices.Contains(c.columns, column) {
+				t.Errorf("%s: the column %s is there, or not", name, column)
+			}
+		}
+	}
+}

@@ -36,7 +36,10 @@ export function change(): void {
 /** Every flow is known after a change. */
 export function settled(): void {
   const box = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(sessionStorage.getItem(atHand) ?? "")}"]`);
-  if (changed && box?.dataset["look"] !== undefined) void look(box);
+  if (!box) return;
+  if (changed && box.dataset["look"] !== undefined) void look(box, "1");
+  // The prediction may be about just this moment.
+  else if (box.dataset["moment"] !== undefined) void look(box, "moment");
 }
 
 async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement | null): Promise<void> {
@@ -67,13 +70,13 @@ const looks = new WeakMap<HTMLElement, number>();
 
 // Nobody has asked for this: it takes neither the focus nor a choice that is not sent
 // yet, and says nothing where it fails.
-async function look(box: HTMLElement): Promise<void> {
+async function look(box: HTMLElement, what: "1" | "moment"): Promise<void> {
   const form = box.querySelector<HTMLFormElement>('form[action*="/check"]');
   if (!form || box.ariaBusy === "true") return;
   const number = (looks.get(box) ?? 0) + 1;
   looks.set(box, number);
   const fields = new FormData();
-  fields.set("look", "1");
+  fields.set("look", what);
   const next = await send(form.action, fields).catch(() => null);
   if (!next || looks.get(box) !== number || !box.isConnected || box.ariaBusy === "true") return;
   for (const choice of box.querySelectorAll<HTMLInputElement>("input:checked")) {
@@ -89,7 +92,7 @@ async function look(box: HTMLElement): Promise<void> {
   region.before(...before);
   region.after(...after);
   region.replaceChildren(...news.childNodes);
-  for (const state of ["data-look", "data-open"]) box.toggleAttribute(state, next.hasAttribute(state));
+  for (const state of ["data-look", "data-open", "data-moment"]) box.toggleAttribute(state, next.hasAttribute(state));
   open(box);
   if (focused) box.querySelector<HTMLElement>(focused)?.focus({ preventScroll: true });
 }
