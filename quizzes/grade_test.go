@@ -29,19 +29,19 @@ func TestEachKindIsGraded(t *testing.T) {
 		answers Answers
 		right   int
 	}{
-		"all right":                     {allRight(), 5},
-		"the order means nothing":       {allRight([]string{"second", "up", "right"}), 5},
-		"single: another":               {allRight([]string{"first", "no-it-is-not"}), 4},
-		"multiple: one is missing":      {allRight([]string{"second", "up"}), 4},
-		"multiple: one too many":        {allRight([]string{"second", "up", "right", "left"}), 4},
-		"flows: one too many":           {allRight([]string{"third", open3, closed3}), 4},
-		"flows: another":                {allRight([]string{"third", closed3}), 4},
-		"flows: none":                   {allRight([]string{"third", NoFlow}), 4},
-		"verdict: another":              {allRight([]string{"fourth", "blocked"}), 4},
-		"fix: as it was":                {allRight([]string{"fifth", "              app: nobody"}), 4},
-		"fix: too broad":                {allRight([]string{"fifth", "              # anybody"}), 4},
-		"fix: other words":              {allRight([]string{"fifth", `              "app": 'web' # the shop's pages`}), 5},
-		"a stranger is left aside":      {allRight([]string{"sixth", "x"}), 5},
+		"all right":                {allRight(), 5},
+		"the order means nothing":  {allRight([]string{"second", "up", "right"}), 5},
+		"single: another":          {allRight([]string{"first", "no-it-is-not"}), 4},
+		"multiple: one is missing": {allRight([]string{"second", "up"}), 4},
+		"multiple: one too many":   {allRight([]string{"second", "up", "right", "left"}), 4},
+		"flows: one too many":      {allRight([]string{"third", open3, closed3}), 4},
+		"flows: another":           {allRight([]string{"third", closed3}), 4},
+		"flows: none":              {allRight([]string{"third", NoFlow}), 4},
+		"verdict: another":         {allRight([]string{"fourth", "blocked"}), 4},
+		"fix: as it was":           {allRight([]string{"fifth", "              app: nobody"}), 4},
+		"fix: too broad":           {allRight([]string{"fifth", "              # anybody"}), 4},
+		"fix: other words":         {allRight([]string{"fifth", `              "app": 'web' # the shop's pages`}), 5},
+		"a stranger is left aside": {allRight([]string{"sixth", "x"}), 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := quiz.Grade(c.answers)
