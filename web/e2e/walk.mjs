@@ -92,7 +92,7 @@ export function verdictIn(flow, allowed) {
   const [, from, to, byName] = /^(.+)>(.+?):\d+\/[A-Z]+(@name)?$/.exec(flow);
   const inProduction = (end) => end.startsWith("production/");
   if (!inProduction(from)) return inProduction(to) && from !== "monitoring/node-agent" ? "blocked" : "open";
-  if (to === "kube-system/kube-dns") return allowed.dns ? "open" : "blocked";
+  if (to === "kube-system/kube-dns") return allowed.dns && flow.includes(":53/") ? "open" : "blocked";
   if (byName && !allowed.dns) return "dns-failed";
   return allowed.webToApi && flow.startsWith("production/web>production/api:8080/") ? "open" : "blocked";
 }
