@@ -102,7 +102,7 @@ func effect(t *testing.T, l *Lesson, yaml string) string {
 }
 
 // A prediction is worth making where the answer is not the same for all that it asks.
-func TestAPredictionIsNoForegoneConclusion(t *testing.T) {
+func TestPredictions_are_no_foregone_conclusion(t *testing.T) {
 	for _, l := range content(t) {
 		for _, e := range l.Exercises {
 			open, closed := 0, 0
@@ -122,7 +122,7 @@ func TestAPredictionIsNoForegoneConclusion(t *testing.T) {
 
 // What shows the moment that is predicted opens when the prediction has been kept: no
 // picture and no step of the walk-through shows it before.
-func TestNoPictureShowsWhatIsStillToBePredicted(t *testing.T) {
+func TestPictures_show_nothing_that_is_still_to_be_predicted(t *testing.T) {
 	folders := slices.Sorted(maps.Keys(sources(t)))
 	shown := 0
 	for i, l := range content(t) {
@@ -257,7 +257,7 @@ func TestEachSectionHasAPictureAndSomethingToPredict(t *testing.T) {
 // such a text, YAML among them, and needs six minutes for an exercise: to predict, to
 // write, to look, to be wrong once. A challenge takes two for each connection that it
 // names.
-func TestTheMinutesAreThoseThatALessonTakes(t *testing.T) {
+func TestMinutes_are_those_that_a_lesson_takes(t *testing.T) {
 	words := map[string]int{}
 	for folder, text := range sources(t) {
 		words[folder] = len(strings.Fields(text))
@@ -279,7 +279,7 @@ func TestTheMinutesAreThoseThatALessonTakes(t *testing.T) {
 }
 
 // The lessons are read one after the other: each ends with a link to the next.
-func TestEachLessonEndsWithALinkToTheNext(t *testing.T) {
+func TestLessons_end_with_a_link_to_the_next(t *testing.T) {
 	all := content(t)
 	for i, l := range all[:len(all)-1] {
 		sections := l.Sections
@@ -334,7 +334,7 @@ func TestTheFirstLessonsWalkthroughTellsItsStory(t *testing.T) {
 	}
 }
 
-func TestALessonHasTheFactsThatItIsFor(t *testing.T) {
+func TestLessons_have_the_facts_that_they_are_for(t *testing.T) {
 	for i, facts := range [][]string{{
 		"lateral movement", "Calico, Cilium and Antrea", "Flannel", "accepted without an error", "<em>isolated</em>", "default deny",
 		"microsegmentation", "allow list", "enforces policies in production", "<em>probes</em>",
