@@ -459,3 +459,34 @@ func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
 		t.Error("the workbench alone speaks of a question")
 	}
 }
+
+// A lesson may share another's lab: its quizzes are tried out there.
+func TestEachQuestionThatCanBeTriedOut_opens_the_lab_of_its_lesson(t *testing.T) {
+	l := newLab(t, setup{})
+	v := l.learner(t)
+	all, err := lessons.Load(lessons.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	labs, shared := map[string]string{}, 0
+	for _, lesson := range all {
+		labs[lesson.Slug] = lesson.Topology.Name
+	}
+	for _, q := range l.quizzes {
+		for _, question := range q.Questions {
+			if !question.Provable() {
+				continue
+			}
+			if labs[q.Lesson] != q.Lesson {
+				shared++
+			}
+			a := v.page("GET", "/workbench?quiz="+q.Slug+"&question="+question.ID, nil)
+			if a.status != http.StatusOK || !strings.Contains(a.body, `data-lab="`+labs[q.Lesson]+`"`) {
+				t.Errorf("%s/%s: status %d, or not the lab %s", q.Slug, question.ID, a.status, labs[q.Lesson])
+			}
+		}
+	}
+	if shared == 0 {
+		t.Error("no quiz is about a lesson that shares a lab")
+	}
+}
