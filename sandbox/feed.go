@@ -361,7 +361,11 @@ func (s *Subscription) NextMessage(ctx context.Context) ([]byte, error) {
 			message = f.wholeMessage()
 			return
 		}
-		message = append(message, '[')
+		size := len("[]")
+		for _, e := range news {
+			size += len(e.json) + 1
+		}
+		message = append(make([]byte, 0, size), '[')
 		for i, e := range news {
 			if i > 0 {
 				message = append(message, ',')

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -43,11 +44,21 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Asked for before the upgrade: a browser's script is not told why that fails, and
+	// can find it out by the same request without one.
+	done, err := s.sockets.open(ownerOf(r.Context()))
+	if err != nil {
+		w.Header().Set("Retry-After", "30")
+		return err
+	}
+	defer done()
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		return refuse(http.StatusUpgradeRequired, "Events are sent over a websocket: connect with ws:// in the place of http://.")
 	}
 	upgrader := websocket.Upgrader{
+		ReadBufferSize:  maxClientMessage,
+		WriteBufferPool: writeBuffers,
 		// The default check of the origin stays: a browser's page of another
 		// site is refused.
 		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
@@ -63,6 +74,11 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		return nil // the upgrader has answered
 	}
 	defer conn.Close()
+	if tcp, ok := conn.NetConn().(*net.TCPConn); ok {
+		if err := tcp.SetWriteBuffer(socketBuffer); err != nil {
+			s.Log.Warn("websocket's buffer not bounded", "request", requestID(r.Context()), "error", err)
+		}
+	}
 	subscription, err := s.Sandboxes.Subscribe(snapshot.ID, after)
 	if err != nil { // it has gone since it was looked up
 		s.farewell(conn, websocket.CloseNormalClosure, nil)
@@ -89,21 +105,18 @@ func (s *server) stream(conn *websocket.Conn, subscription *sandbox.Subscription
 		for err := alive(""); err == nil; _, _, err = conn.ReadMessage() {
 		}
 	}()
-	go func() { // pings may be written beside the messages
-		ticker := time.NewTicker(s.timings.ping)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timings.write)) != nil {
-					cancel()
-					return
-				}
-			}
+	var ping *time.Timer // pings may be written beside the messages
+	started := make(chan struct{})
+	ping = time.AfterFunc(s.timings.ping, func() {
+		<-started
+		if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timings.write)) != nil {
+			cancel()
+			return
 		}
-	}()
+		ping.Reset(s.timings.ping)
+	})
+	close(started)
+	defer ping.Stop()
 
 	for {
 		message, err := subscription.NextMessage(ctx)

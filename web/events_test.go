@@ -355,10 +355,11 @@ func TestTheExamplesOfTheProtocolAreEventsOfEveryType(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]bool{
-		"pings every 20 seconds": defaultTimings.ping == 20*time.Second,
-		"for 45":                 defaultTimings.silence == 45*time.Second,
-		"longer than 10 seconds": defaultTimings.write == 10*time.Second,
-		"512 bytes":              maxClientMessage == 512,
+		"pings every 20 seconds":  defaultTimings.ping == 20*time.Second,
+		"for 45":                  defaultTimings.silence == 45*time.Second,
+		"longer than 10 seconds":  defaultTimings.write == 10*time.Second,
+		"512 bytes":               maxClientMessage == 512,
+		"may have 16 connections": socketsPerLearner == 16,
 	} {
 		if text := strings.Join(strings.Fields(string(doc)), " "); !want || !strings.Contains(text, name) {
 			t.Errorf("%q: the document and the program differ", name)

@@ -91,6 +91,7 @@ type limits struct {
 	requests limitPair // of anything
 	starts   limitPair // of new sandboxes
 	changes  limitPair // of whatever else changes something
+	sockets  int       // how many websockets may be open in all
 }
 
 // limitPair is how often a learner may do something, and how often all who are not
@@ -104,6 +105,7 @@ var defaultLimits = limits{
 	requests: limitPair{learner: rate{600, time.Minute}, address: rate{1200, time.Minute}},
 	starts:   limitPair{learner: rate{12, time.Minute}, address: rate{120, time.Minute}},
 	changes:  limitPair{learner: rate{300, time.Minute}, address: rate{600, time.Minute}},
+	sockets:  socketsFor(openFiles()),
 }
 
 // limit counts a learner's requests by learner, whatever the others behind their router

@@ -48,6 +48,7 @@ type server struct {
 	Deps
 	limits  limits
 	timings timings
+	sockets *sockets
 	// sealKey is what this process seals its cookies with.
 	sealKey []byte
 }
@@ -66,7 +67,7 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings, sealKey: make([]byte, 32)}
+	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), sealKey: make([]byte, 32)}
 	_, _ = rand.Read(s.sealKey) // never fails
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {

@@ -205,6 +205,8 @@ export class FakeLab {
         return json(200, this.sandbox.picture.policies);
       case `PUT /sandboxes/${id}/policies`:
         return json(200, { change: this.sandbox.picture.change + 1, policies: [] });
+      case `GET /sandboxes/${id}/events`:
+        return json(426, { error: "Events are sent over a websocket." });
       case `GET /sandboxes/${id}`:
         return json(200, { ...this.sandbox.picture, seq: this.sandbox.seq });
     }

@@ -67,10 +67,13 @@ export function eventsPath(id: string, after: number): string {
   return `${path(id)}/events?after=${after}`;
 }
 
-/** Reports whether the server has the sandbox; rejects where it does not answer. */
-export async function exists(id: string): Promise<boolean> {
-  const answer = await fetch(path(id), { headers: { Accept: "application/json" } });
-  return answer.status !== 404;
+/** Asks why the sandbox's events cannot be had; rejects where the server does not answer. */
+export async function refused(id: string): Promise<"gone" | { message: string } | undefined> {
+  const answer = await fetch(eventsPath(id, 0), { headers: { Accept: "application/json" } });
+  if (answer.status === 404) return "gone";
+  if (answer.status !== 429 && answer.status !== 503) return undefined;
+  const said = (await answer.json().catch(() => ({}))) as { error?: string };
+  return { message: said.error ?? "" };
 }
 
 function path(id: string): string {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test, type TestContext } from "node:test";
 import type { SandboxEvent } from "./events.gen";
-import { Feed, type Socket } from "./feed";
+import { Feed, type Refused, type Socket } from "./feed";
 
 class FakeSocket implements Socket {
   onopen: Socket["onopen"] = null;
@@ -37,20 +37,24 @@ function setUp(t: TestContext) {
   const sockets: FakeSocket[] = [];
   const told: SandboxEvent[] = [];
   const connections: string[] = [];
-  const server = { has: true, gone: 0 };
+  const said: (string | undefined)[] = [];
+  const server: { why: Refused | undefined; gone: number } = { why: undefined, gone: 0 };
   const feed = new Feed({
     connect(id, after) {
       const socket = new FakeSocket(id, after);
       sockets.push(socket);
       return socket;
     },
-    exists: async () => server.has,
+    refused: async () => server.why,
     events: (batch) => told.push(...batch),
-    connection: (now) => connections.push(now),
+    connection: (now, message) => {
+      connections.push(now);
+      said.push(message);
+    },
     gone: () => server.gone++,
   });
   const last = (): FakeSocket => sockets.at(-1)!;
-  return { feed, sockets, told, connections, server, last, seqs: () => told.map((e) => e.seq) };
+  return { feed, sockets, told, connections, said, server, last, seqs: () => told.map((e) => e.seq) };
 }
 
 const snapshot = (seq: number): object => ({ seq, time: "", type: "snapshot", snapshot: {} });
@@ -172,7 +176,7 @@ test("a_page_that_is_hidden_for_less_goes_on_watching", (t) => {
 
 test("a_sandbox_that_is_not_there_ends_the_feed", async (t) => {
   const { feed, sockets, last, server, connections } = setUp(t);
-  server.has = false;
+  server.why = "gone";
   feed.follow("a");
   last().cut();
   await new Promise(setImmediate);
@@ -194,7 +198,7 @@ test("a_server_that_does_not_answer_is_tried_again", async (t) => {
 
 test("following_another_sandbox_lets_go_of_the_first", async (t) => {
   const { feed, sockets, last, server, seqs } = setUp(t);
-  server.has = false;
+  server.why = "gone";
   feed.follow("a");
   const first = last();
   first.cut(); // its check for "a" must not end "b"
@@ -207,4 +211,33 @@ test("following_another_sandbox_lets_go_of_the_first", async (t) => {
   mock.timers.tick(600_000);
   assert.equal(sockets.length, 2);
   assert.deepEqual(seqs(), []);
+});
+
+test("a_server_without_a_place_is_tried_again_slowly_and_what_it_says_is_told", async (t) => {
+  const { feed, sockets, last, server, connections, said } = setUp(t);
+  server.why = { message: "Close some tabs." };
+  feed.follow("a");
+  last().cut();
+  await new Promise(setImmediate);
+  assert.equal(connections.at(-1), "refused");
+  assert.equal(said.at(-1), "Close some tabs.");
+  mock.timers.tick(29_999);
+  assert.equal(sockets.length, 1);
+  mock.timers.tick(1);
+  assert.equal(sockets.length, 2);
+  last().open();
+  assert.equal(connections.at(-1), "live");
+  assert.equal(said.at(-1), undefined);
+});
+
+test("an_answer_that_comes_after_the_next_attempt_changes_nothing", async (t) => {
+  const { feed, sockets, last, server, connections } = setUp(t);
+  server.why = { message: "Close some tabs." };
+  feed.follow("a");
+  last().cut();
+  feed.wake(); // before the answer
+  await new Promise(setImmediate);
+  assert.equal(connections.at(-1), "connecting");
+  mock.timers.tick(600_000);
+  assert.equal(sockets.length, 2);
 });

@@ -3,7 +3,10 @@
 
 import type { SandboxEvent } from "./events.gen";
 
-export type Connection = "idle" | "connecting" | "live" | "retrying" | "paused";
+export type Connection = "idle" | "connecting" | "live" | "retrying" | "refused" | "paused";
+
+/** Why the server does not open a connection: it has no such sandbox, or the sentence that it says. */
+export type Refused = "gone" | { message: string };
 
 /** What a feed needs of a WebSocket. */
 export interface Socket {
@@ -15,16 +18,19 @@ export interface Socket {
 
 export interface FeedOptions {
   connect(id: string, after: number): Socket;
-  /** Reports whether the server still has the sandbox; rejects where that cannot be known. */
-  exists(id: string): Promise<boolean>;
+  /** Asks why a connection was not opened; undefined where the server would open one. Rejects where it cannot be asked. */
+  refused(id: string): Promise<Refused | undefined>;
   events(batch: SandboxEvent[]): void;
-  connection(now: Connection): void;
+  /** Tells how the connection is, and the sentence of a server that has refused it. */
+  connection(now: Connection, message?: string): void;
   gone(): void;
 }
 
 /** The first and the longest pause before another attempt, in milliseconds. */
 const firstPause = 250;
 const longestPause = 15_000;
+/** The pause after the server has said that it has no place. */
+const refusedPause = 30_000;
 /** A connection that has lasted this long was a good one. */
 const goodAfter = 5_000;
 /** How long a hidden page goes on watching: the server measures for watchers only. */
@@ -98,7 +104,7 @@ export class Feed {
       if (opened && Date.now() - opened >= goodAfter) this.#attempts = 0;
       this.#later();
       // A browser does not tell why a connection was refused.
-      if (!opened) void this.#checkGone(id);
+      if (!opened) void this.#ask(id);
     };
   }
 
@@ -121,18 +127,30 @@ export class Feed {
     if (fresh.length > 0) this.#options.events(fresh);
   }
 
-  async #checkGone(id: string): Promise<void> {
-    const exists = await this.#options.exists(id).catch(() => true);
-    if (exists || id !== this.#id) return;
-    this.stop();
-    this.#options.gone();
+  async #ask(id: string): Promise<void> {
+    const attempt = this.#attempts;
+    const why = await this.#options.refused(id).catch(() => undefined);
+    // Meanwhile the page may follow another, or the next attempt may be under way.
+    if (!why || id !== this.#id || attempt !== this.#attempts || this.#socket || this.#paused) return;
+    if (why === "gone") {
+      this.stop();
+      this.#options.gone();
+      return;
+    }
+    this.#options.connection("refused", why.message);
+    this.#again(refusedPause);
   }
 
   #later(): void {
     this.#options.connection("retrying");
     const pause = Math.min(firstPause * 2 ** this.#attempts, longestPause);
     this.#attempts++;
-    // Many pages that were cut off together should not come back together.
+    this.#again(pause);
+  }
+
+  // Many pages that were cut off together should not come back together.
+  #again(pause: number): void {
+    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#open(), pause * (0.5 + Math.random() / 2));
   }
 

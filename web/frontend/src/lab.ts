@@ -64,7 +64,7 @@ function run(section: HTMLElement): void {
       url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
       return new WebSocket(url);
     },
-    exists: api.exists,
+    refused: api.refused,
     events(batch) {
       ahead = Math.min(ahead, Date.now() - Date.parse(batch.at(-1)!.time));
       model = batch.reduce(reduce, model);
@@ -81,7 +81,7 @@ function run(section: HTMLElement): void {
     },
   });
 
-  function sayConnection(now: Connection): void {
+  function sayConnection(now: Connection, message = ""): void {
     connection.dataset["connection"] = now;
     const text: Record<Connection, string> = {
       idle: "",
@@ -90,6 +90,7 @@ function run(section: HTMLElement): void {
       retrying: navigator.onLine
         ? "The connection is lost. Connecting again…"
         : "You are offline. The picture goes on when the network is back.",
+      refused: message || "The lab has no place for this page at the moment. Trying again…",
       paused: "Paused while this page is hidden.",
     };
     if (connection.textContent !== text[now]) connection.textContent = text[now];
