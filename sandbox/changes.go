@@ -142,8 +142,8 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	in.mu.Lock()
 	cluster, observer := in.cluster, in.observer
 	in.mu.Unlock()
-	if cluster == nil {
-		return PolicyChange{}, fmt.Errorf("sandbox %s is %s: %w", in.id, in.feed.state(), ErrNotReady)
+	if state := in.feed.state(); cluster == nil || state != Ready {
+		return PolicyChange{}, fmt.Errorf("sandbox %s is %s: %w", in.id, state, ErrNotReady)
 	}
 	next, err := plan.next(in.policies)
 	if err != nil {

@@ -126,10 +126,10 @@ func (in *instance) inBackground(f func()) {
 func (in *instance) save() error {
 	in.writing.Lock()
 	defer in.writing.Unlock()
-	s, _ := in.feed.snapshot()
 	if in.owner == "" {
 		return nil // What no record named needs none to be removed.
 	}
+	s, _ := in.feed.snapshot()
 	ctx, cancel := in.m.recording()
 	defer cancel()
 	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})

@@ -308,6 +308,26 @@ func TestMaxSandboxes_is_never_exceeded(t *testing.T) {
 	})
 }
 
+func TestStop_what_is_being_removed_is_not_changed_any_more(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{Removal: 3 * time.Second})
+		defer l.Close()
+		id := l.ready("ann")
+		if err := l.Stop(id); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.Is(err, sandbox.ErrNotReady) {
+				t.Errorf("apply: %v, want ErrNotReady", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if err := l.Stop(id); err != nil && !errors.Is(err, sandbox.ErrNotFound) {
+			t.Errorf("a second stop: %v", err)
+		}
+	})
+}
+
 func TestStop_a_failed_removal_is_tried_again_and_counts_meanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })

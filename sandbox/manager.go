@@ -16,7 +16,7 @@ type Options struct {
 	// Labs are the topologies that sandboxes can have, by name; an adopted
 	// sandbox finds its own again here.
 	Labs map[string]*Topology
-	// MaxSandboxes is how many may exist at once.
+	// MaxSandboxes is how many may exist at once, with those that are being removed.
 	MaxSandboxes int
 	// MaxCreating is how many may be created at once; others wait, Queued.
 	MaxCreating int
