@@ -16,7 +16,7 @@ const (
 	// and logBytes how long they may be together, in JSON. A watcher that comes back
 	// is sent them in one message, so it is also what one message may hold.
 	logSize  = 1024
-	logBytes = 32 << 10
+	logBytes = 24 << 10
 )
 
 // logged is an event of the log.

@@ -86,14 +86,16 @@ func (in *instance) connect(c Cluster, policies inForce) {
 	in.cluster, in.observer = c, o
 }
 
-// predictAgain predicts for the cluster's addresses of now, unless a change is at work,
-// which does so itself.
-func (in *instance) predictAgain(c Cluster) {
+// predictAgain predicts for the cluster's addresses of now. It reports false, and does
+// nothing, while a change is at work.
+func (in *instance) predictAgain(c Cluster) bool {
 	select {
 	case <-in.turn:
 		defer func() { in.turn <- struct{}{} }()
 		in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(in.feed.change(), c, in.policies)})
+		return true
 	default:
+		return false
 	}
 }
 

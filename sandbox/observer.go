@@ -55,8 +55,8 @@ type observer struct {
 	pace    Pace
 	changes chan change
 	// moved is called, where it is set, when the cluster has other addresses than
-	// before.
-	moved     func(Cluster)
+	// before, and again later where it reports false.
+	moved     func(Cluster) bool
 	addresses Addresses
 	log       *slog.Logger
 	number    int64 // of the last change that was taken up
@@ -159,9 +159,8 @@ func (o *observer) run(ctx context.Context) {
 // sweep is one patient round, which may settle what a burst could not. It gives way
 // to a change.
 func (o *observer) sweep(ctx context.Context) {
-	if now := o.cluster.Addresses(); o.moved != nil && !now.Equal(o.addresses) {
+	if now := o.cluster.Addresses(); o.moved != nil && !now.Equal(o.addresses) && o.moved(o.cluster) {
 		o.addresses = now
-		o.moved(o.cluster)
 	}
 	sweeping, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -56,9 +56,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Upgrade", "websocket")
 		return refuse(http.StatusUpgradeRequired, "Events are sent over a websocket: connect with ws:// in the place of http://.")
 	}
+	// The buffers are the ones that the HTTP server has for the connection anyway: a
+	// pool's would come on top of them.
 	upgrader := websocket.Upgrader{
-		ReadBufferSize:  maxClientMessage,
-		WriteBufferPool: writeBuffers,
 		// The default check of the origin stays: a browser's page of another
 		// site is refused.
 		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {

@@ -3,8 +3,6 @@ package web
 import (
 	"net/http"
 	"sync"
-
-	"github.com/gorilla/websocket"
 )
 
 const (
@@ -56,9 +54,3 @@ func (s *sockets) open(learner string) (done func(), err error) {
 		}
 	}, nil
 }
-
-// writeBuffers are for the message that is being written, and not kept for each
-// connection.
-var writeBuffers = &sync.Pool{}
-
-var _ websocket.BufferPool = writeBuffers

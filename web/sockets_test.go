@@ -119,7 +119,7 @@ func TestAWebsocketThatIsNotReadCostsAtMost64Kilobytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLab(t, setup{provider: provider, timings: patient})
-	const learners = 3
+	const learners = 2
 	var names strings.Builder
 	policies := func(n int) string {
 		names.Reset()

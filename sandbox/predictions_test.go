@@ -1,0 +1,216 @@
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+)
+
+// noting is a provider whose clusters note what is probed, and can move.
+type noting struct {
+	*sandboxtest.Provider
+	mu     sync.Mutex
+	rounds [][]string // the flows of each Probe
+	node   netip.Addr // in the place of the planned one where it is set
+}
+
+func (p *noting) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
+	c, err := p.Provider.Create(ctx, spec, progress)
+	return notingCluster{c, p}, err
+}
+
+type notingCluster struct {
+	sandbox.Cluster
+	p *noting
+}
+
+func (c notingCluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	var ids []string
+	for _, f := range flows {
+		ids = append(ids, f.ID)
+	}
+	c.p.mu.Lock()
+	c.p.rounds = append(c.p.rounds, ids)
+	c.p.mu.Unlock()
+	c.Cluster.Probe(ctx, flows, timeout, report)
+}
+
+func (c notingCluster) Addresses() sandbox.Addresses {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	a := c.Cluster.Addresses()
+	if c.p.node.IsValid() {
+		a.Node = c.p.node
+	}
+	return a
+}
+
+func observed(s sandbox.Snapshot) map[string]probe.Verdict {
+	out := map[string]probe.Verdict{}
+	for _, o := range s.Observations {
+		out[o.Flow] = o.Verdict
+	}
+	return out
+}
+
+func TestApply_every_flow_is_predicted_before_any_is_observed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{Reaction: 30 * time.Millisecond})
+		defer l.Close()
+		id := l.ready("ann")
+		s, seq, _ := l.Get(id)
+		all := len(l.topology.Flows())
+		for flow, v := range s.Predictions.Verdicts() {
+			if v != probe.Open {
+				t.Errorf("without policies %s is predicted %s", flow, v)
+			}
+		}
+		sub := l.subscribe(id, seq)
+		defer sub.Close()
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		var types []sandbox.EventType
+		for _, e := range until(t, sub, ofType(sandbox.EventSettled)) {
+			types = append(types, e.Type)
+			if p := e.Predictions; p != nil {
+				reason := p.Expected[0].Why[0]
+				if p.Change != 1 || len(p.Verdicts()) != all || reason.Because != "not-admitted" || p.Policies[reason.Policies[0]].String() != "production/default-deny-all" {
+					t.Errorf("predicted %+v", p)
+				}
+			}
+		}
+		if types[0] != sandbox.EventPredictions || slices.Contains(types, sandbox.EventDisagreement) || slices.Contains(types[1:], sandbox.EventPredictions) {
+			t.Errorf("told %v, want the predictions once, first, and no disagreement", types)
+		}
+		s, _, _ = l.Get(id)
+		for flow, v := range observed(s) {
+			if want := s.Predictions.Verdicts()[flow]; v != want {
+				t.Errorf("%s is %s, predicted %s", flow, v, want)
+			}
+		}
+	})
+}
+
+func TestApply_what_is_beyond_a_limit_changes_and_predicts_nothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		_, before, _ := l.Get(id)
+		var many strings.Builder
+		for range sandbox.MaxPolicyParts + 1 {
+			many.WriteString("{},")
+		}
+		text := strings.Replace(denyAll, "  policyTypes", "  ingress: ["+many.String()+"{}]\n  policyTypes", 1)
+		_, err := l.Apply(t.Context(), id, []byte(text))
+		var limit *sandbox.LimitError
+		if !errors.As(err, &limit) || !strings.Contains(limit.Message, "2000") || !strings.Contains(limit.Message, "Delete") {
+			t.Errorf("%v, want the limit and how to get below it", err)
+		}
+		long := strings.Replace(denyAll, "default-deny-all", strings.Repeat("a", sandbox.MaxPolicyName+1), 1)
+		if _, err := l.Apply(t.Context(), id, []byte(long)); !errors.As(err, &limit) || !strings.Contains(limit.Message, "63") {
+			t.Errorf("%v, want the longest name", err)
+		}
+		if s, after, _ := l.Get(id); after != before || s.Predictions.Change != 0 || len(s.Policies) != 0 {
+			t.Errorf("%d events, predictions of change %d, policies %v", after-before, s.Predictions.Change, s.Policies)
+		}
+	})
+}
+
+func TestBurst_looks_first_at_the_flows_that_are_predicted_to_turn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &noting{Provider: &sandboxtest.Provider{Reaction: 100 * time.Millisecond}}
+		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p })
+		defer l.Close()
+		id := l.ready("ann")
+		p.mu.Lock()
+		before := len(p.rounds)
+		p.mu.Unlock()
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		s, _, _ := l.Get(id)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		first := p.rounds[before]
+		for flow, v := range s.Predictions.Verdicts() {
+			if turns := v != probe.Open; turns != slices.Contains(first, flow) {
+				t.Errorf("%s is predicted %s, and looked at first: %v", flow, v, !turns)
+			}
+		}
+		if last := p.rounds[len(p.rounds)-1]; len(last) != len(l.topology.Flows()) || s.Settled.Change != 1 {
+			t.Errorf("settled %+v after a look at %d flows, want all", s.Settled, len(last))
+		}
+	})
+}
+
+func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		_, seq, _ := l.Get(id)
+		sub := l.subscribe(id, seq)
+		defer sub.Close()
+		flow := l.topology.Flows()[0].ID
+		l.provider.Cluster(id).Lie(flow, 1<<30)
+		if _, err := l.Apply(t.Context(), id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
+			t.Fatal(err)
+		}
+		events := until(t, sub, ofType(sandbox.EventDisagreement))
+		d := events[len(events)-1].Disagreement
+		want := sandbox.Disagreed{Flow: flow, Predicted: probe.Open, Observed: probe.Blocked}
+		if d.Change != 1 || len(d.Flows) != 1 || d.Flows[0] != want {
+			t.Errorf("told %+v, want %+v", d, want)
+		}
+		if before := events[len(events)-2]; before.Type != sandbox.EventSettled || before.Settled.TookMillis < 2000 {
+			t.Errorf("before it came %s %+v, want settled, after more patience than for others", before.Type, before.Settled)
+		}
+		if s, _, _ := l.Get(id); s.Disagreement == nil || !slices.Equal(s.Disagreement.Flows, d.Flows) {
+			t.Errorf("one who comes now is told %+v", s.Disagreement)
+		}
+		if !strings.Contains(l.log.String(), `level=WARN msg="flows are not as predicted"`) {
+			t.Error("the log has no warning")
+		}
+		l.provider.Cluster(id).Lie(flow, 0)
+		events = until(t, sub, ofType(sandbox.EventDisagreement))
+		if d := events[len(events)-1].Disagreement; len(d.Flows) != 0 {
+			t.Errorf("told %+v, want that they agree again", d)
+		}
+		if s, _, _ := l.Get(id); s.Disagreement != nil {
+			t.Errorf("the snapshot still has %+v", s.Disagreement)
+		}
+	})
+}
+
+func TestPredictions_follow_a_clusters_addresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &noting{Provider: &sandboxtest.Provider{}}
+		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p })
+		defer l.Close()
+		id := l.ready("ann")
+		_, seq, _ := l.Get(id)
+		p.mu.Lock()
+		p.node = netip.MustParseAddr("172.18.0.99")
+		p.mu.Unlock()
+		sub := l.subscribe(id, seq) // and so it is looked at
+		defer sub.Close()
+		events := until(t, sub, ofType(sandbox.EventPredictions))
+		if e := events[len(events)-1]; e.Predictions.Change != 0 || len(e.Predictions.Verdicts()) != len(l.topology.Flows()) {
+			t.Errorf("told %+v", e.Predictions)
+		}
+	})
+}
