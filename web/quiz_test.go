@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
@@ -322,6 +324,10 @@ type full struct{ kept }
 // kept is the store under another name: embedded, a Progress would hide its own method.
 type kept = interface{ Progress }
 
+func (full) UseHint(context.Context, string, string, string, int, time.Time) error {
+	return fmt.Errorf("use hint: %w", store.ErrUnavailable)
+}
+
 func (full) RecordAttempt(context.Context, string, store.Attempt) (store.Attempt, error) {
 	return store.Attempt{}, errors.New("the disk is full")
 }
@@ -335,6 +341,11 @@ func TestAStoreThatFailsTakesNothingFromTheLearner(t *testing.T) {
 		t.Errorf("status %d, or the learner reads the log's text", a.status)
 	}
 	contains(t, v.lab.log.String(), "the disk is full")
+	hint := v.page("POST", closeProduction+"hint", url.Values{})
+	if hint.status != http.StatusServiceUnavailable || hint.header.Get("Retry-After") == "" {
+		t.Errorf("a hint that cannot be kept: status %d", hint.status)
+	}
+	contains(t, hint.body, "cannot be kept at the moment", "disk is full")
 }
 
 func TestProveItOpensTheWorkbenchWithTheQuestionsPolicies(t *testing.T) {
