@@ -1,3 +1,7 @@
+// Where races are looked for, everything costs more memory and much more time.
+
+//go:build !race
+
 package sandbox_test
 
 import (

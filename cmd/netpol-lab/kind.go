@@ -79,7 +79,7 @@ func (c *doctorCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Provider.Check(ctx); err != nil {
+	if err := m.check(ctx, checkLimit); err != nil {
 		return fmt.Errorf("kind sandboxes cannot be made here, only simulated ones: %w", err)
 	}
 	_, err = fmt.Fprintf(std.stdout, "Docker answers and the node image is there: this machine can run kind sandboxes, %d at once by its memory.\n", sandboxesThatFit())

@@ -47,6 +47,17 @@ func simulating(d *data) (making, error) {
 // checkLimit is how long Docker may take to answer when the server starts.
 const checkLimit = 30 * time.Second
 
+// check says what is missing to make sandboxes, within the limit.
+func (m making) check(ctx context.Context, limit time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := m.Provider.Check(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return fmt.Errorf("Docker has not answered for %s: see whether it hangs, and start it anew", limit)
+	}
+	return err
+}
+
 // choose finds what makes the sandboxes where the flag says "auto", "kind" or
 // "simulated". instead says why the lab simulates although it would rather not.
 func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.Logger) (m making, instead error, err error) {
@@ -57,12 +68,7 @@ func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.
 	if m, err = f.making(d, log); err != nil {
 		return m, nil, err
 	}
-	checking, cancel := context.WithTimeout(ctx, checkLimit)
-	defer cancel()
-	missing := m.Provider.Check(checking)
-	if missing != nil && ctx.Err() == nil && checking.Err() != nil {
-		missing = fmt.Errorf("Docker has not answered for %s: %w", checkLimit, missing)
-	}
+	missing := m.check(ctx, checkLimit)
 	switch {
 	case missing == nil:
 		return m, nil, nil
