@@ -83,7 +83,8 @@ func (f *feed) emitLocked(e Event) {
 	e.Seq, e.Time = f.seq, time.Now().UTC()
 	switch e.Type {
 	case EventState:
-		f.picture.State, f.picture.Reason = e.State.State, e.State.Reason
+		// A notice is about the state that was.
+		f.picture.State, f.picture.Reason, f.picture.Notice = e.State.State, e.State.Reason, nil
 		f.ended = e.State.State == Stopped
 	case EventStep:
 		if i := e.Step.Index - 1; i < len(f.picture.Steps) {

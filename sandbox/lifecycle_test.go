@@ -169,6 +169,25 @@ func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
 	})
 }
 
+// As in the page's script: who loads the page is told the same as who has it open.
+func TestHealth_a_notice_ends_with_the_state_that_it_is_about(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
+		time.Sleep(10 * time.Second)
+		if l.get(id).Notice == nil {
+			t.Fatal("nothing is said of the disturbance")
+		}
+		l.provider.Cluster(id).LoseNode()
+		time.Sleep(10 * time.Second)
+		if s := l.get(id); s.State != sandbox.Failed || s.Notice != nil {
+			t.Errorf("it is %s, and still said is %+v", s.State, s.Notice)
+		}
+	})
+}
+
 func TestReset_eleven_at_once_leave_one_cluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{Removal: 3 * time.Second}, func(o *sandbox.Options) { o.MaxCreating = 20 })
