@@ -64,6 +64,7 @@ const (
 	CauseNoPolicy       Cause = "no-policy"        // There is no policy at all.
 	CauseNotIsolated    Cause = "not-isolated"     // No policy isolates either end.
 	CauseOtherDirection Cause = "other-direction"  // A policy isolates the pod, but only the other way.
+	CauseSelectsAnother Cause = "selects-another"  // The only policy there selects other pods.
 	CauseAnyPeer        Cause = "any-peer"         // A rule names no peer.
 	CauseEitherEnough   Cause = "either-is-enough" // Two entries, each of which is enough.
 	CauseWidePeer       Cause = "wide-peer"        // An entry takes whole namespaces.
@@ -253,6 +254,14 @@ func wantsText(s *metav1.LabelSelector) string {
 		return "all pods"
 	}
 	return short(SelectorText(s))
+}
+
+// pods are what a selector selects: "pods labelled app=web", "all pods".
+func pods(s *metav1.LabelSelector) string {
+	if wants := wantsText(s); wants != "all pods" {
+		return "pods " + labelled(wants)
+	}
+	return "all pods"
 }
 
 // lacking says of a selector that nothing there has what it asks for.

@@ -238,9 +238,7 @@ func (x *diagnosing) servicePort(want PortRange) *Service {
 func (x *diagnosing) peerOf(n end, p *Policy, r Rule, i int, m *Mismatch) {
 	peer := &r.Peers[i]
 	field := fmt.Sprintf("%s[%d]", r.PeerField, i)
-	portFits := len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(want networkingv1.NetworkPolicyPort) bool {
-		return x.portMismatch(&want, "", x.flow) == nil
-	})
+	portFits := x.fitsPorts(r)
 	less := 0 // A rule for another port is rather for another flow.
 	if !portFits {
 		less = 20
@@ -280,7 +278,6 @@ func (x *diagnosing) peerOf(n end, p *Policy, r Rule, i int, m *Mismatch) {
 		}
 	}
 	nobody := len(x.pick(peer.PodSelector, in...)) == 0
-	sought := func(s *metav1.LabelSelector) string { return "pods " + labelled(wantsText(s)) }
 	switch {
 	case m.Kind == MismatchNamespace && !SelectsAll(peer.PodSelector) && Matches(peer.PodSelector, pod.Labels):
 		weight := possible + 15
@@ -294,10 +291,10 @@ func (x *diagnosing) peerOf(n end, p *Policy, r Rule, i int, m *Mismatch) {
 			"%spods of its own namespace, %s; %s is in %s", n.letsOnly(), p.Namespace, n.other, pod.Namespace)
 	case peer.NamespaceSelector != nil && peer.PodSelector != nil && nobody && len(x.pick(peer.PodSelector, p.Namespace)) > 0:
 		x.found(possible+20-less, CauseBothNeeded, p, field, "",
-			"asks in one entry for %s in namespaces %s, and no pod is both; one entry needs both of its selectors", sought(peer.PodSelector), labelled(wantsText(peer.NamespaceSelector)))
+			"asks in one entry for %s in namespaces %s, and no pod is both; one entry needs both of its selectors", pods(peer.PodSelector), labelled(wantsText(peer.NamespaceSelector)))
 	case peer.NamespaceSelector != nil && peer.PodSelector != nil && m.Kind == MismatchNamespaceLabel && pod.Namespace == p.Namespace && Matches(peer.PodSelector, pod.Labels) && !SelectsAll(peer.PodSelector):
 		x.found(possible+10-less, CauseBothNeeded, p, field, "",
-			"asks in one entry for %s in namespaces %s; %s has only the first, and one entry needs both of its selectors", sought(peer.PodSelector), labelled(wantsText(peer.NamespaceSelector)), n.other)
+			"asks in one entry for %s in namespaces %s; %s has only the first, and one entry needs both of its selectors", pods(peer.PodSelector), labelled(wantsText(peer.NamespaceSelector)), n.other)
 	case nobody && peer.PodSelector != nil && !SelectsAll(peer.PodSelector):
 		suggestion, near := x.nearPod(peer.PodSelector, in, pod.Labels)
 		weight := probable - 2
@@ -305,12 +302,19 @@ func (x *diagnosing) peerOf(n end, p *Policy, r Rule, i int, m *Mismatch) {
 			weight = certain - 13
 		}
 		x.found(weight-less, CausePeerNothing, p, x.selectorField(p, field+".podSelector", peer.PodSelector), suggestion, "%s%s; %s",
-			n.letsOnly(), sought(peer.PodSelector), lacking("no pod of "+list(in), peer.PodSelector))
+			n.letsOnly(), pods(peer.PodSelector), lacking("no pod of "+list(in), peer.PodSelector))
 	case portFits && m.Kind == MismatchPodLabel:
-		x.found(possible-12, CauseAnotherPeer, p, m.Field, "", "%s%s; %s", n.letsOnly(), sought(peer.PodSelector), x.has(n.other, m))
+		x.found(possible-12, CauseAnotherPeer, p, m.Field, "", "%s%s; %s", n.letsOnly(), pods(peer.PodSelector), x.has(n.other, m))
 	case portFits && m.Kind == MismatchNamespaceLabel:
 		x.found(possible-12, CauseAnotherPeer, p, m.Field, "", "%spods of namespaces %s; %s is in %s", n.letsOnly(), labelled(wantsText(peer.NamespaceSelector)), n.other, pod.Namespace)
 	}
+}
+
+// fitsPorts reports whether the flow's port is among the rule's.
+func (x *diagnosing) fitsPorts(r Rule) bool {
+	return len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(want networkingv1.NetworkPolicyPort) bool {
+		return x.portMismatch(&want, "", x.flow) == nil
+	})
 }
 
 // has says what the end has in place of a label.
@@ -323,13 +327,13 @@ func (x *diagnosing) has(name string, m *Mismatch) string {
 
 // block is about an ipBlock that does not hold the other end's address.
 func (x *diagnosing) block(n end, p *Policy, b *networkingv1.IPBlock, m *Mismatch, less int) {
-	cidr := parseCIDR(b.CIDR)
+	block := NewBlock(b)
 	if n.peer.pod != 0 && !n.ingress() {
 		pod := &x.pods[n.peer.pod-1]
 		for i := range x.network.Services {
 			s := &x.network.Services[i]
 			for _, a := range s.ClusterIPs {
-				if len(s.Selector) > 0 && cidr.Contains(a.Unmap()) && s.Namespace == pod.Namespace && hasAll(pod.Labels, s.Selector) {
+				if len(s.Selector) > 0 && block.Contains(a.Unmap()) && s.Namespace == pod.Namespace && hasAll(pod.Labels, s.Selector) {
 					x.found(certain-4, CauseClusterIP, p, m.Field, "",
 						"is for %s, which holds the address of the Service %s; a connection to a Service has a pod's address by the time that policies see it", b.CIDR, s.Name)
 					return
@@ -344,7 +348,7 @@ func (x *diagnosing) block(n end, p *Policy, b *networkingv1.IPBlock, m *Mismatc
 		addr = " (" + addr + ")"
 	}
 	switch {
-	case m.Kind == MismatchExcept:
+	case m.Kind == MismatchExcept && (less == 0 || n.peer.pod == 0):
 		x.found(probable-less, CauseExcept, p, m.Field, "", "leaves out %s, and %s%s is in that range", strings.TrimPrefix(m.Want, "not "), n.other, addr)
 	case n.peer.pod == 0:
 		x.found(possible+16-less, CauseOutsideBlock, p, m.Field, "", "%saddresses in %s, and %s%s is not in that range", n.letsOnly(), b.CIDR, n.other, addr)
@@ -374,7 +378,7 @@ func (x *diagnosing) otherWayRound() {
 			for _, r := range p.Rules(back) {
 				for j := range r.Peers {
 					peer := &r.Peers[j]
-					if peer.PodSelector == nil || SelectsAll(peer.PodSelector) || x.peerMismatch(p.Namespace, peer, "", n.peer) != nil {
+					if !x.fitsPorts(r) || peer.PodSelector == nil || SelectsAll(peer.PodSelector) || x.peerMismatch(p.Namespace, peer, "", n.peer) != nil {
 						continue
 					}
 					x.found(possible+5, CauseWrongDirection, p, r.Field, "", "is for connections from %s to %s, and this one is from %s to %s; the replies need no rule of their own", x.to, x.from, x.from, x.to)

@@ -16,7 +16,8 @@ func (x *diagnosing) open(d *Decision) Diagnosis {
 	if len(x.policies) == 0 {
 		return Diagnosis{Cause: CauseNoPolicy, Message: "There is no policy yet, and without one every connection is allowed."}
 	}
-	for _, n := range x.ends() {
+	ends := x.ends()
+	for _, n := range []end{ends[1], ends[0]} { // Of two equal reasons, that at the end to be protected.
 		switch dir := x.directionOf(d, n); dir.Because {
 		case Admitted:
 			for _, v := range dir.Policies {
@@ -72,10 +73,31 @@ func (x *diagnosing) meantToIsolate(n end, p *Policy) {
 		}
 		x.found(weight, CauseSelectsNothing, p, x.selectorField(p, "spec.podSelector", &p.Spec.PodSelector), suggestion,
 			"selects %s, so it isolates nobody; %s", wantsText(&p.Spec.PodSelector), lacking("no pod of "+p.Namespace, &p.Spec.PodSelector))
-	case !same && selects && isolates(p, n.kind) && len(x.pick(&p.Spec.PodSelector, p.Namespace)) == 0:
+	case same && isolates(p, n.kind) && x.alone(p, n.kind):
+		x.found(possible-10, CauseSelectsAnother, p, x.selectorField(p, "spec.podSelector", &p.Spec.PodSelector), "",
+			"selects %s, and %s is none of them; no policy isolates it for %s", pods(&p.Spec.PodSelector), n.name, n.way())
+	case !same && selects && isolates(p, n.kind) && (len(x.pick(&p.Spec.PodSelector, p.Namespace)) == 0 || x.elsewhere()):
 		x.found(certain-10, CausePolicyElsewhere, p, "metadata.namespace", "",
 			"is in the namespace %s, and a policy isolates only pods of its own; %s is in %s", p.Namespace, n.name, pod.Namespace)
 	}
+}
+
+// alone reports whether no other policy of the namespace isolates in the direction.
+func (x *diagnosing) alone(p *Policy, kind networkingv1.PolicyType) bool {
+	return !slices.ContainsFunc(x.policies, func(o Policy) bool {
+		return o.Namespace == p.Namespace && o.Name != p.Name && isolates(&o, kind)
+	})
+}
+
+// elsewhere reports whether no policy is in the namespace of either end.
+func (x *diagnosing) elsewhere() bool {
+	return !slices.ContainsFunc(x.ends(), func(n end) bool {
+		return n.self.pod != 0 && x.hasPolicies(x.pods[n.self.pod-1].Namespace)
+	})
+}
+
+func (x *diagnosing) hasPolicies(namespace string) bool {
+	return slices.ContainsFunc(x.policies, func(p Policy) bool { return p.Namespace == namespace })
 }
 
 // letsThrough is about a rule that allows the flow at an end. The wider it is, the
@@ -88,7 +110,7 @@ func (x *diagnosing) letsThrough(d *Decision, n end, name Ref, v RuleVerdict) {
 	on := x.onPorts(r)
 	also := ""
 	if other := x.ends()[0]; n.kind == networkingv1.PolicyTypeEgress {
-		if other = x.ends()[1]; d.Ingress.Because == NotIsolated {
+		if other = x.ends()[1]; d.Ingress.Because == NotIsolated && x.hasPolicies(x.pods[other.self.pod-1].Namespace) {
 			also = fmt.Sprintf(". No policy isolates %s for ingress", other.name)
 		}
 	}
