@@ -1,9 +1,10 @@
 // A lab without a cluster, for the tests of the page's script: it serves a
 // hand-made page of the same structure as the real one, speaks the event
-// protocol, and does only what a test tells it.
+// protocol, and does only what a test tells it. fakelab.test.mjs holds it to both.
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
+import { assertEvent } from "./protocol.mjs";
 
 const script = new URL("../../static/dist/lab.js", import.meta.url);
 
@@ -84,6 +85,7 @@ export class FakeLab {
   emit(type, body) {
     const { sandbox } = this;
     const event = { seq: ++sandbox.seq, time: new Date().toISOString(), type, [type]: body };
+    assertEvent(event);
     const { picture } = sandbox;
     if (type === "state") Object.assign(picture, { reason: undefined }, body);
     if (type === "step") picture.steps[body.index - 1] = body;
@@ -147,7 +149,9 @@ export class FakeLab {
 
   #snapshot() {
     const { seq, picture } = this.sandbox;
-    return { seq, time: new Date().toISOString(), type: "snapshot", snapshot: { ...picture, policies: picture.policies.map(ref) } };
+    const event = { seq, time: new Date().toISOString(), type: "snapshot", snapshot: { ...picture, policies: picture.policies.map(ref) } };
+    assertEvent(event);
+    return event;
   }
 
   #upgrade(request, socket, head) {
