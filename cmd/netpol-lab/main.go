@@ -38,13 +38,22 @@ type streams struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	// The first signal asks for an end; the second is the system's, and ends at once.
-	context.AfterFunc(ctx, stop)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // The first signal asks for an end; the second does not ask.
+		<-signals
+		stop()
+		<-signals
+		os.Exit(exitAtOnce)
+	}()
 	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	os.Exit(report(os.Stderr, err))
 }
+
+// exitAtOnce is the exit code of a program that a second signal has ended.
+const exitAtOnce = 130
 
 // report writes the error's message and returns the exit code: 1 for a failure, or
 // where the answer of a command is no; 2 where the input or the command line is
