@@ -30,7 +30,7 @@ const apply = (yaml) => walk.apply(yaml, page);
 
 const settled = (change, on = page) =>
   until(
-    async () => (await on.locator("#lab").getAttribute("data-change")) === String(change) && /flows measured after/.test(await text("#settled", on)),
+    async () => (await on.locator("#lab").getAttribute("data-change")) === String(change) && /connections measured after/.test(await text("#settled", on)),
     `change ${change} has settled`,
     30_000,
   );
@@ -63,7 +63,7 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await becomes((flow) => verdictIn(flow, {}));
     await settled(1);
     t.diagnostic(`deny: ${await text("#settled")}`);
-    assert.match(await text("#settled"), /^\d+ flows changed: .*blocked/);
+    assert.match(await text("#settled"), /^\d+ connections changed: .*blocked/);
     assert.deepEqual(await page.locator("#policies code").allTextContents(), ["production/default-deny-all"]);
     await screenshot(page, "4-denied");
   });

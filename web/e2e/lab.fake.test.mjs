@@ -180,7 +180,7 @@ test("apply_by_keyboard_sends_the_text_and_shows_what_turned", async () => {
   await turns(webToApi, "blocked");
   await turns(webToApiByName, "dns-failed");
   assert.equal(await verdict(shellToApi), "open");
-  await becomes("#settled", /^2 flows changed: 1 blocked, 1 DNS failed\. The first changed after 130 ms\. All 6 flows measured after 640 ms\.$/);
+  await becomes("#settled", /^2 connections changed: 1 from open to blocked, 1 from open to DNS failed\. The first changed after 130 ms\. All 6 connections measured after 640 ms\.$/);
   assert.equal(await text("[data-policy] code"), "production/default-deny-all");
   assert.equal(await editorText(), code);
 });
@@ -386,7 +386,7 @@ test("two_tabs_follow_the_same_sandbox_also_one_that_is_started_in_the_other", a
   lab.change([deny], { [webToApi]: "blocked" });
   for (const tab of [page, second]) {
     await turns(webToApi, "blocked", tab);
-    await becomes("#settled", /^1 flow changed: 1 blocked\./, tab);
+    await becomes("#settled", /^1 connection changed: 1 from open to blocked\./, tab);
   }
   await type("first: tab");
   await type("second: tab", second);

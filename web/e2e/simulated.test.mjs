@@ -79,7 +79,7 @@ test("the_lab_on_the_simulator", async (t) => {
   await t.test("default_deny_isolates_production_in_both_directions", async () => {
     await apply(denyAll, page);
     await becomes((flow) => verdictIn(flow, {}), page);
-    await until(async () => /^\d+ flows changed: .* All 161 flows worked out\.$/.test(await text("#settled")), "the change has settled");
+    await until(async () => /^\d+ connections changed: .* All 161 connections worked out\.$/.test(await text("#settled")), "the change has settled");
     await page.locator('[data-flow="production/web>production/api:8080/TCP@name"]').click();
     assert.match(await text("#flow-detail"), /by name: DNS failed, no answer from the DNS service$/);
   });

@@ -218,7 +218,7 @@ async function tell(page, film, server) {
   });
   const exercise = page.locator('[data-exercise="metrics"]');
   // A check asks the learner to wait where the cells still move; the viewer need not.
-  await film.without(() => until(async () => /All \d+ flows/.test(await settled().textContent()), "settled after the change", 60_000));
+  await film.without(() => until(async () => /All \d+ connections/.test(await settled().textContent()), "settled after the change", 60_000));
   await film.say("The exercises are graded by these cells. Nobody reads your YAML, so any policy that does the job is right.", async () => {
     await hand.look(exercise);
     await hand.click(exercise.getByRole("button", { name: "Check", exact: true }));

@@ -174,13 +174,17 @@ function run(section: HTMLElement): void {
 
   document.addEventListener("click", (e) => {
     const button = (e.target as Element).closest<HTMLElement>("[data-show-policy]");
-    const yaml = button && model.policies.find((p) => nameOf(p) === button.dataset["showPolicy"])?.yaml;
+    if (button) void showPolicy(button);
+  });
+
+  async function showPolicy(button: HTMLElement): Promise<void> {
+    const yaml = (await inForce()).find((p) => nameOf(p) === button.dataset["showPolicy"])?.yaml;
     if (!yaml) return;
     if (placeIn(editor.text(), yaml) === undefined) put(yaml);
     const first = placeIn(editor.text(), yaml) ?? 1;
     editor.reveal();
     editor.goTo(first + Number(button.dataset["line"]) - 1, Number(button.dataset["column"]));
-  });
+  }
 
   // --- Actions ---
 

@@ -70,7 +70,7 @@ test("a_new_change_is_measured_until_it_has_settled", () => {
   const policies = { type: "policies", policies: { change: 2 } };
   assert.equal(after(ready, policies).settled, "measuring");
   const settled = { change: 2, tookMillis: 640, flows: 2, flips: 0 };
-  assert.deepEqual(after(ready, policies, { type: "settled", settled }).settled, { ...settled, turned: {} });
+  assert.deepEqual(after(ready, policies, { type: "settled", settled }).settled, { ...settled, turned: [] });
 });
 
 test("what_turned_is_counted_from_before_the_change_whichever_of_its_events_is_first", () => {
@@ -81,7 +81,10 @@ test("what_turned_is_counted_from_before_the_change_whichever_of_its_events_is_f
   for (const events of [[policies, ...turn], [turn[0]!, policies, turn[1]!], [...turn, policies]]) {
     const { settled: summary } = after(ready, ...events, settled);
     assert.ok(summary && summary !== "measuring");
-    assert.deepEqual(summary.turned, { blocked: 1, "dns-failed": 1 });
+    assert.deepEqual(summary.turned, [
+      { from: "open", to: "blocked", count: 1 },
+      { from: "open", to: "dns-failed", count: 1 },
+    ]);
   }
 });
 
@@ -92,7 +95,7 @@ test("a_flow_that_turned_and_turned_back_has_not_turned", () => {
     settled: { change: 1, tookMillis: 1, flows: 1, flips: 2 },
   });
   assert.ok(model.settled && model.settled !== "measuring");
-  assert.deepEqual(model.settled.turned, {});
+  assert.deepEqual(model.settled.turned, []);
 });
 
 test("a_snapshot_brings_the_warning_that_holds", () => {

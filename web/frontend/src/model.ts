@@ -13,8 +13,15 @@ export interface TimedStep extends Step {
 
 /** What a change of policies came to. */
 export interface Summary extends Settled {
-  /** How many flows ended at another verdict than before, by the new one. */
-  turned: Partial<Record<Verdict, number>>;
+  /** How many flows ended at another verdict than before. */
+  turned: readonly Turn[];
+}
+
+/** So many flows that went from one verdict to another. */
+export interface Turn {
+  from: Verdict;
+  to: Verdict;
+  count: number;
 }
 
 /** A policy in force. Events leave its text out; it is there once it has been read. */
@@ -158,11 +165,14 @@ function timed(step: Step, time: string): TimedStep {
   return { ...step, since: Date.parse(time) - (step.elapsedMillis ?? 0) };
 }
 
-function turned(model: Model): Summary["turned"] {
-  const counts: Summary["turned"] = {};
-  for (const [id, now] of model.flows) {
-    const old = model.before.get(id);
-    if (old && old.verdict !== now.verdict) counts[now.verdict] = (counts[now.verdict] ?? 0) + 1;
+function turned(model: Model): Turn[] {
+  const turns: Turn[] = [];
+  for (const [id, { verdict: to }] of model.flows) {
+    const from = model.before.get(id)?.verdict;
+    if (from === undefined || from === to) continue;
+    const turn = turns.find((t) => t.from === from && t.to === to);
+    if (turn) turn.count++;
+    else turns.push({ from, to, count: 1 });
   }
-  return counts;
+  return turns.sort((a, b) => b.count - a.count);
 }

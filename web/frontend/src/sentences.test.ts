@@ -1,44 +1,47 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nothing } from "./model";
+import type { Verdict } from "./events.gen";
+import { nothing, type Turn } from "./model";
 import * as sentences from "./sentences";
+
+const turn = (from: Verdict, to: Verdict, count: number): Turn => ({ from, to, count });
 
 test("settled_says_what_turned_and_how_fast", () => {
   const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31 };
   assert.equal(
-    sentences.settled({ ...summary, turned: { blocked: 30, "dns-failed": 1 } }, false),
-    "31 flows changed: 30 blocked, 1 DNS failed. The first changed after 130 ms. All 99 flows measured after 640 ms.",
+    sentences.settled({ ...summary, turned: [turn("open", "blocked", 30), turn("open", "dns-failed", 1)] }, false),
+    "31 connections changed: 30 from open to blocked, 1 from open to DNS failed. The first changed after 130 ms. All 99 connections measured after 640 ms.",
   );
   assert.equal(
-    sentences.settled({ ...summary, flips: 1, turned: { open: 1 } }, false),
-    "1 flow changed: 1 open. The first changed after 130 ms. All 99 flows measured after 640 ms.",
+    sentences.settled({ ...summary, flips: 1, turned: [turn("dns-failed", "open", 1)] }, false),
+    "1 connection changed: 1 from DNS failed to open. The first changed after 130 ms. All 99 connections measured after 640 ms.",
   );
 });
 
 test("settled_without_a_flip_says_so", () => {
   assert.equal(
-    sentences.settled({ change: 1, tookMillis: 1240, flows: 99, flips: 0, turned: {} }, false),
-    "No flow changed. All 99 flows measured after 1.2 s.",
+    sentences.settled({ change: 1, tookMillis: 1240, flows: 99, flips: 0, turned: [] }, false),
+    "No connection changed. All 99 connections measured after 1.2 s.",
   );
 });
 
 test("a_first_look_is_not_said_to_have_changed_nothing", () => {
-  const summary = { change: 0, tookMillis: 1240, flows: 99, flips: 0, turned: {} };
-  assert.equal(sentences.settled(summary, false), "All 99 flows measured after 1.2 s.");
-  assert.equal(sentences.settled(summary, true), "All 99 flows worked out.");
+  const summary = { change: 0, tookMillis: 1240, flows: 99, flips: 0, turned: [] };
+  assert.equal(sentences.settled(summary, false), "All 99 connections measured after 1.2 s.");
+  assert.equal(sentences.settled(summary, true), "All 99 connections worked out.");
 });
 
 test("where_the_lab_simulates_nothing_is_said_to_be_measured", () => {
-  const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31, turned: { blocked: 30, "dns-failed": 1 } } as const;
-  assert.equal(sentences.settled(summary, true), "31 flows changed: 30 blocked, 1 DNS failed. All 99 flows worked out.");
-  assert.equal(sentences.settled({ ...summary, flips: 0, turned: {} }, true), "No flow changed. All 99 flows worked out.");
+  const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31, turned: [turn("open", "blocked", 30), turn("open", "dns-failed", 1)] };
+  assert.equal(sentences.settled(summary, true), "31 connections changed: 30 from open to blocked, 1 from open to DNS failed. All 99 connections worked out.");
+  assert.equal(sentences.settled({ ...summary, flips: 0, turned: [] }, true), "No connection changed. All 99 connections worked out.");
   assert.equal(sentences.settled("measuring", true), "Working out what has changed…");
   assert.equal(sentences.status({ ...nothing, state: "ready" }, true), "Your sandbox is ready: every cell of the matrix is worked out by simulation.");
   assert.equal(sentences.status(nothing, true), "You have no sandbox yet. Press Start to get a simulated cluster of your own.");
 });
 
 test("settled_after_a_snapshot_still_tells_the_servers_count", () => {
-  assert.match(sentences.settled({ change: 1, tookMillis: 1, flows: 99, flips: 3, turned: {} }, false), /^3 flows changed\. /);
+  assert.match(sentences.settled({ change: 1, tookMillis: 1, flows: 99, flips: 3, turned: [] }, false), /^3 connections changed\. /);
 });
 
 test("flow_says_both_ends_how_it_went_and_who_answered", () => {
@@ -94,6 +97,6 @@ test("disagreement_names_a_flow_and_blames_nobody", () => {
   const end = ". That is not your mistake: what counts is what was measured.";
   assert.equal(sentences.disagreement([]), "");
   assert.equal(sentences.disagreement([flow]), one + end);
-  assert.equal(sentences.disagreement([flow, flow]), one + ", and 1 more flow differs" + end);
-  assert.equal(sentences.disagreement([flow, flow, flow]), one + ", and 2 more flows differ" + end);
+  assert.equal(sentences.disagreement([flow, flow]), one + ", and 1 more connection differs" + end);
+  assert.equal(sentences.disagreement([flow, flow, flow]), one + ", and 2 more connections differ" + end);
 });

@@ -41,10 +41,10 @@ export function settled(summary: Model["settled"], simulated: boolean): string {
   if (summary === undefined) return "";
   if (summary === "measuring") return `${simulated ? "Working out" : "Measuring"} what has changed…`;
   // How long a simulation took says nothing about a network.
-  const all = simulated ? `All ${summary.flows} flows worked out.` : `All ${summary.flows} flows measured after ${millis(summary.tookMillis)}.`;
+  const all = simulated ? `All ${summary.flows} connections worked out.` : `All ${summary.flows} connections measured after ${millis(summary.tookMillis)}.`;
   // A first look at a sandbox has nothing before it to differ from.
   if (summary.change === 0) return all;
-  if (summary.flips === 0) return `No flow changed. ${all}`;
+  if (summary.flips === 0) return `No connection changed. ${all}`;
   if (simulated) return `${flips(summary)}. ${all}`;
   const first = summary.firstFlipMillis === undefined ? "" : ` The first changed after ${millis(summary.firstFlipMillis)}.`;
   return `${flips(summary)}.${first} ${all}`;
@@ -55,16 +55,14 @@ export function disagreement(flows: readonly Disagreed[]): string {
   const [first] = flows;
   if (!first) return "";
   const others = flows.length - 1;
-  const more = others === 0 ? "" : `, and ${others} more ${others === 1 ? "flow differs" : "flows differ"}`;
+  const more = others === 0 ? "" : `, and ${others} more ${others === 1 ? "connection differs" : "connections differ"}`;
   return `Prediction and measurement differ: ${flowName(first.flow)} was predicted ${words[first.predicted]} and is ${words[first.observed]}${more}. That is not your mistake: what counts is what was measured.`;
 }
 
 function flips(summary: Summary): string {
-  const order: Verdict[] = ["blocked", "dns-failed", "refused", "open", "unknown"];
-  const parts = order.filter((v) => summary.turned[v]).map((v) => `${summary.turned[v]} ${words[v]}`);
-  const total = order.reduce((n, v) => n + (summary.turned[v] ?? 0), 0);
-  const n = total || summary.flips;
-  const text = `${n} ${n === 1 ? "flow" : "flows"} changed`;
+  const n = summary.turned.reduce((sum, t) => sum + t.count, 0) || summary.flips;
+  const text = `${n} ${n === 1 ? "connection" : "connections"} changed`;
+  const parts = summary.turned.map((t) => `${t.count} from ${words[t.from]} to ${words[t.to]}`);
   return parts.length > 0 ? `${text}: ${parts.join(", ")}` : text;
 }
 
