@@ -26,9 +26,7 @@ test("a_learner_does_everything", async (t) => {
   for (const lesson of lessons) {
     await t.test(`the lesson ${lesson.slug}, section by section`, async () => {
       await page.goto(server.at(`/lessons/${lesson.slug}`));
-      // Where the lesson before has the same topology, its sandbox goes on.
-      if ((await page.locator("#lab").getAttribute("data-state")) !== "ready") await page.getByRole("button", { name: "Start", exact: true }).click();
-      await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "ready", "ready", 15_000);
+      await start(page);
       const sections = await page.locator("article h2[id]").evaluateAll((all) => all.map((h) => h.id));
       const undone = new Set(await page.locator("[data-exercise]").evaluateAll((all) => all.map((e) => e.dataset.exercise)));
       assert.ok(sections.length > 1 && undone.size > 0);
