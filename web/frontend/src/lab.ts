@@ -71,7 +71,7 @@ function run(section: HTMLElement): void {
       section.dataset["seq"] = String(batch.at(-1)!.seq);
       render(!batch.some((e: SandboxEvent) => e.type === "snapshot"));
       if (batch.some((e: SandboxEvent) => e.type === "settled")) exercise.settled();
-      if (model.policies.some((p) => p.yaml === undefined)) void readTexts();
+      if (batch.some((e: SandboxEvent) => e.type === "snapshot" || e.type === "policies")) void inForce();
       if (model.state === "stopped") feed.stop();
     },
     connection: sayConnection,
@@ -185,6 +185,9 @@ function run(section: HTMLElement): void {
     editor.reveal();
     editor.goTo(first + Number(button.dataset["line"]) - 1, Number(button.dataset["column"]));
   }
+
+  // A policy's text that could not be read before is asked for once more.
+  parts.policies.addEventListener("toggle", () => void inForce(), { capture: true });
 
   // --- Actions ---
 
