@@ -545,7 +545,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
     await openReady();
     lab.change([deny], { [webToApi]: "blocked" });
-    await becomes("#settled", /1 blocked/);
+    await becomes("#settled", /to blocked/);
     await type(code);
     lab.answers.set(`PUT ${policiesPath()}`, { status: 422, body: { error: "Nothing was applied.", problems: [{ line: 2, column: 1, field: "kind", message: "m" }] } });
     await page.getByRole("button", { name: "Apply" }).click();

@@ -180,6 +180,16 @@ async function predict(page, id) {
   await until(opened, "the answer opens");
 }
 
+/** Follows the first feedback that is about a place in a policy to that line in the editor. */
+async function leadsToItsLine(page, box) {
+  const show = box.locator("[data-show-policy]").first();
+  if ((await show.count()) === 0) return; // What is missing has no place.
+  const { showPolicy, line } = await show.evaluate((b) => ({ ...b.dataset }));
+  const yaml = await page.locator(`[data-policy="${showPolicy}"] pre`).textContent();
+  await show.click();
+  await until(async () => (await page.locator(".cm-activeLine").textContent()) === yaml.split("\n")[line - 1], `the editor is at line ${line} of ${showPolicy}`);
+}
+
 /**
  * Does an exercise as a learner may: predicts, begins, goes wrong, asks for a hint and
  * finds a solution. The lesson is one of lessons, and open in the page, with a sandbox.
@@ -205,6 +215,7 @@ export async function doExercise(page, lesson, id) {
   await press("Check");
   await says(final ? /Your score: \d\d? of 100\. Not (yet|passed): / : /Not (yet|passed): /);
   assert.ok((await box.locator(".feedback").first().textContent()).length > 10, "what is wrong is told");
+  await leadsToItsLine(page, box);
   await press("Hint 1 of 3");
   await until(async () => (await box.locator(".hints li").count()) === 1, "the hint is shown");
 
