@@ -23,7 +23,7 @@ var (
 	listItem  = regexp.MustCompile(`(?m)^ *(-|[0-9]+\.) `)
 	end       = regexp.MustCompile(`[.!?:]["*)]*\s|\n\s*\n`)
 	vowels    = regexp.MustCompile(`[aeiouy]+`)
-	forbidden = regexp.MustCompile(`(?i)\b(simply|obviously|trivial|whitelist\w*|blacklist\w*|check back|todo|fixme|lorem|click here|e\.g\.|i\.e\.|etc\.|dont\b|doesnt\b|cant\b|its'|namespce\w*|kuber\w*netis)`)
+	forbidden = regexp.MustCompile(`(?i)\b(simply|obviously|trivial|admit(s|ted|ting)?\b|becomes? of|whitelist\w*|blacklist\w*|check back|todo|fixme|lorem|click here|e\.g\.|i\.e\.|etc\.|dont\b|doesnt\b|cant\b|its'|namespce\w*|kuber\w*netis)`)
 )
 
 // HardToRead says where the text is too hard: its grade and the length of its

@@ -41,6 +41,8 @@ func TestSlipsAreFound(t *testing.T) {
 		"We went to the the shop.":                       `"the" is there twice in a row`,
 		"Is it so? So it is. Both `x` `x` and (`y`) go.": "",
 		"It is Simply open.":                             `we do not use "Simply"`,
+		"Whom does the rule admit?":                      `we do not use "admit"`,
+		"See what becomes of it.":                        `we do not use "becomes of"`,
 		"A pod, e.g. this one.":                          `we do not use "e.g."`,
 		"It cant be.":                                    `we do not use "cant"`,
 		"This (or that.":                                 "() do not match",
