@@ -28,7 +28,7 @@ func content(t *testing.T) []*Lesson {
 
 // Load proves the same; here it can be seen for each exercise, with what the
 // learner is told.
-func TestEachExerciseStartsUnsolvedIsSolvedByItsSolutionAndByNoWrongAnswer(t *testing.T) {
+func TestEach_exercise_starts_unsolved_is_solved_by_its_solution_and_by_no_wrong_answer(t *testing.T) {
 	grade := func(t *testing.T, l *Lesson, e *Exercise, yaml string) Outcome {
 		t.Helper()
 		verdicts, err := l.Predicted(yaml)
@@ -186,7 +186,7 @@ func TestPictures_show_nothing_that_is_still_to_be_predicted(t *testing.T) {
 	}
 }
 
-func TestATitleDoesNotGiveTheFixAway(t *testing.T) {
+func TestA_title_does_not_give_the_fix_away(t *testing.T) {
 	for _, l := range content(t) {
 		for _, e := range l.Exercises {
 			for _, word := range []string{"selector", "egress", "ingress", "policytypes", "udp", "8080", "default deny", "ipblock", "label"} {
@@ -200,7 +200,7 @@ func TestATitleDoesNotGiveTheFixAway(t *testing.T) {
 
 // The editor is filled from the text: a policy of the start that has to be changed
 // must stand there.
-func TestWhatHasToBeChangedStandsInTheText(t *testing.T) {
+func TestWhat_has_to_be_changed_stands_in_the_text(t *testing.T) {
 	for _, l := range content(t) {
 		for _, e := range l.Exercises {
 			if e.Start == "" {
@@ -230,7 +230,7 @@ func TestWhatHasToBeChangedStandsInTheText(t *testing.T) {
 	}
 }
 
-func TestEachSectionHasAPictureAndSomethingToPredict(t *testing.T) {
+func TestEach_section_has_a_picture_and_something_to_predict(t *testing.T) {
 	for _, l := range content(t)[:2] {
 		for _, s := range l.Sections {
 			if s.ID == "" {
@@ -297,7 +297,7 @@ func TestLessons_end_with_a_link_to_the_next(t *testing.T) {
 // What stands in the place of a video tells the lesson's story: the intruder has the
 // database at first, the shop has nothing in between, and in the end each has what is
 // theirs.
-func TestTheFirstLessonsWalkthroughTellsItsStory(t *testing.T) {
+func TestThe_first_lessons_walkthrough_tells_its_story(t *testing.T) {
 	steps := content(t)[0].Walkthrough
 	if len(steps) < 6 || len(steps) > 8 {
 		t.Fatalf("%d steps: want 6 to 8", len(steps))
@@ -423,7 +423,7 @@ func texts(t *testing.T) map[string]string {
 	return files
 }
 
-func TestTheTextIsEasyToRead(t *testing.T) {
+func TestThe_text_is_easy_to_read(t *testing.T) {
 	for file, text := range texts(t) {
 		for _, problem := range prose.HardToRead(text) {
 			t.Errorf("%s: %s", file, problem)
@@ -431,7 +431,7 @@ func TestTheTextIsEasyToRead(t *testing.T) {
 	}
 }
 
-func TestTheTextIsFreeOfSlips(t *testing.T) {
+func TestThe_text_is_free_of_slips(t *testing.T) {
 	for file, text := range texts(t) {
 		for _, problem := range prose.Slips(text) {
 			t.Errorf("%s: %s", file, problem)
@@ -439,7 +439,7 @@ func TestTheTextIsFreeOfSlips(t *testing.T) {
 	}
 }
 
-func TestTheTextIsSpeltAsADictionaryHasIt(t *testing.T) {
+func TestThe_text_is_spelt_as_a_dictionary_has_it(t *testing.T) {
 	for file, text := range texts(t) {
 		for _, word := range prose.Misspelt(t, text) {
 			t.Errorf("%s: %q is in no dictionary: correct it, or add it to prose/words.txt", file, word)

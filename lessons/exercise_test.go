@@ -195,7 +195,7 @@ func TestGrade_a_flow_that_no_check_is_about_has_to_be_as_with_the_solution(t *t
 	}
 }
 
-func TestWhatIsWrongWithAnExerciseIsSaidWithItsPlace(t *testing.T) {
+func TestWhat_is_wrong_with_an_exercise_is_said_with_its_place(t *testing.T) {
 	const at = "01-one/exercises/guard/"
 	edit := func(old, new string) map[string]string {
 		if !strings.Contains(checks, old) {
@@ -284,7 +284,7 @@ policies: |
     policyTypes: [Ingress]
 `
 
-func TestAPictureIsDrawnWhereTheTextMountsIt(t *testing.T) {
+func TestA_picture_is_drawn_where_the_text_mounts_it(t *testing.T) {
 	all, err := Load(lessonWith(map[string]string{
 		"lesson.md": front + "\n## Try\n\nbefore\n\n:::picture data\n\nafter\n\n:::exercise guard\n", "pictures/data.yaml": drawing,
 	}))
@@ -301,7 +301,7 @@ func TestAPictureIsDrawnWhereTheTextMountsIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithAPictureIsSaidWithItsPlace(t *testing.T) {
+func TestWhat_is_wrong_with_a_picture_is_said_with_its_place(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"no caption":         {"caption: Who reaches the data.", "caption: ''", "data.yaml:1: caption: is missing"},
 		"unknown field":      {"caption:", "title:", "data.yaml:1: title: is not a field here"},
@@ -361,7 +361,7 @@ func TestAnswers_are_the_engines_at_the_moment_that_is_predicted(t *testing.T) {
 	}
 }
 
-func TestAnAnswerStandsInItsPlaceAndIsOfAnExercise(t *testing.T) {
+func TestAn_answer_stands_in_its_place_and_is_of_an_exercise(t *testing.T) {
 	const text = front + "\n## Try\n\nBefore.\n\n:::exercise guard\n\n:::answer guard\n\nThe *answer*.\n\n:::end\n\nBehind.\n"
 	l, e, _ := exerciseWith(t, map[string]string{"lesson.md": text})
 	blocks := l.Sections[0].Blocks

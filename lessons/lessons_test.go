@@ -6,7 +6,7 @@ import (
 	"testing/fstest"
 )
 
-func TestTheLessonsOfTheBinaryLoad(t *testing.T) {
+func TestThe_lessons_of_the_binary_load(t *testing.T) {
 	all, err := Load(Content())
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func loadOne(text, topology string) ([]*Lesson, error) {
 // block is the text with a block of code of that kind below a heading.
 func block(info, code string) string { return front + "\n## Try\n\n```" + info + "\n" + code + "```\n" }
 
-func TestAYAMLBlockBecomesASnippetWithAButton(t *testing.T) {
+func TestA_YAML_block_becomes_a_snippet_with_a_button(t *testing.T) {
 	closed := "# a: \"<b>\"\n" + guard("")
 	all, err := loadOne(block("yaml", closed)+"\n```text\nplain\n```\n", topology)
 	if err != nil {
@@ -188,7 +188,7 @@ func TestLoad_lessons_beside_others_know_them(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
+func TestWhat_is_wrong_is_said_with_file_line_and_field(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, topology, want string
 	}{
@@ -266,7 +266,7 @@ func TestLoad_a_topology_that_cannot_be_shared_is_said_with_its_line(t *testing.
 	}
 }
 
-func TestFoldersMustBeLessons(t *testing.T) {
+func TestFolders_must_be_lessons(t *testing.T) {
 	for name, c := range map[string]struct {
 		fs   fstest.MapFS
 		want string

@@ -9,7 +9,7 @@ import (
 )
 
 // The guide's examples are put together to a lesson of the files that it shows.
-func TestTheGuidesTemplateIsALesson(t *testing.T) {
+func TestThe_guides_template_is_a_lesson(t *testing.T) {
 	src, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ steps:
         ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]
 `
 
-func TestEachStepOfAWalkthroughAddsItsPoliciesToThoseBefore(t *testing.T) {
+func TestEach_step_of_a_walkthrough_adds_its_policies_to_those_before(t *testing.T) {
 	all, err := Load(lessonWith(map[string]string{"walkthrough.yaml": steps}))
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestEachStepOfAWalkthroughAddsItsPoliciesToThoseBefore(t *testing.T) {
 	}
 }
 
-func TestALessonNeedsNoWalkthrough(t *testing.T) {
+func TestA_lesson_needs_no_walkthrough(t *testing.T) {
 	all, err := Load(lessonWith(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestALessonNeedsNoWalkthrough(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithAWalkthroughIsSaidWithItsPlace(t *testing.T) {
+func TestWhat_is_wrong_with_a_walkthrough_is_said_with_its_place(t *testing.T) {
 	onlyTheFirst := steps[strings.Index(steps, "  - caption: Nobody"):]
 	for name, c := range map[string]struct{ old, new, want string }{
 		"nothing":             {steps, "# nothing\n", "1: the file is empty"},
@@ -103,7 +103,7 @@ func TestWhatIsWrongWithAWalkthroughIsSaidWithItsPlace(t *testing.T) {
 	}
 }
 
-func TestAPictureDoesNotTakeTheNameOfAStep(t *testing.T) {
+func TestA_picture_does_not_take_the_name_of_a_step(t *testing.T) {
 	_, err := Load(lessonWith(map[string]string{"pictures/walkthrough-1.yaml": "caption: One.\npods: [shop/web, shop/db]\nflows:\n  - {from: shop/web, to: shop/db, port: 5432}\n"}))
 	if err == nil || !strings.Contains(err.Error(), "01-one/pictures/walkthrough-1.yaml:1: file: names that begin with walkthrough-") {
 		t.Errorf("error = %v", err)

@@ -23,7 +23,7 @@ func allRight(changes ...[]string) Answers {
 	return a
 }
 
-func TestEachKindIsGraded(t *testing.T) {
+func TestEach_kind_is_graded(t *testing.T) {
 	quiz := testQuiz(t)
 	for name, c := range map[string]struct {
 		answers Answers
@@ -61,7 +61,7 @@ func TestEachKindIsGraded(t *testing.T) {
 	}
 }
 
-func TestAnswersThatCannotBeGradedAreNamed(t *testing.T) {
+func TestAnswers_that_cannot_be_graded_are_named(t *testing.T) {
 	quiz := testQuiz(t)
 	for name, c := range map[string]struct {
 		change []string
@@ -104,7 +104,7 @@ func TestAnswersThatCannotBeGradedAreNamed(t *testing.T) {
 	}
 }
 
-func TestAFixSaysWhatBecomesOfEachWantedFlow(t *testing.T) {
+func TestA_fix_says_what_becomes_of_each_wanted_flow(t *testing.T) {
 	question, _ := testQuiz(t).Question("fifth")
 	answer, problem := question.grade([]string{"              app: api  "})
 	if problem != "" || answer.Mistake.HTML() != "That is the api itself." || len(answer.Outcomes) != 2 {
@@ -119,7 +119,7 @@ func TestAFixSaysWhatBecomesOfEachWantedFlow(t *testing.T) {
 	}
 }
 
-func TestFittingKeepsWhatTheQuizHas(t *testing.T) {
+func TestFitting_keeps_what_the_quiz_has(t *testing.T) {
 	quiz := testQuiz(t)
 	got := quiz.Fitting(Answers{"first": {"gone"}, "second": {"gone", "up"}, "third": {closed3}, "fifth": {"anything"}, "sixth": {"x"}})
 	want := Answers{"second": {"up"}, "third": {closed3}, "fifth": {"anything"}}

@@ -66,7 +66,7 @@ func content(t testing.TB) []*Quiz {
 	return all
 }
 
-func TestTheQuizzesOfTheBinaryLoad(t *testing.T) {
+func TestThe_quizzes_of_the_binary_load(t *testing.T) {
 	all := content(t)
 	if q := all[0]; q.Slug != "network-policies" {
 		t.Errorf("the first quiz is %q, want network-policies", q.Slug)
@@ -102,7 +102,7 @@ func plain(t markdown.Text) string {
 	return html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(text, ""))
 }
 
-func TestTheTextIsEasyToRead(t *testing.T) {
+func TestThe_text_is_easy_to_read(t *testing.T) {
 	for _, q := range content(t) {
 		for _, problem := range prose.HardToRead(texts(q)) {
 			t.Errorf("%s: %s", q.Slug, problem)
@@ -110,7 +110,7 @@ func TestTheTextIsEasyToRead(t *testing.T) {
 	}
 }
 
-func TestTheTextIsFreeOfSlips(t *testing.T) {
+func TestThe_text_is_free_of_slips(t *testing.T) {
 	for _, q := range content(t) {
 		for _, problem := range prose.Slips(texts(q)) {
 			t.Errorf("%s: %s", q.Slug, problem)
@@ -118,7 +118,7 @@ func TestTheTextIsFreeOfSlips(t *testing.T) {
 	}
 }
 
-func TestTheTextIsSpeltAsADictionaryHasIt(t *testing.T) {
+func TestThe_text_is_spelt_as_a_dictionary_has_it(t *testing.T) {
 	for _, q := range content(t) {
 		for _, word := range prose.Misspelt(t, texts(q)) {
 			t.Errorf("%s: %q is in no dictionary: correct it, or add it to lessons/prose/words.txt", q.Slug, word)
@@ -128,7 +128,7 @@ func TestTheTextIsSpeltAsADictionaryHasIt(t *testing.T) {
 
 // A learner who always takes the same place, or always answers that something is
 // open, must not pass.
-func TestTheRightChoiceIsNotAlwaysAtTheSamePlace(t *testing.T) {
+func TestThe_right_choice_is_not_always_at_the_same_place(t *testing.T) {
 	for _, q := range content(t) {
 		places, verdicts, asked := map[int]bool{}, map[probe.Verdict]bool{}, 0
 		for _, question := range q.Questions {
@@ -150,7 +150,7 @@ func TestTheRightChoiceIsNotAlwaysAtTheSamePlace(t *testing.T) {
 
 // Who always takes the longest choice must not pass: an author who is careful about
 // the right one makes it long without noticing.
-func TestTheRightChoiceIsTheLongestInAtMostAThird(t *testing.T) {
+func TestThe_right_choice_is_the_longest_in_at_most_a_third(t *testing.T) {
 	for _, q := range content(t) {
 		asked, longest := 0, []string{}
 		for _, question := range q.Questions {
@@ -178,7 +178,7 @@ func TestTheRightChoiceIsTheLongestInAtMostAThird(t *testing.T) {
 
 // A prompt must not tell what its author takes for a mistake, and, since questions
 // are shuffled, cannot go on from another one.
-func TestAPromptGivesNothingAwayAndStandsAlone(t *testing.T) {
+func TestA_prompt_gives_nothing_away_and_stands_alone(t *testing.T) {
 	telling := regexp.MustCompile(`(?i)\b(thought|wanted|half|mistake\w*|forgot\w*|trap|wrongly)\b`)
 	goesOn := regexp.MustCompile(`(?i)(^now\b|\b(again|previous|earlier|last|next|other) (question|policy)\b|\bquestion (above|before|below)\b|\bas before\b|\bstill the same\b)`)
 	for _, q := range content(t) {
@@ -200,7 +200,7 @@ func TestAPromptGivesNothingAwayAndStandsAlone(t *testing.T) {
 }
 
 // The words of these questions are the lessons': what a rule does is said in plain ones.
-func TestTheWordsArePlain(t *testing.T) {
+func TestThe_words_are_plain(t *testing.T) {
 	stiff := regexp.MustCompile(`(?i)\b(admit\w*|becomes? of|became of)\b`)
 	for _, q := range content(t) {
 		if w := stiff.FindString(texts(q)); w != "" {
@@ -209,7 +209,7 @@ func TestTheWordsArePlain(t *testing.T) {
 	}
 }
 
-func TestThereAreEnoughQuestionsOnEachMatter(t *testing.T) {
+func TestThere_are_enough_questions_on_each_matter(t *testing.T) {
 	all := 0
 	var words strings.Builder
 	for _, q := range content(t) {
@@ -230,7 +230,7 @@ func TestThereAreEnoughQuestionsOnEachMatter(t *testing.T) {
 
 // The page shows a policy to learn from, so it must be one that kubectl applies
 // and that the workbench takes.
-func TestEveryPolicyOfAQuestionIsValidAndForItsTopology(t *testing.T) {
+func TestEvery_policy_of_a_question_is_valid_and_for_its_topology(t *testing.T) {
 	for _, q := range content(t) {
 		for _, question := range q.Questions {
 			if question.Policies == "" {
@@ -257,7 +257,7 @@ func TestEveryPolicyOfAQuestionIsValidAndForItsTopology(t *testing.T) {
 
 // The engine is asked in another way than at load: what a question takes for open
 // is what the evaluator allows.
-func TestComputedAnswersAreTheEngines(t *testing.T) {
+func TestComputed_answers_are_the_engines(t *testing.T) {
 	computed, all := 0, 0
 	for _, q := range content(t) {
 		for _, question := range q.Questions {
@@ -308,7 +308,7 @@ func TestComputedAnswersAreTheEngines(t *testing.T) {
 	}
 }
 
-func TestEveryQuestionCanBeAnsweredRightAndWrong(t *testing.T) {
+func TestEvery_question_can_be_answered_right_and_wrong(t *testing.T) {
 	for _, q := range content(t) {
 		right, wrong := Answers{}, Answers{}
 		for _, question := range q.Questions {
@@ -334,7 +334,7 @@ func TestEveryQuestionCanBeAnsweredRightAndWrong(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeOfAFixIsNamedToTheLearner(t *testing.T) {
+func TestEvery_mistake_of_a_fix_is_named_to_the_learner(t *testing.T) {
 	for _, q := range content(t) {
 		for _, question := range q.Questions {
 			if question.Fix == nil {
@@ -352,7 +352,7 @@ func TestEveryMistakeOfAFixIsNamedToTheLearner(t *testing.T) {
 	}
 }
 
-func TestAShuffleKeepsEverythingAndRepeats(t *testing.T) {
+func TestA_shuffle_keeps_everything_and_repeats(t *testing.T) {
 	orders := map[string]bool{}
 	for _, q := range content(t) {
 		for seed := range uint64(8) {
@@ -489,7 +489,7 @@ func loadOne(t testing.TB, src string) ([]*Quiz, error) {
 	return Load(fstest.MapFS{"01-one.yaml": {Data: []byte(src)}}, map[string]*sandbox.Topology{"shop": shop})
 }
 
-func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
+func TestWhat_is_wrong_is_said_with_file_line_and_field(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"unknown field":        {"prompt: First?", "prompt: First?\n    hint: none", "01-one.yaml: yaml: unmarshal errors:\n  line 8: field hint not found"},
 		"wrong type":           {"correct: true}\n      - {id: no", "correct: perhaps}\n      - {id: no", "line 9: cannot unmarshal"},
@@ -545,7 +545,7 @@ func TestWhatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
 	}
 }
 
-func TestFilesMustBeQuizzes(t *testing.T) {
+func TestFiles_must_be_quizzes(t *testing.T) {
 	shop := map[string]*sandbox.Topology{"shop": testQuiz(t).Questions[2].Topology}
 	for name, c := range map[string]struct {
 		fs   fstest.MapFS
@@ -573,7 +573,7 @@ func testQuiz(t testing.TB) *Quiz {
 	return all[0]
 }
 
-func TestTheVersionChangesWithWhatIsSeenAndWithWhatIsComputed(t *testing.T) {
+func TestThe_version_changes_with_what_is_seen_and_with_what_is_computed(t *testing.T) {
 	was := testQuiz(t).Version
 	if again := testQuiz(t).Version; again != was || was == "" {
 		t.Errorf("version %q, and again %q", was, again)
@@ -589,7 +589,7 @@ func TestTheVersionChangesWithWhatIsSeenAndWithWhatIsComputed(t *testing.T) {
 	}
 }
 
-func TestOnlyAQuestionAboutTheLessonsTopologyCanBeProved(t *testing.T) {
+func TestOnly_a_question_about_the_lessons_topology_can_be_proved(t *testing.T) {
 	quiz := testQuiz(t)
 	for i, want := range []bool{false, false, true, true, true} {
 		if got := quiz.Questions[i].Provable(); got != want {
@@ -610,7 +610,7 @@ func TestOnlyAQuestionAboutTheLessonsTopologyCanBeProved(t *testing.T) {
 	}
 }
 
-func TestWhatIsAskedIsDrawnWithoutAndWithWhatBecomesOfIt(t *testing.T) {
+func TestWhat_is_asked_is_drawn_without_and_with_what_becomes_of_it(t *testing.T) {
 	drawn := 0
 	for _, quiz := range content(t) {
 		ids := map[string]bool{}
@@ -662,7 +662,7 @@ func TestWhatIsAskedIsDrawnWithoutAndWithWhatBecomesOfIt(t *testing.T) {
 	}
 }
 
-func TestThePictureSaysOfEachFlowWhatTheKeySays(t *testing.T) {
+func TestThe_picture_says_of_each_flow_what_the_key_says(t *testing.T) {
 	begins := map[probe.Verdict]string{probe.Open: "Allowed", probe.Blocked: "Blocked", probe.DNSFailed: "The name is not found."}
 	for _, quiz := range content(t) {
 		for _, q := range quiz.Questions {

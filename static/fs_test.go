@@ -41,7 +41,7 @@ func get(t *testing.T, files *Files, url string, header ...string) *http.Respons
 	return w.Result()
 }
 
-func TestFilesOfTheBinaryLoad(t *testing.T) {
+func TestFiles_of_the_binary_load(t *testing.T) {
 	files, err := Load(Content())
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestFilesOfTheBinaryLoad(t *testing.T) {
 	}
 }
 
-func TestURLWithTheContentsHashIsKeptForEver(t *testing.T) {
+func TestURL_with_the_contents_hash_is_kept_for_ever(t *testing.T) {
 	files := testFiles(t)
 	res := get(t, files, files.URL("css/lab.css"))
 	if got := res.Header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
@@ -66,7 +66,7 @@ func TestURLWithTheContentsHashIsKeptForEver(t *testing.T) {
 	}
 }
 
-func TestAKnownETagIsAnsweredWithoutTheBody(t *testing.T) {
+func TestA_known_ETag_is_answered_without_the_body(t *testing.T) {
 	files := testFiles(t)
 	etag := get(t, files, "/static/dist/lab.js").Header.Get("ETag")
 	if res := get(t, files, "/static/dist/lab.js", "If-None-Match", etag); res.StatusCode != http.StatusNotModified {
@@ -74,7 +74,7 @@ func TestAKnownETagIsAnsweredWithoutTheBody(t *testing.T) {
 	}
 }
 
-func TestContentTypesComeFromTheName(t *testing.T) {
+func TestContent_types_come_from_the_name(t *testing.T) {
 	files := testFiles(t)
 	for url, want := range map[string]string{
 		"/static/css/lab.css":   "text/css; charset=utf-8",
@@ -87,7 +87,7 @@ func TestContentTypesComeFromTheName(t *testing.T) {
 	}
 }
 
-func TestFoldersHiddenFilesAndStrangersAreNotServed(t *testing.T) {
+func TestFolders_hidden_files_and_strangers_are_not_served(t *testing.T) {
 	files := testFiles(t)
 	for _, url := range []string{"/static/", "/static/css", "/static/css/", "/static/dist/.keep", "/static/fs.go", "/static/../go.mod"} {
 		if res := get(t, files, url); res.StatusCode != http.StatusNotFound {
@@ -99,7 +99,7 @@ func TestFoldersHiddenFilesAndStrangersAreNotServed(t *testing.T) {
 	}
 }
 
-func TestTextIsSentCompressedToWhoTakesIt(t *testing.T) {
+func TestText_is_sent_compressed_to_who_takes_it(t *testing.T) {
 	files := testFiles(t)
 	res := get(t, files, "/static/css/lab.css", "Accept-Encoding", "br, gzip")
 	if got := res.Header.Get("Content-Encoding"); got != "gzip" {
@@ -120,13 +120,13 @@ func TestTextIsSentCompressedToWhoTakesIt(t *testing.T) {
 	}
 }
 
-func TestAFileOfUnknownKindIsAnError(t *testing.T) {
+func TestA_file_of_unknown_kind_is_an_error(t *testing.T) {
 	if _, err := Load(fstest.MapFS{"css/lab.exe": {}}); err == nil || !strings.Contains(err.Error(), "css/lab.exe") {
 		t.Errorf("error = %v, want one that names the file", err)
 	}
 }
 
-func TestAVideoIsServedInPiecesAndAsItIs(t *testing.T) {
+func TestA_video_is_served_in_pieces_and_as_it_is(t *testing.T) {
 	files := testFiles(t)
 	res := get(t, files, files.URL("dist/video/a.webm"), "Accept-Encoding", "gzip", "Range", "bytes=5-9")
 	body, err := io.ReadAll(res.Body)

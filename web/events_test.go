@@ -78,7 +78,7 @@ func closeCode(t *testing.T, conn *websocket.Conn) int {
 	}
 }
 
-func TestAConnectionWithoutANumberBeginsWithASnapshot(t *testing.T) {
+func TestA_connection_without_a_number_begins_with_a_snapshot(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	for _, query := range []string{"", "?after=0", "?after="} {
@@ -89,7 +89,7 @@ func TestAConnectionWithoutANumberBeginsWithASnapshot(t *testing.T) {
 	}
 }
 
-func TestANumberThatTheLogDoesNotHaveBeginsWithASnapshot(t *testing.T) {
+func TestA_number_that_the_log_does_not_have_begins_with_a_snapshot(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	first := next(t, v.watch(v.start(), "?after=999999999"))[0]
 	if first.Type != sandbox.EventSnapshot || first.Seq >= 999999999 {
@@ -97,7 +97,7 @@ func TestANumberThatTheLogDoesNotHaveBeginsWithASnapshot(t *testing.T) {
 	}
 }
 
-func TestAConnectionGoesOnAfterItsNumberWithoutAGap(t *testing.T) {
+func TestA_connection_goes_on_after_its_number_without_a_gap(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	conn := v.watch(id, "")
@@ -126,7 +126,7 @@ func TestAConnectionGoesOnAfterItsNumberWithoutAGap(t *testing.T) {
 }
 
 // In a class all but one wait for their turn: each of them must cost next to nothing.
-func TestASandboxThatWaitsIsToldOfInOneMessage(t *testing.T) {
+func TestA_sandbox_that_waits_is_told_of_in_one_message(t *testing.T) {
 	gate := make(chan struct{})
 	l := newLab(t, setup{provider: sandboxtest.Slow(gate)})
 	first := l.learner(t)
@@ -152,7 +152,7 @@ func TestASandboxThatWaitsIsToldOfInOneMessage(t *testing.T) {
 	}
 }
 
-func TestTwoTabsSeeTheSameEvents(t *testing.T) {
+func TestTwo_tabs_see_the_same_events(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	tabs := []*websocket.Conn{v.watch(id, ""), v.watch(id, "")}
@@ -167,7 +167,7 @@ func TestTwoTabsSeeTheSameEvents(t *testing.T) {
 	}
 }
 
-func TestAStoppedSandboxEndsWithCode1000(t *testing.T) {
+func TestA_stopped_sandbox_ends_with_code_1000(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	conn := v.watch(id, "")
@@ -185,7 +185,7 @@ func TestAStoppedSandboxEndsWithCode1000(t *testing.T) {
 	}
 }
 
-func TestAStoppingServerEndsConnectionsWithCode1001(t *testing.T) {
+func TestA_stopping_server_ends_connections_with_code_1001(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	conn := v.watch(v.start(), "")
 	next(t, conn)
@@ -195,7 +195,7 @@ func TestAStoppingServerEndsConnectionsWithCode1001(t *testing.T) {
 	}
 }
 
-func TestAnotherSitesPageGetsNoEvents(t *testing.T) {
+func TestAnother_sites_page_gets_no_events(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	_, res, err := v.dial(id, "", http.Header{"Origin": {"http://elsewhere.example"}})
@@ -204,7 +204,7 @@ func TestAnotherSitesPageGetsNoEvents(t *testing.T) {
 	}
 }
 
-func TestStrangersAreAnsweredBeforeTheUpgrade(t *testing.T) {
+func TestStrangers_are_answered_before_the_upgrade(t *testing.T) {
 	l := newLab(t, setup{})
 	v := l.learner(t)
 	id := v.start()
@@ -231,7 +231,7 @@ func TestStrangersAreAnsweredBeforeTheUpgrade(t *testing.T) {
 // for a machine that has much else to do.
 var quick = timings{ping: 50 * time.Millisecond, silence: time.Second, write: 2 * time.Second, farewell: time.Second}
 
-func TestAClientThatAnswersPingsStays(t *testing.T) {
+func TestA_client_that_answers_pings_stays(t *testing.T) {
 	v := newLab(t, setup{timings: quick}).learner(t)
 	id := v.start()
 	conn := v.watch(id, "")
@@ -249,7 +249,7 @@ func TestAClientThatAnswersPingsStays(t *testing.T) {
 	}
 }
 
-func TestAClientThatAnswersNoPingIsDropped(t *testing.T) {
+func TestA_client_that_answers_no_ping_is_dropped(t *testing.T) {
 	v := newLab(t, setup{timings: quick}).learner(t)
 	conn := v.watch(v.start(), "")
 	conn.SetPingHandler(func(string) error { return nil })
@@ -262,7 +262,7 @@ func TestAClientThatAnswersNoPingIsDropped(t *testing.T) {
 	v.watch(v.create(), "") // and may connect again
 }
 
-func TestALongMessageFromTheClientEndsTheConnection(t *testing.T) {
+func TestA_long_message_from_the_client_ends_the_connection(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	conn := v.watch(v.start(), "")
 	next(t, conn)
@@ -276,7 +276,7 @@ func TestALongMessageFromTheClientEndsTheConnection(t *testing.T) {
 
 // A client that does not read must cost the others nothing, and must be able to
 // go on where it was.
-func TestASlowReaderIsDroppedAndGoesOnLater(t *testing.T) {
+func TestA_slow_reader_is_dropped_and_goes_on_later(t *testing.T) {
 	slow := quick
 	slow.silence = patience
 	v := newLab(t, setup{timings: slow, smallBuffers: true}).learner(t)
@@ -321,7 +321,7 @@ func TestASlowReaderIsDroppedAndGoesOnLater(t *testing.T) {
 }
 
 // The protocol's document and the program must not drift apart.
-func TestTheExamplesOfTheProtocolAreEventsOfEveryType(t *testing.T) {
+func TestThe_examples_of_the_protocol_are_events_of_every_type(t *testing.T) {
 	doc, err := os.ReadFile("EVENTS.md")
 	if err != nil {
 		t.Fatal(err)

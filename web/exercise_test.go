@@ -57,7 +57,7 @@ func (v *learner) exercise(what string, form url.Values) string {
 	return a.body
 }
 
-func TestAnExerciseIsGradedByWhatIsObserved(t *testing.T) {
+func TestAn_exercise_is_graded_by_what_is_observed(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	e := exerciseOf(t, "close-production")
 	if body := v.exercise("check", nil); !strings.Contains(body, "You have no sandbox of this lesson yet") {
@@ -125,7 +125,7 @@ func (s subscribing) Subscribe(id sandbox.ID, after int64, options ...sandbox.Su
 	return sub, err
 }
 
-func TestAnEarlyCheckWaitsUntilEveryFlowHasBeenMeasured(t *testing.T) {
+func TestAn_early_check_waits_until_every_flow_has_been_measured(t *testing.T) {
 	provider, err := simulated.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestAnEarlyCheckWaitsUntilEveryFlowHasBeenMeasured(t *testing.T) {
 	}
 }
 
-func TestALookGivesNothingAwayAndCountsOnlyWhereItFindsAPass(t *testing.T) {
+func TestA_look_gives_nothing_away_and_counts_only_where_it_finds_a_pass(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	e := exerciseOf(t, "close-production")
 	id := v.start()
@@ -209,7 +209,7 @@ func TestALookGivesNothingAwayAndCountsOnlyWhereItFindsAPass(t *testing.T) {
 	}
 }
 
-func TestHintsComeOneByOneAndTheSolutionLast(t *testing.T) {
+func TestHints_come_one_by_one_and_the_solution_last(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	e := exerciseOf(t, "close-production")
 	for i := range e.Hints {
@@ -347,7 +347,7 @@ func TestHintExercise_a_pass_after_the_solution_is_told_everywhere(t *testing.T)
 	contains(t, v.send("GET", "/me/record.json", nil).body, `"withSolution":false`)
 }
 
-func TestTheScriptIsGivenTheBoxAlone(t *testing.T) {
+func TestThe_script_is_given_the_box_alone(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	a := v.send("POST", closeProduction+"skip", strings.NewReader(""), "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html", "X-Fragment", "exercise", "Sec-Fetch-Site", "same-origin")
 	if a.status != http.StatusOK || !strings.HasPrefix(a.body, "<section") || !strings.Contains(a.body, "skipped") {
@@ -358,7 +358,7 @@ func TestTheScriptIsGivenTheBoxAlone(t *testing.T) {
 	}
 }
 
-func TestARecordIsOnesOwn(t *testing.T) {
+func TestA_record_is_ones_own(t *testing.T) {
 	l := simulatingLab(t)
 	v := l.learner(t)
 	id := v.start()
@@ -390,7 +390,7 @@ func TestARecordIsOnesOwn(t *testing.T) {
 	}
 }
 
-func TestForgettingLeavesNothing(t *testing.T) {
+func TestForgetting_leaves_nothing(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	v.page("POST", "/me/name", url.Values{"name": {"Ada"}})
 	v.exercise("hint", nil)
@@ -402,7 +402,7 @@ func TestForgettingLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestASectionThatIsDoneLeadsToTheNext(t *testing.T) {
+func TestA_section_that_is_done_leads_to_the_next(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	all, err := lessons.Load(lessons.Content())
 	if err != nil {
@@ -431,7 +431,7 @@ func TestASectionThatIsDoneLeadsToTheNext(t *testing.T) {
 	}
 }
 
-func TestALessonIsCompletedWithItsLastSectionAndExercise(t *testing.T) {
+func TestA_lesson_is_completed_with_its_last_section_and_exercise(t *testing.T) {
 	all, err := lessons.Load(lessons.Content())
 	if err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func (v *learner) attempts() []store.Attempt {
 	return record.Attempts
 }
 
-func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
+func TestEach_quiz_is_answered_and_graded_without_scripts(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	for _, quiz := range v.lab.quizzes {
 		path := "/quizzes/" + quiz.Slug
@@ -139,7 +139,7 @@ func TestEachQuizIsAnsweredAndGradedWithoutScripts(t *testing.T) {
 	}
 }
 
-func TestTheFirstQuizSaysWhatIsRight(t *testing.T) {
+func TestThe_first_quiz_says_what_is_right(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
 	form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
@@ -154,7 +154,7 @@ func TestTheFirstQuizSaysWhatIsRight(t *testing.T) {
 	}
 }
 
-func TestAQuizIsShuffledAnewAtEachVisit(t *testing.T) {
+func TestA_quiz_is_shuffled_anew_at_each_visit(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
 	first := order(v.quiz(quiz.Slug))
@@ -166,7 +166,7 @@ func TestAQuizIsShuffledAnewAtEachVisit(t *testing.T) {
 	t.Error("the order was the same 20 times")
 }
 
-func TestAnswersThatCannotBeGradedLoseNothing(t *testing.T) {
+func TestAnswers_that_cannot_be_graded_lose_nothing(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
 	empty := v.quiz(quiz.Slug)
@@ -217,7 +217,7 @@ func fixOf(t *testing.T, l *lab) (*quizzes.Quiz, quizzes.Question) {
 	return nil, quizzes.Question{}
 }
 
-func TestALineThatCannotBeReadIsToldAndKept(t *testing.T) {
+func TestA_line_that_cannot_be_read_is_told_and_kept(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz, q := fixOf(t, v.lab)
 	form := with(formIn(t, v.quiz(quiz.Slug)), quiz, true)
@@ -237,7 +237,7 @@ func TestALineThatCannotBeReadIsToldAndKept(t *testing.T) {
 	}
 }
 
-func TestAQuizThatChangedSaysSoAndKeepsWhatFits(t *testing.T) {
+func TestA_quiz_that_changed_says_so_and_keeps_what_fits(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
 	for _, version := range []string{"0123456789abcdef", "", "<script>"} {
@@ -300,7 +300,7 @@ func TestQuiz_two_attempts_both_count_and_one_sent_again_does_not(t *testing.T) 
 	}
 }
 
-func TestWithoutATokenOfItsOwnAnAttemptGetsOne(t *testing.T) {
+func TestWithout_a_token_of_its_own_an_attempt_gets_one(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
 	for _, token := range []string{"", "x", strings.Repeat("A", 10_000), "<script>"} {
@@ -332,7 +332,7 @@ func (full) RecordAttempt(context.Context, string, store.Attempt) (store.Attempt
 	return store.Attempt{}, errors.New("the disk is full")
 }
 
-func TestAStoreThatFailsTakesNothingFromTheLearner(t *testing.T) {
+func TestA_store_that_fails_takes_nothing_from_the_learner(t *testing.T) {
 	v := newLab(t, setup{progress: func(p Progress) Progress { return full{p} }}).learner(t)
 	quiz := v.lab.quizzes[0]
 	a := v.answer(with(formIn(t, v.quiz(quiz.Slug)), quiz, true))
@@ -348,7 +348,7 @@ func TestAStoreThatFailsTakesNothingFromTheLearner(t *testing.T) {
 	contains(t, hint.body, "cannot be kept at the moment", "disk is full")
 }
 
-func TestProveItOpensTheWorkbenchWithTheQuestionsPolicies(t *testing.T) {
+func TestProve_it_opens_the_workbench_with_the_questions_policies(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	proved := 0
 	for _, quiz := range v.lab.quizzes {
@@ -398,7 +398,7 @@ func formsOn(page reply) map[string]url.Values {
 	return forms
 }
 
-func TestProveItNeedsNoScript(t *testing.T) {
+func TestProve_it_needs_no_script(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	quiz := v.lab.quizzes[0]
 	question, _ := quiz.Question("one-end-is-not-enough")
@@ -443,7 +443,7 @@ func TestProveItNeedsNoScript(t *testing.T) {
 	comesBack(send("stop", "/sandboxes/"+v.await(v.create(), sandbox.Ready)+"/stop", nil))
 }
 
-func TestAFormComesBackToNoQuestionThatItsPageCannotHave(t *testing.T) {
+func TestA_form_comes_back_to_no_question_that_its_page_cannot_have(t *testing.T) {
 	for name, c := range map[string]struct{ lesson, lab, quiz, question, want string }{
 		"no such quiz":        {"", "network-policies", "none", "one-end-is-not-enough", "/workbench?lab=network-policies#lab"},
 		"no such question":    {"", "network-policies", "network-policies", "none", "/workbench?lab=network-policies#lab"},

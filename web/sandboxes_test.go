@@ -20,7 +20,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-func TestASandboxIsMadeByJSON(t *testing.T) {
+func TestA_sandbox_is_made_by_JSON(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab": "network-policies"}`), "Content-Type", "application/json; charset=utf-8")
 	if a.status != http.StatusAccepted {
@@ -36,7 +36,7 @@ func TestASandboxIsMadeByJSON(t *testing.T) {
 	}
 }
 
-func TestASandboxIsMadeResetAndStoppedByForms(t *testing.T) {
+func TestA_sandbox_is_made_reset_and_stopped_by_forms(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	form := url.Values{"lab": {"network-policies"}}
 	a := v.page("POST", "/sandboxes", form)
@@ -90,7 +90,7 @@ func TestTwoLessonsWithOneLab_share_the_sandbox(t *testing.T) {
 	}
 }
 
-func TestAMultipartFormWorksToo(t *testing.T) {
+func TestA_multipart_form_works_too(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -102,7 +102,7 @@ func TestAMultipartFormWorksToo(t *testing.T) {
 	}
 }
 
-func TestResetAndStopByScript(t *testing.T) {
+func TestReset_and_stop_by_script(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	a := v.send("POST", "/sandboxes/"+id+"/reset", nil, "Accept", "application/json")
@@ -115,7 +115,7 @@ func TestResetAndStopByScript(t *testing.T) {
 	}
 }
 
-func TestBadRequestsForASandboxAreExplained(t *testing.T) {
+func TestBad_requests_for_a_sandbox_are_explained(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	for name, c := range map[string]struct {
 		body, contentType string
@@ -162,7 +162,7 @@ func TestSandboxOf_another_learners_is_not_found_at_any_address(t *testing.T) {
 	contains(t, other.page("GET", "/workbench", nil).body, `data-sandbox="" data-state="none"`)
 }
 
-func TestMoreSandboxesThanThereIsRoomForAreRefused(t *testing.T) {
+func TestMore_sandboxes_than_there_is_room_for_are_refused(t *testing.T) {
 	l := newLab(t, setup{max: 1})
 	l.learner(t).start()
 	a := l.learner(t).send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
@@ -172,7 +172,7 @@ func TestMoreSandboxesThanThereIsRoomForAreRefused(t *testing.T) {
 	}
 }
 
-func TestPoliciesAreAppliedAndDeleted(t *testing.T) {
+func TestPolicies_are_applied_and_deleted(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	second := strings.Replace(denyAll, "default-deny-all", "second", 1)
@@ -202,7 +202,7 @@ func TestPoliciesAreAppliedAndDeleted(t *testing.T) {
 	}
 }
 
-func TestTooManyPoliciesAreRefusedWithTheLimitAndTheWayBelowIt(t *testing.T) {
+func TestToo_many_policies_are_refused_with_the_limit_and_the_way_below_it(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	var many strings.Builder
@@ -229,7 +229,7 @@ func TestTooManyPoliciesAreRefusedWithTheLimitAndTheWayBelowIt(t *testing.T) {
 	}
 }
 
-func TestWrongYAMLIsToldByPlaceAndField(t *testing.T) {
+func TestWrong_YAML_is_told_by_place_and_field(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	for name, yaml := range map[string]string{
@@ -254,7 +254,7 @@ func TestWrongYAMLIsToldByPlaceAndField(t *testing.T) {
 	}
 }
 
-func TestTooMuchYAMLIsRefusedWithTheLimit(t *testing.T) {
+func TestToo_much_YAML_is_refused_with_the_limit(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	big := denyAll + "# " + strings.Repeat("x", 1<<20)
@@ -276,7 +276,7 @@ func TestTooMuchYAMLIsRefusedWithTheLimit(t *testing.T) {
 	}
 }
 
-func TestPoliciesWorkByFormsAlone(t *testing.T) {
+func TestPolicies_work_by_forms_alone(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {strings.ReplaceAll(denyAll, "\n", "\r\n")}}
@@ -307,7 +307,7 @@ func TestPoliciesWorkByFormsAlone(t *testing.T) {
 	}
 }
 
-func TestAFormsProblemsAreShownBesideTheTextThatHasThem(t *testing.T) {
+func TestA_forms_problems_are_shown_beside_the_text_that_has_them(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	form := url.Values{"lab": {"network-policies"}, "yaml": {denyAll + "  # </textarea><b>\n  podSelectr: {}\n"}}
@@ -318,7 +318,7 @@ func TestAFormsProblemsAreShownBesideTheTextThatHasThem(t *testing.T) {
 	contains(t, a.body, "<h1>Workbench</h1>", "<li>line 10, column 3: ", "podSelectr: {}", "&lt;/textarea&gt;&lt;b&gt;")
 }
 
-func TestWhatTheSandboxIsNotReadyForIsSaid(t *testing.T) {
+func TestWhat_the_sandbox_is_not_ready_for_is_said(t *testing.T) {
 	gate := make(chan struct{})
 	v := newLab(t, setup{provider: sandboxtest.Slow(gate)}).learner(t)
 	id := v.create()
@@ -337,7 +337,7 @@ func TestWhatTheSandboxIsNotReadyForIsSaid(t *testing.T) {
 	v.await(id, sandbox.Ready)
 }
 
-func TestAFailedStartSaysWhy(t *testing.T) {
+func TestA_failed_start_says_why(t *testing.T) {
 	v := newLab(t, setup{provider: sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
 	v.await(v.create(), sandbox.Failed)
 	body := v.page("GET", "/lessons/network-policies", nil).body
@@ -347,7 +347,7 @@ func TestAFailedStartSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAPolicyOutsideTheLabCannotBeDeleted(t *testing.T) {
+func TestA_policy_outside_the_lab_cannot_be_deleted(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	contains(t, refusal(t, v.send("DELETE", "/sandboxes/"+id+"/policies/kube-system/x", nil), http.StatusNotFound), "kube-system", "production")

@@ -17,7 +17,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
 )
 
-func TestALearnerMayOpenSixteenWebsocketsAndOtherLearnersTheirs(t *testing.T) {
+func TestA_learner_may_open_sixteen_websockets_and_other_learners_theirs(t *testing.T) {
 	l := newLab(t, setup{})
 	v, other := l.learner(t), l.learner(t)
 	id := v.start()
@@ -43,7 +43,7 @@ func TestALearnerMayOpenSixteenWebsocketsAndOtherLearnersTheirs(t *testing.T) {
 	next(t, v.watch(id, ""))
 }
 
-func TestTheServerKeepsFilesForOthersThanWebsockets(t *testing.T) {
+func TestThe_server_keeps_files_for_others_than_websockets(t *testing.T) {
 	few := defaultLimits
 	few.sockets = 3
 	l := newLab(t, setup{limits: few})
@@ -111,7 +111,7 @@ func inUse() int64 {
 
 // Learners apply as much as may be over and over, and read none of it with any of the
 // websockets that they may have; each websocket begins at another state.
-func TestAWebsocketThatIsNotReadCostsAtMost64Kilobytes(t *testing.T) {
+func TestA_websocket_that_is_not_read_costs_at_most_64_kilobytes(t *testing.T) {
 	patient := defaultTimings
 	patient.write, patient.silence, patient.ping = time.Hour, time.Hour, time.Hour
 	provider, err := simulated.New(t.TempDir()) // which probes nothing meanwhile

@@ -31,7 +31,7 @@ func TestTranscript_is_the_text_of_the_captions(t *testing.T) {
 	}
 }
 
-func TestWhereAVideoIsBuiltTheLessonShowsItElseAWalkthrough(t *testing.T) {
+func TestWhere_a_video_is_built_the_lesson_shows_it_else_a_walkthrough(t *testing.T) {
 	without := newLab(t, setup{files: fstest.MapFS{}}).learner(t).page("GET", "/lessons/network-policies", nil).body
 	if strings.Contains(without, "<video") || strings.Count(without, `id="picture-walkthrough-`) < 10 {
 		t.Error("without a video there is no walk-through, or a video")

@@ -356,7 +356,7 @@ spec:
   policyTypes: [Ingress, Egress]
 `
 
-func TestEachPageShowsWhatItIsFor(t *testing.T) {
+func TestEach_page_shows_what_it_is_for(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	for path, wanted := range map[string][]string{
 		"/":                               {`href="/lessons/network-policies"`, `href="/quizzes/network-policies"`, `href="/workbench"`},
@@ -420,7 +420,7 @@ func TestCompression_a_page_arrives_compressed_and_a_small_answer_as_it_is(t *te
 }
 
 // The page's script relies on these, and so do its users without scripts.
-func TestTheLabKeepsItsContract(t *testing.T) {
+func TestThe_lab_keeps_its_contract(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	empty := v.page("GET", "/lessons/network-policies", nil).body
 	contains(t, empty,
@@ -461,7 +461,7 @@ func TestTheLabKeepsItsContract(t *testing.T) {
 	}
 }
 
-func TestEveryPageSaysWhetherTheLabSimulates(t *testing.T) {
+func TestEvery_page_says_whether_the_lab_simulates(t *testing.T) {
 	lessonText := regexp.MustCompile(`(?s)<article.*</article>|<form id="quiz".*?</form>|<ul class="entries">.*?</ul>`)
 	for _, simulated := range []bool{true, false} {
 		l := newLab(t, setup{})
@@ -558,7 +558,7 @@ var (
 	nonceInCSP   = regexp.MustCompile(`style-src 'self' 'nonce-([A-Z0-9]{20,})'`)
 )
 
-func TestEveryAnswerHasAStrictPolicyAndNoPageBreaksIt(t *testing.T) {
+func TestEvery_answer_has_a_strict_policy_and_no_page_breaks_it(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	seen := map[string]bool{}
 	for _, path := range []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA", "/nowhere", "/static/css/lab.css", "/healthz"} {
@@ -598,7 +598,7 @@ func TestEveryAnswerHasAStrictPolicyAndNoPageBreaksIt(t *testing.T) {
 	}
 }
 
-func TestARequestFromAnotherSitesPageIsRefused(t *testing.T) {
+func TestA_request_from_another_sites_page_is_refused(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	for name, header := range map[string][]string{
@@ -615,7 +615,7 @@ func TestARequestFromAnotherSitesPageIsRefused(t *testing.T) {
 	v.await(id, sandbox.Ready)
 }
 
-func TestErrorsArePagesForPeopleAndJSONForScripts(t *testing.T) {
+func TestErrors_are_pages_for_people_and_JSON_for_scripts(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	for path, status := range map[string]int{
 		"/nowhere": 404, "/lessons/none": 404, "/quizzes/none": 404, "/workbench?lab=none": 404, "/static/css/": 404, "/sandboxes/none": 404, "/sandboxes/none/events?after=x": 400,
@@ -627,7 +627,7 @@ func TestErrorsArePagesForPeopleAndJSONForScripts(t *testing.T) {
 	}
 }
 
-func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
+func TestA_wrong_method_is_told_the_right_ones(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	a := v.send("DELETE", "/quizzes/network-policies", nil)
 	contains(t, refusal(t, a, http.StatusMethodNotAllowed), "DELETE does not work", "GET", "POST")
@@ -687,7 +687,7 @@ type panicking struct{ Sandboxes }
 
 func (panicking) ByOwner(string) (sandbox.Snapshot, int64, bool) { panic("secret detail") }
 
-func TestAPanicIsAPageForTheLearnerAndAStackForTheLog(t *testing.T) {
+func TestA_panic_is_a_page_for_the_learner_and_a_stack_for_the_log(t *testing.T) {
 	v := newLab(t, setup{sandboxes: func(s Sandboxes) Sandboxes { return panicking{s} }}).learner(t)
 	a := v.page("GET", "/lessons/network-policies", nil)
 	if a.status != http.StatusInternalServerError {
@@ -713,7 +713,7 @@ func TestHealth_answers_and_tells_why_nothing_can_be_kept(t *testing.T) {
 	contains(t, v.lab.log.String(), "the disk is full")
 }
 
-func TestNewRefusesWhatIsIncomplete(t *testing.T) {
+func TestNew_refuses_what_is_incomplete(t *testing.T) {
 	if _, err := New(Deps{}); err == nil {
 		t.Error("no error without dependencies")
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -114,5 +117,36 @@ func TestGenerated_files_are_marked(t *testing.T) {
 		if out, err := attr.Output(); err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), ": set") {
 			t.Errorf("%s is generated, and .gitattributes does not say so (%v)", file, err)
 		}
+	}
+}
+
+var (
+	testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\(\w+ \*testing\.T\)`)
+	ruleInWords  = regexp.MustCompile(`^Test[A-Z][A-Za-z0-9]*(_[A-Za-z0-9]+)+$`)
+)
+
+// TestNames_of_tests_are_the_rules_that_they_prove keeps one habit: a subject, and the
+// rule about it in words.
+func TestNames_of_tests_are_the_rules_that_they_prove(t *testing.T) {
+	looked := 0
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git"):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		for _, m := range testFunction.FindAllStringSubmatch(string(src), -1) {
+			if looked++; !ruleInWords.MatchString(m[1]) {
+				t.Errorf("%s: %s should be named as TestSubject_the_rule_in_words", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil || looked < 100 {
+		t.Fatalf("%d tests were looked at: %v", looked, err)
 	}
 }

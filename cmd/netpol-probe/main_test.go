@@ -45,7 +45,7 @@ func identity(t *testing.T, port int) string {
 	}
 }
 
-func TestServeTakesItsNameAndPortsFromFlagsOrElseFromTheEnvironment(t *testing.T) {
+func TestServe_takes_its_name_and_ports_from_flags_or_else_from_the_environment(t *testing.T) {
 	env := func(name string, port int) func(string) string {
 		return func(key string) string {
 			return map[string]string{"NETPOL_PROBE_NAME": name, "NETPOL_PROBE_LISTEN": fmt.Sprintf("%d/TCP", port)}[key]
@@ -79,7 +79,7 @@ func TestServeTakesItsNameAndPortsFromFlagsOrElseFromTheEnvironment(t *testing.T
 	}
 }
 
-func TestACommandLineThatMakesNoSenseGivesTheUsage(t *testing.T) {
+func TestA_command_line_that_makes_no_sense_gives_the_usage(t *testing.T) {
 	none := func(string) string { return "" }
 	for _, args := range [][]string{nil, {"listen"}, {"dial", "now"}, {"serve", "now"}, {"serve", "--port", "1"}} {
 		if err := run(t.Context(), args, none, nil, io.Discard, io.Discard); !errors.Is(err, errUsage) {
@@ -88,14 +88,14 @@ func TestACommandLineThatMakesNoSenseGivesTheUsage(t *testing.T) {
 	}
 }
 
-func TestServeRefusesPortsThatMakeNoSense(t *testing.T) {
+func TestServe_refuses_ports_that_make_no_sense(t *testing.T) {
 	env := func(string) string { return "8080/ICMP" }
 	if err := run(t.Context(), []string{"serve"}, env, nil, io.Discard, io.Discard); err == nil || errors.Is(err, errUsage) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestDialMeasuresWhatItsInputAsksFor(t *testing.T) {
+func TestDial_measures_what_its_input_asks_for(t *testing.T) {
 	request := fmt.Sprintf(`{"id": 7, "kind": "tcp", "address": "127.0.0.1:%d", "timeoutMillis": 1000}`+"\n", freePort(t))
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"dial"}, nil, strings.NewReader(request), &out, io.Discard); err != nil {
@@ -109,7 +109,7 @@ func TestDialMeasuresWhatItsInputAsksFor(t *testing.T) {
 
 // A process that has not asked for SIGTERM dies of it, and as a container's first
 // process is not even told.
-func TestBothCommandsEndCleanlyAtSIGTERM(t *testing.T) {
+func TestBoth_commands_end_cleanly_at_SIGTERM(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "netpol-probe")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

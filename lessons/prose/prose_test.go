@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTheGradeIsThatOfTextsWhoseGradeIsKnown(t *testing.T) {
+func TestThe_grade_is_that_of_texts_whose_grade_is_known(t *testing.T) {
 	for text, want := range map[string]string{
 		"The cat sat on the mat.": "-1.4",
 		"Kubernetes policies isolate every selected application alone.": "24.2",
@@ -18,7 +18,7 @@ func TestTheGradeIsThatOfTextsWhoseGradeIsKnown(t *testing.T) {
 	}
 }
 
-func TestWhatIsHardToReadIsFound(t *testing.T) {
+func TestWhat_is_hard_to_read_is_found(t *testing.T) {
 	long := strings.Repeat("a cat ", 15)
 	for text, want := range map[string]string{
 		"The cat sat on the mat. It was in the sun.": "",
@@ -36,7 +36,7 @@ func TestWhatIsHardToReadIsFound(t *testing.T) {
 	}
 }
 
-func TestSlipsAreFound(t *testing.T) {
+func TestSlips_are_found(t *testing.T) {
 	for text, want := range map[string]string{
 		"We went to the the shop.":                       `"the" is there twice in a row`,
 		"Is it so? So it is. Both `x` `x` and (`y`) go.": "",
@@ -58,7 +58,7 @@ func TestSlipsAreFound(t *testing.T) {
 	}
 }
 
-func TestAWordThatIsInNoDictionaryIsFound(t *testing.T) {
+func TestA_word_that_is_in_no_dictionary_is_found(t *testing.T) {
 	text := "The labell selects a [namspace](#a-lnk) of Kubernetes, by `cde`. Its colour isn’t seen: a default-deny polcy, and a labell."
 	if got, want := Misspelt(t, text), []string{"labell", "namspace", "polcy"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

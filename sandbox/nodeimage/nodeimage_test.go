@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-func TestVersions(t *testing.T) {
+func TestVersions_agree_with_what_is_built(t *testing.T) {
 	t.Run("go_mod_files_agree_with_versions", func(t *testing.T) {
 		for _, c := range []struct{ group, module, version string }{
 			{"kubernetes", kubernetesModule, KubernetesVersion},
@@ -92,7 +92,7 @@ func stockManifest(docs ...string) string {
 	return out.String()
 }
 
-func TestLabManifest(t *testing.T) {
+func TestLabManifest_keeps_what_the_lab_needs(t *testing.T) {
 	own := "kind: DaemonSet\nmetadata:\n  name: calico-node\nimage: calico/node:@CALICO@\n"
 	t.Run("keeps_definitions_and_accounts_and_brings_our_daemonset", func(t *testing.T) {
 		got, err := labManifest(stockManifest(), own)
@@ -165,7 +165,7 @@ func TestPodOf_is_the_daemonsets_pod_on_a_node_to_be_named(t *testing.T) {
 	}
 }
 
-func TestHash(t *testing.T) {
+func TestHash_tells_parts_and_folders_apart(t *testing.T) {
 	t.Run("same_parts_same_sum", func(t *testing.T) {
 		first, again := newHash("a", "b").sum(), newHash("a", "b").sum()
 		if first != again {
@@ -207,7 +207,7 @@ func TestHash(t *testing.T) {
 	})
 }
 
-func TestDebianSources(t *testing.T) {
+func TestDebianSources_are_read_in_both_formats(t *testing.T) {
 	cases := map[string]struct {
 		files map[string]string
 		want  []string
@@ -316,7 +316,7 @@ func TestDebootstrap_believes_nothing_that_Debian_has_not_signed(t *testing.T) {
 	}
 }
 
-func TestLayer(t *testing.T) {
+func TestLayer_keeps_files_as_they_are(t *testing.T) {
 	t.Run("keeps_links_and_turns_overlay_deletions_into_layer_deletions", func(t *testing.T) {
 		root := t.TempDir()
 		must := func(err error) {
@@ -386,7 +386,7 @@ func TestLayer(t *testing.T) {
 	})
 }
 
-func TestProgress(t *testing.T) {
+func TestProgress_tells_each_step_and_its_time(t *testing.T) {
 	now := time.Unix(0, 0)
 	var out bytes.Buffer
 	p := &progress{w: &out, total: 2, now: func() time.Time { return now }}
@@ -403,7 +403,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-func TestPlan(t *testing.T) {
+func TestPlan_changes_with_its_inputs_alone(t *testing.T) {
 	t.Run("a_changed_probe_changes_only_the_small_layers", func(t *testing.T) {
 		b := &build{repo: "../.."}
 		probe := filepath.Join(t.TempDir(), "probe")

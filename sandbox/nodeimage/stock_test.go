@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestCalicoImages(t *testing.T) {
+func TestCalicoImages_are_found_in_the_manifest(t *testing.T) {
 	full := func(images ...string) string {
 		var out strings.Builder
 		for _, i := range images {
@@ -46,7 +46,7 @@ func TestCalicoImages(t *testing.T) {
 	}
 }
 
-func TestCRIBase(t *testing.T) {
+func TestCRIBase_adds_the_hook_and_takes_away_the_limits(t *testing.T) {
 	t.Run("adds_the_hook_and_takes_away_the_limits", func(t *testing.T) {
 		got, err := criBase([]byte(`{"process":{"rlimits":[{"type":"RLIMIT_NOFILE"}],"cwd":"/"},"root":{"path":"rootfs"}}`))
 		if err != nil {
@@ -76,7 +76,7 @@ func TestCRIBase(t *testing.T) {
 	})
 }
 
-func TestAgentFiles(t *testing.T) {
+func TestAgentFiles_are_put_in_their_places(t *testing.T) {
 	root, bin := t.TempDir(), filepath.Join(t.TempDir(), "program")
 	if err := os.WriteFile(bin, []byte("x"), 0o755); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestAgentFiles(t *testing.T) {
 	}
 }
 
-func TestPlanStock(t *testing.T) {
+func TestPlanStock_changes_with_its_inputs_alone(t *testing.T) {
 	b := &build{repo: "../.."}
 	base := plan{programs: map[string]string{}, debian: "d", packages: "p"}
 	for _, prog := range programs {
@@ -168,7 +168,7 @@ func TestPlanStock(t *testing.T) {
 	}
 }
 
-func TestProgramHash(t *testing.T) {
+func TestProgramHash_changes_with_the_sources(t *testing.T) {
 	repo := t.TempDir()
 	dir := filepath.Join(repo, "sandbox/nodeimage/group")
 	write := func(name, content string) {

@@ -108,7 +108,7 @@ func example(t *testing.T) *Picture {
 	return p
 }
 
-func TestThePictureIsTheGoldenOneByteForByte(t *testing.T) {
+func TestThe_picture_is_the_golden_one_byte_for_byte(t *testing.T) {
 	const file = "testdata/picture.svg"
 	got := example(t).SVG + "\n"
 	if *update {
@@ -125,7 +125,7 @@ func TestThePictureIsTheGoldenOneByteForByte(t *testing.T) {
 	}
 }
 
-func TestThePictureIsWellFormedAndHasNoStyleOfItsOwn(t *testing.T) {
+func TestThe_picture_is_well_formed_and_has_no_style_of_its_own(t *testing.T) {
 	d := xml.NewDecoder(strings.NewReader(example(t).SVG))
 	elements := map[string]int{}
 	for {
@@ -150,7 +150,7 @@ func TestThePictureIsWellFormedAndHasNoStyleOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestTheWordsAreTheEnginesAndSymbolAndWordTellTheVerdict(t *testing.T) {
+func TestThe_words_are_the_engines_and_symbol_and_word_tell_the_verdict(t *testing.T) {
 	p := example(t)
 	for i, want := range []string{
 		"From shop/web to shop/db, port 5432/TCP. Allowed: shop/web-out allows db for egress of web, and shop/web-to-db allows web for ingress of db.",
@@ -175,7 +175,7 @@ func TestTheWordsAreTheEnginesAndSymbolAndWordTellTheVerdict(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDrawnIsSaid(t *testing.T) {
+func TestWhat_cannot_be_drawn_is_said(t *testing.T) {
 	topo, _, flows := load(t)
 	flow := flows["shop/web>shop/db:5432/TCP"]
 	for name, c := range map[string]struct {
@@ -197,7 +197,7 @@ func (r rect) overlaps(q rect) bool {
 	return r.x < q.x+q.w && q.x < r.x+r.w && r.y < q.y+q.h && q.y < r.y+r.h
 }
 
-func TestNothingOverlapsWhateverIsDrawn(t *testing.T) {
+func TestNothing_overlaps_whatever_is_drawn(t *testing.T) {
 	topo, parsed, _ := load(t)
 	all := topo.Flows()
 	var ends []string

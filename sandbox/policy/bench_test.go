@@ -114,7 +114,7 @@ func BenchmarkExplain(b *testing.B) {
 }
 
 // Allowed allocates nothing, whatever the ends are and the rules ask for.
-func TestAllowedAllocatesNothing(t *testing.T) {
+func TestAllowed_allocates_nothing(t *testing.T) {
 	for seed := range uint64(20) {
 		n := policytest.Network(seed)
 		e := compile(t, n, policytest.New(seed, n).Policies(20))
@@ -131,7 +131,7 @@ func TestAllowedAllocatesNothing(t *testing.T) {
 
 // A large network answers as a small one does: to every flow between two of its
 // pods as the network of those two alone.
-func TestALargeNetworkAnswersAsASmallOne(t *testing.T) {
+func TestA_large_network_answers_as_a_small_one(t *testing.T) {
 	n, policies := large(false)
 	e := compile(t, n, policies)
 	for i := range 60 {

@@ -451,7 +451,7 @@ func e2eMatches(pattern string, p policy.Pod) bool {
 
 // Kubernetes' end-to-end suite has the answers; both families of addresses give
 // them, and Explain gives them, too.
-func TestKubernetesEndToEndCases(t *testing.T) {
+func TestKubernetes_end_to_end_cases_have_their_answers(t *testing.T) {
 	families := []struct {
 		name, around string
 		bits         int

@@ -28,7 +28,7 @@ func namedNetwork(t *testing.T) *Evaluator {
 	return e
 }
 
-func TestASourceIsNamedAsPeopleNameIt(t *testing.T) {
+func TestA_source_is_named_as_people_name_it(t *testing.T) {
 	e := namedNetwork(t)
 	for text, want := range map[string]string{
 		"production/api": "production/api", "10.0.0.1": "production/api", "fd00::1": "production/api", "[fd00::1]": "production/api",
@@ -40,7 +40,7 @@ func TestASourceIsNamedAsPeopleNameIt(t *testing.T) {
 	}
 }
 
-func TestADestinationIsNamedAsPeopleNameIt(t *testing.T) {
+func TestA_destination_is_named_as_people_name_it(t *testing.T) {
 	e := namedNetwork(t)
 	for text, want := range map[string]struct {
 		to       string
@@ -68,7 +68,7 @@ func TestADestinationIsNamedAsPeopleNameIt(t *testing.T) {
 	}
 }
 
-func TestAWrongNameSaysWhatWasPerhapsMeant(t *testing.T) {
+func TestA_wrong_name_says_what_was_perhaps_meant(t *testing.T) {
 	e := namedNetwork(t)
 	for text, want := range map[string]string{
 		"production/apo":  "there is no pod production/apo; did you mean production/api?",
@@ -107,7 +107,7 @@ func TestAWrongNameSaysWhatWasPerhapsMeant(t *testing.T) {
 	}
 }
 
-func TestANameInANetworkOfPodsAloneIsNoHost(t *testing.T) {
+func TestA_name_in_a_network_of_pods_alone_is_no_host(t *testing.T) {
 	e, err := Compile(Network{}, nil)
 	if err != nil {
 		t.Fatal(err)

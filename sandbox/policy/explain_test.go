@@ -61,8 +61,8 @@ var (
 	webOut = np("production", "web-out", "  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Egress]\n  egress:\n  - to:\n    - podSelector: {matchLabels: {app: api}}\n")
 )
 
-// TestTheSentenceSaysWhichPolicyDecides holds what a learner reads.
-func TestTheSentenceSaysWhichPolicyDecides(t *testing.T) {
+// TestThe_sentence_says_which_policy_decides holds what a learner reads.
+func TestThe_sentence_says_which_policy_decides(t *testing.T) {
 	api := "production/api:8080"
 	for _, tt := range []struct {
 		name, from, to string
@@ -132,7 +132,7 @@ func TestTheSentenceSaysWhichPolicyDecides(t *testing.T) {
 	}
 }
 
-func TestReasonsCarryThePlaceInTheSource(t *testing.T) {
+func TestReasons_carry_the_place_in_the_source(t *testing.T) {
 	e := compile(t, shop(), parse(t, deny+"---\n"+web))
 	d := e.Explain(flow(t, e, "development/shell", "production/api:8080"))
 	if len(d.Ingress.Policies) != 2 {
@@ -158,7 +158,7 @@ func TestReasonsCarryThePlaceInTheSource(t *testing.T) {
 	}
 }
 
-func TestTheRemedyIsWhatAPersonWouldWrite(t *testing.T) {
+func TestThe_remedy_is_what_a_person_would_write(t *testing.T) {
 	e := compile(t, shop(), parse(t, deny))
 	for _, tt := range []struct{ from, to, want string }{
 		{"development/shell", "production/api:8080", np("production", "allow-shell-to-api", `  podSelector:

@@ -10,7 +10,7 @@ import (
 // A connection has one family at both ends: that of the destination's address. An
 // end that is named by its pod has the address of that family, whichever of its
 // addresses comes first, and so an ipBlock of the other family says nothing of it.
-func TestIPBlockMatchesTheFamilyOfTheConnection(t *testing.T) {
+func TestIPBlock_matches_the_family_of_the_connection(t *testing.T) {
 	v4, v6 := netip.MustParseAddr("10.244.0.1"), netip.MustParseAddr("fd00::1")
 	server4, server6 := netip.MustParseAddr("10.244.0.2"), netip.MustParseAddr("fd00::2")
 	n := policy.Network{Pods: []policy.Pod{

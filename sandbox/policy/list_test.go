@@ -53,7 +53,7 @@ metadata:
   resourceVersion: ""
 `
 
-func TestAListIsReadItemByItem(t *testing.T) {
+func TestA_list_is_read_item_by_item(t *testing.T) {
 	got, err := Parse([]byte("# From a cluster.\n---\n"+asKubectlPrints+"---\n"+head), inLab)
 	if err != nil || len(got) != 3 {
 		t.Fatalf("got %d policies and the error %v", len(got), err)
@@ -106,7 +106,7 @@ spec:
 }
 
 // kubectl get --raw and client-go print a NetworkPolicyList like this.
-func TestTheItemsOfANetworkPolicyListNeedNotSayWhatTheyAre(t *testing.T) {
+func TestThe_items_of_a_NetworkPolicy_list_need_not_say_what_they_are(t *testing.T) {
 	got, err := Parse([]byte(`{"kind": "NetworkPolicyList", "apiVersion": "networking.k8s.io/v1", "metadata": {}, "items": [
   {"metadata": {"name": "a", "namespace": "production"}, "spec": {"podSelector": {}}}]}`), inLab)
 	if err != nil || len(got) != 1 || got[0].Kind != kind || got[0].APIVersion != apiVersion {
@@ -117,7 +117,7 @@ func TestTheItemsOfANetworkPolicyListNeedNotSayWhatTheyAre(t *testing.T) {
 	}
 }
 
-func TestAnEmptyListIsAnInputWithoutPolicies(t *testing.T) {
+func TestAn_empty_list_is_an_input_without_policies(t *testing.T) {
 	for _, items := range []string{"[]", ""} {
 		got, err := Parse([]byte("apiVersion: v1\nkind: List\nitems: "+items+"\n"), inLab)
 		if err != nil || len(got) != 0 {
@@ -126,7 +126,7 @@ func TestAnEmptyListIsAnInputWithoutPolicies(t *testing.T) {
 	}
 }
 
-func TestAProblemInOneItemLeavesTheOthersChecked(t *testing.T) {
+func TestA_problem_in_one_item_leaves_the_others_checked(t *testing.T) {
 	src := strings.Replace(asKubectlPrints, "policyTypes:", "policyType:", 1)
 	src = strings.Replace(src, "port: 80", "port: 80000", 1)
 	_, err := Parse([]byte(src), inLab)

@@ -175,7 +175,7 @@ metadata:
   resourceVersion: ""
 `
 
-func TestReadNetworkTakesWhatPoliciesActOn(t *testing.T) {
+func TestReadNetwork_takes_what_policies_act_on(t *testing.T) {
 	addrs := func(list ...string) (out []netip.Addr) {
 		for _, s := range list {
 			out = append(out, netip.MustParseAddr(s))
@@ -218,7 +218,7 @@ func TestReadNetworkTakesWhatPoliciesActOn(t *testing.T) {
 	}
 }
 
-func TestReadNetworkTakesAListOfOneKind(t *testing.T) {
+func TestReadNetwork_takes_a_list_of_one_kind(t *testing.T) {
 	got, warnings, err := ReadNetwork([]byte(`
 apiVersion: v1
 kind: PodList
@@ -235,7 +235,7 @@ items:
 	}
 }
 
-func TestReadNetworkWarnsOfGaps(t *testing.T) {
+func TestReadNetwork_warns_of_gaps(t *testing.T) {
 	_, warnings, err := ReadNetwork([]byte(`
 kind: Pod
 metadata: {name: a, namespace: x}
@@ -258,7 +258,7 @@ metadata: {name: c, namespace: y}
 	}
 }
 
-func TestReadNetworkSaysWhatIsWrongAndWhere(t *testing.T) {
+func TestReadNetwork_says_what_is_wrong_and_where(t *testing.T) {
 	pod := func(rest string) string {
 		return "kind: List\nitems:\n- kind: Pod\n  metadata: {name: a, namespace: x}\n" + rest
 	}
@@ -292,9 +292,9 @@ func TestReadNetworkSaysWhatIsWrongAndWhere(t *testing.T) {
 	}
 }
 
-// TestOnlyPoliciesKeepsEveryPlace leaves out each choice of the items of a List, in
+// TestOnlyPolicies_keeps_every_place leaves out each choice of the items of a List, in
 // each way to write one, and looks for the rest where it was.
-func TestOnlyPoliciesKeepsEveryPlace(t *testing.T) {
+func TestOnlyPolicies_keeps_every_place(t *testing.T) {
 	const items = 4
 	for drop := range 1 << items {
 		var list strings.Builder
@@ -364,7 +364,7 @@ func TestOnlyPoliciesKeepsEveryPlace(t *testing.T) {
 	}
 }
 
-func TestOnlyPoliciesLeavesWhatMayBeMeantAsAPolicy(t *testing.T) {
+func TestOnlyPolicies_leaves_what_may_be_meant_as_a_policy(t *testing.T) {
 	for _, src := range []string{
 		"kind: NetworkPolcy\n", "kind: networkpolicy\n", "metadata: {}\n", "kind: [\n", "hello\n", "", "# nothing\n", "kind: NetworkPolicyList\nitems: []\n", "kind: List\n",
 		"apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n",
@@ -375,7 +375,7 @@ func TestOnlyPoliciesLeavesWhatMayBeMeantAsAPolicy(t *testing.T) {
 	}
 }
 
-func TestOtherKindsOfPoliciesAreKnownAsPolicies(t *testing.T) {
+func TestOther_kinds_of_policies_are_known_as_policies(t *testing.T) {
 	for kind, want := range map[string]bool{
 		"AdminNetworkPolicy": true, "ClusterNetworkPolicy": true, "GlobalNetworkPolicy": true, "CiliumNetworkPolicy": true, "CiliumClusterwideNetworkPolicy": true,
 		"Deployment": false, "PodSecurityPolicy": false,

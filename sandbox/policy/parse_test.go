@@ -25,7 +25,7 @@ metadata:
   namespace: production
 `
 
-func TestPoliciesKeepTheirSourceAndPlace(t *testing.T) {
+func TestPolicies_keep_their_source_and_place(t *testing.T) {
 	first := "# Nobody talks to anybody.\n" + head + "spec:\n  podSelector: {}\n"
 	second := strings.Replace(head, "allow-web", "by-name", 1) + `spec:
   podSelector: {matchLabels: {"app": 'web'}}
@@ -69,7 +69,7 @@ func TestPoliciesKeepTheirSourceAndPlace(t *testing.T) {
 	}
 }
 
-func TestWhatKubectlTakesIsTaken(t *testing.T) {
+func TestWhat_kubectl_takes_is_taken(t *testing.T) {
 	for name, src := range map[string]string{
 		"JSON":                      `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "x", "namespace": "production"}, "spec": {"podSelector": {}}}`,
 		"as the API server prints":  strings.Replace(head, "metadata:\n", "metadata:\n  uid: 5b1c\n  resourceVersion: \"12\"\n  generation: 1\n  creationTimestamp: \"2026-01-02T15:04:05Z\"\n  managedFields:\n  - fieldsV1: {f:spec: {}}\n    manager: kubectl\n    operation: Update\n", 1) + "spec:\n  podSelector: {}\n",
@@ -89,7 +89,7 @@ func TestWhatKubectlTakesIsTaken(t *testing.T) {
 	}
 }
 
-func TestPositionFindsTheFieldOrTheNearestAround(t *testing.T) {
+func TestPosition_finds_the_field_or_the_nearest_around(t *testing.T) {
 	got, err := Parse([]byte("# First.\n---\n"+head+`spec:
   podSelector:
     matchLabels:
@@ -130,7 +130,7 @@ func TestPositionFindsTheFieldOrTheNearestAround(t *testing.T) {
 	}
 }
 
-func TestAnInputThatIsWrongThroughoutHasAnEndOfProblems(t *testing.T) {
+func TestAn_input_that_is_wrong_throughout_has_an_end_of_problems(t *testing.T) {
 	_, err := Parse([]byte(head+"spec:\n  podSelector:\n    matchLabels:\n"+func() string {
 		var b strings.Builder
 		for i := range 5000 {
@@ -148,7 +148,7 @@ func TestAnInputThatIsWrongThroughoutHasAnEndOfProblems(t *testing.T) {
 	}
 }
 
-func TestOptionsSayWhichNamespacesAPolicyMayBeFor(t *testing.T) {
+func TestOptions_say_which_namespaces_a_policy_may_be_for(t *testing.T) {
 	without := strings.Replace(head, "  namespace: production\n", "", 1)
 	system := strings.Replace(head, "production", "kube-system", 1)
 	bad := strings.Replace(head, "production", "Not.A.Namespace", 1)
@@ -185,7 +185,7 @@ func TestOptionsSayWhichNamespacesAPolicyMayBeFor(t *testing.T) {
 	}
 }
 
-func TestOptionsSayHowLongAnInputMayBe(t *testing.T) {
+func TestOptions_say_how_long_an_input_may_be(t *testing.T) {
 	src := []byte(head)
 	if _, err := Parse(src, ParseOptions{MaxBytes: len(src)}); err != nil {
 		t.Errorf("as long as it may be: %v", err)
@@ -202,7 +202,7 @@ func TestOptionsSayHowLongAnInputMayBe(t *testing.T) {
 
 // What unfolds without end costs nothing: ten times ten times ... entries, and
 // an anchor that holds itself.
-func TestAliasesAreRefusedAndNeverFollowed(t *testing.T) {
+func TestAliases_are_refused_and_never_followed(t *testing.T) {
 	var laughs strings.Builder
 	laughs.WriteString(head + "spec:\n  podSelector: {}\n  l0: &l0 lol\n")
 	for i := 1; i < 30; i++ {
@@ -235,7 +235,7 @@ func TestAliasesAreRefusedAndNeverFollowed(t *testing.T) {
 }
 
 // What the walk knows nothing of, kubectl's own words are for.
-func TestWhatOnlyTheDecoderRefusesIsAProblem(t *testing.T) {
+func TestWhat_only_the_decoder_refuses_is_a_problem(t *testing.T) {
 	for _, src := range []string{
 		strings.Replace(head, "metadata:\n", "metadata:\n  creationTimestamp: yesterday\n", 1),
 		head + "spec:\n  podSelector:\n    matchLabels: {1: a, 0x1: b}\n",

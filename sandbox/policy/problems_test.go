@@ -34,8 +34,8 @@ func problemCases(t *testing.T, file string) []problemCase {
 	return cases
 }
 
-// TestEveryProblemSaysWhereAndWhatToDo holds the messages that a learner reads.
-func TestEveryProblemSaysWhereAndWhatToDo(t *testing.T) {
+// TestEvery_problem_says_where_and_what_to_do holds the messages that a learner reads.
+func TestEvery_problem_says_where_and_what_to_do(t *testing.T) {
 	files, err := filepath.Glob("testdata/problems/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no files: %v", err)
@@ -78,7 +78,7 @@ func TestEveryProblemSaysWhereAndWhatToDo(t *testing.T) {
 }
 
 // What cannot be written into a file of cases.
-func TestUnprintableAndEndlessInputsSayWhatIsWrong(t *testing.T) {
+func TestUnprintable_and_endless_inputs_say_what_is_wrong(t *testing.T) {
 	for _, c := range []problemCase{
 		{"nothing", "", `line 1, column 1: there is no policy here: a policy begins with apiVersion: networking.k8s.io/v1`},
 		{"too much", strings.Repeat("#", MaxBytes+1), `line 1, column 1: this is 257 KiB of YAML; the lab takes at most 256 KiB at once`},

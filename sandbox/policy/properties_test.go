@@ -352,9 +352,9 @@ func yamlOf(policies []networkingv1.NetworkPolicy) string {
 	return strings.Join(out, "---\n")
 }
 
-// TestTheDrawIsFair holds that the properties are tested on both answers, and on
+// TestThe_draw_is_fair holds that the properties are tested on both answers, and on
 // all the kinds of reasons.
-func TestTheDrawIsFair(t *testing.T) {
+func TestThe_draw_is_fair(t *testing.T) {
 	allowed, blocked := 0, 0
 	because, kinds := map[policy.Because]int{}, map[policy.MismatchKind]int{}
 	for seed := range uint64(300) {

@@ -217,9 +217,9 @@ func parseFlow(t *testing.T, e *Evaluator, text string) Flow {
 	return Flow{From: end(fields[0]), To: end(fields[1]), Port: int32(port), Protocol: corev1.Protocol(protocol)}
 }
 
-// TestTraps holds what evaluators get wrong. Allowed and Explain go different ways
+// TestTraps_are_decided_as_the_API_says holds what evaluators get wrong. Allowed and Explain go different ways
 // to the answer, and each must give it.
-func TestTraps(t *testing.T) {
+func TestTraps_are_decided_as_the_API_says(t *testing.T) {
 	for _, tt := range traps {
 		t.Run(tt.name, func(t *testing.T) {
 			if len(tt.allow)+len(tt.deny) == 0 {
@@ -250,8 +250,8 @@ func TestTraps(t *testing.T) {
 	}
 }
 
-// TestPolicyOrderMeansNothing asks every trap with its policies the other way round.
-func TestPolicyOrderMeansNothing(t *testing.T) {
+// TestPolicy_order_means_nothing asks every trap with its policies the other way round.
+func TestPolicy_order_means_nothing(t *testing.T) {
 	for _, tt := range traps {
 		if strings.Count(tt.policies, "kind:") < 2 {
 			continue
@@ -273,9 +273,9 @@ func TestPolicyOrderMeansNothing(t *testing.T) {
 	}
 }
 
-// TestYAMLThatIsNotWhatItLooksLikeIsRefused: what kubectl would read otherwise than
+// TestYAML_that_is_not_what_it_looks_like_is_refused: what kubectl would read otherwise than
 // it looks never reaches the evaluator.
-func TestYAMLThatIsNotWhatItLooksLikeIsRefused(t *testing.T) {
+func TestYAML_that_is_not_what_it_looks_like_is_refused(t *testing.T) {
 	for name, tt := range map[string]struct{ src, want string }{
 		"yes_without_quotes_is_no_label_value": {np("p", "podSelector: {matchLabels: {public: yes}}"), `want text, not true or false; write it in quotes: "yes"`},
 		"on_without_quotes_is_no_label_value":  {np("p", "podSelector: {matchLabels: {power: on}}"), `want text, not true or false; write it in quotes: "on"`},

@@ -8,7 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-func TestDefaultsAreTheAPIServers(t *testing.T) {
+func TestDefaults_are_the_API_servers(t *testing.T) {
 	ingress, egress := networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress
 	for name, tt := range map[string]struct {
 		spec string
@@ -44,7 +44,7 @@ func TestDefaultsAreTheAPIServers(t *testing.T) {
 	}
 }
 
-func TestValidateLeavesThePolicyAlone(t *testing.T) {
+func TestValidate_leaves_the_policy_alone(t *testing.T) {
 	policies, err := Parse([]byte(head+"spec: {egress: [{ports: [{port: 80}]}]}\n"), inLab)
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func dnsOverTCP(answer func(q []byte) []byte) func(net.Conn) {
 	}
 }
 
-func TestVerdictsAreNeverMappedToOneAnother(t *testing.T) {
+func TestVerdicts_are_never_mapped_to_one_another(t *testing.T) {
 	d := newTestDialer(t)
 	greet := func(conn net.Conn) { fmt.Fprint(conn, "netpol-probe production/api\n") }
 	const host = "api.production.svc.cluster.local."
@@ -230,7 +230,7 @@ func TestVerdictsAreNeverMappedToOneAnother(t *testing.T) {
 	}
 }
 
-func TestSilenceIsNotBlockedBeforeTheTimeout(t *testing.T) {
+func TestSilence_is_not_blocked_before_the_timeout(t *testing.T) {
 	d := newTestDialer(t)
 	silent := udpServer(t, func([]byte) [][]byte { return nil })
 	for _, millis := range []int64{1, 50, 300} {
@@ -246,7 +246,7 @@ func TestSilenceIsNotBlockedBeforeTheTimeout(t *testing.T) {
 
 // An answer that is in the socket when the wait ends counts, though this process
 // has not read it.
-func TestAnAnswerThatHasArrivedCountsHoweverLateItIsRead(t *testing.T) {
+func TestAn_answer_that_has_arrived_counts_however_late_it_is_read(t *testing.T) {
 	d := newTestDialer(t)
 	release := make(chan struct{})
 	err := d.await(20*time.Millisecond, needsKernel, func() error {
@@ -261,7 +261,7 @@ func TestAnAnswerThatHasArrivedCountsHoweverLateItIsRead(t *testing.T) {
 	}
 }
 
-func TestABusyMachineGivesNoVerdict(t *testing.T) {
+func TestA_busy_machine_gives_no_verdict(t *testing.T) {
 	p := &pulse{waiters: map[*wait]struct{}{}}
 	w := &wait{C: make(chan error, 1), start: time.Now().Add(-mostWait(50 * time.Millisecond)), timeout: 50 * time.Millisecond}
 	p.waiters[w] = struct{}{}
@@ -276,7 +276,7 @@ func TestABusyMachineGivesNoVerdict(t *testing.T) {
 	}
 }
 
-func TestSilenceMeansSomethingOnlyAfterEnoughBeatsAndAMultipleOfTheSlowest(t *testing.T) {
+func TestSilence_means_something_only_after_enough_beats_and_a_multiple_of_the_slowest(t *testing.T) {
 	tests := []struct {
 		name        string
 		needs       needs
@@ -304,7 +304,7 @@ func TestSilenceMeansSomethingOnlyAfterEnoughBeatsAndAMultipleOfTheSlowest(t *te
 	}
 }
 
-func TestUDPSourcePortsComeInSequence(t *testing.T) {
+func TestUDP_source_ports_come_in_sequence(t *testing.T) {
 	s := newPortSequence()
 	to := netip.MustParseAddrPort("127.0.0.1:9")
 	seen := map[int]bool{}
@@ -340,7 +340,7 @@ func FuzzDNSAnswer(f *testing.F) {
 	})
 }
 
-func TestADNSAnswerFollowsAnAlias(t *testing.T) {
+func TestA_DNS_answer_follows_an_alias(t *testing.T) {
 	q, err := newQuestion("www.example.")
 	if err != nil {
 		t.Fatal(err)
@@ -392,7 +392,7 @@ func serveOnLoopback(t testing.TB, name string) (tcp, udp string) {
 	return "", ""
 }
 
-func TestTheServerAnswersGarbageAndGoesOn(t *testing.T) {
+func TestThe_server_answers_garbage_and_goes_on(t *testing.T) {
 	tcp, udp := serveOnLoopback(t, "production/api")
 	d := newTestDialer(t)
 	for _, garbage := range []string{"", "\x00\xff", "GET / HTTP/1.1\r\n\r\n", strings.Repeat("x", 60_000)} {
@@ -422,7 +422,7 @@ func TestTheServerAnswersGarbageAndGoesOn(t *testing.T) {
 	}
 }
 
-func TestAPortThatIsTakenIsAnErrorAtOnce(t *testing.T) {
+func TestA_port_that_is_taken_is_an_error_at_once(t *testing.T) {
 	tcp, _ := serveOnLoopback(t, "a/b")
 	s := Server{Name: "c/d", Log: slog.New(slog.DiscardHandler)}
 	port := int(netip.MustParseAddrPort(tcp).Port())
@@ -431,7 +431,7 @@ func TestAPortThatIsTakenIsAnErrorAtOnce(t *testing.T) {
 	}
 }
 
-func TestAServerNeedsAName(t *testing.T) {
+func TestA_server_needs_a_name(t *testing.T) {
 	for _, name := range []string{"", "a\nb", strings.Repeat("x", maxIdentity)} {
 		s := Server{Name: name, Log: slog.New(slog.DiscardHandler)}
 		if err := s.Serve(t.Context(), nil); err == nil {
@@ -440,7 +440,7 @@ func TestAServerNeedsAName(t *testing.T) {
 	}
 }
 
-func TestParseListenReadsPortsAndRefusesTheRest(t *testing.T) {
+func TestParseListen_reads_ports_and_refuses_the_rest(t *testing.T) {
 	got, err := ParseListen("8080/TCP, 8125/udp,")
 	if want := fmt.Sprint([]Listen{{8080, "tcp"}, {8125, "udp"}}); err != nil || fmt.Sprint(got) != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
@@ -452,7 +452,7 @@ func TestParseListenReadsPortsAndRefusesTheRest(t *testing.T) {
 	}
 }
 
-func TestDialAnswersEveryRequestAndEndsWithItsInput(t *testing.T) {
+func TestDial_answers_every_request_and_ends_with_its_input(t *testing.T) {
 	tcp, _ := serveOnLoopback(t, "production/api")
 	d := newTestDialer(t)
 	var in strings.Builder
@@ -491,7 +491,7 @@ func (b *brokenPipe) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestDialFailsWhereItsInputOrOutputDoes(t *testing.T) {
+func TestDial_fails_where_its_input_or_output_does(t *testing.T) {
 	d := newTestDialer(t)
 	request := `{"id": 1, "kind": "tcp", "address": "` + closedPort(t) + `", "timeoutMillis": 100}` + "\n"
 	for name, in := range map[string]string{"no JSON": "hello\n", "a line without end": strings.Repeat("x", maxLine+1)} {

@@ -174,7 +174,7 @@ func (p *process) Close() error {
 	return nil
 }
 
-func TestEveryVerdictIsMeasuredOnARealNetwork(t *testing.T) {
+func TestEvery_verdict_is_measured_on_a_real_network(t *testing.T) {
 	n := newNetwork(t)
 	p := n.prober()
 	tests := []struct {
@@ -213,9 +213,9 @@ func TestEveryVerdictIsMeasuredOnARealNetwork(t *testing.T) {
 	})
 }
 
-// TestNoVerdictIsWrongOnALoadedMachine keeps every core busy with four threads,
+// TestNo_verdict_is_wrong_on_a_loaded_machine keeps every core busy with four threads,
 // and probes with a short timeout.
-func TestNoVerdictIsWrongOnALoadedMachine(t *testing.T) {
+func TestNo_verdict_is_wrong_on_a_loaded_machine(t *testing.T) {
 	if testing.Short() {
 		skip(t, "takes a minute")
 	}

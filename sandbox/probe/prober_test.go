@@ -163,7 +163,7 @@ func wantAll(t *testing.T, got []Response, verdict Verdict, detail string) {
 	}
 }
 
-func TestConcurrentCallersGetTheirOwnAnswersOverOneStream(t *testing.T) {
+func TestConcurrent_callers_get_their_own_answers_over_one_stream(t *testing.T) {
 	p, o := newTestProber(t, answersAll)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -182,12 +182,12 @@ func TestConcurrentCallersGetTheirOwnAnswersOverOneStream(t *testing.T) {
 	}
 }
 
-func TestAnEmptyProbeReturnsWithoutAReport(t *testing.T) {
+func TestAn_empty_probe_returns_without_a_report(t *testing.T) {
 	p, _ := newTestProber(t, answersAll)
 	collect(t, p, nil)
 }
 
-func TestRequestsOnALostStreamAreUnknownAtOnceAndTheStreamComesBack(t *testing.T) {
+func TestRequests_on_a_lost_stream_are_unknown_at_once_and_the_stream_comes_back(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := newTestProber(t, endsAfter(2), answersAll)
 		start := time.Now()
@@ -204,7 +204,7 @@ func TestRequestsOnALostStreamAreUnknownAtOnceAndTheStreamComesBack(t *testing.T
 	})
 }
 
-func TestAProbeThatNeverAnswersIsUnknownAfterTheLimitAndReplaced(t *testing.T) {
+func TestA_probe_that_never_answers_is_unknown_after_the_limit_and_replaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := newTestProber(t, neverAnswers, answersAll)
 		start := time.Now()
@@ -218,7 +218,7 @@ func TestAProbeThatNeverAnswersIsUnknownAfterTheLimitAndReplaced(t *testing.T) {
 	})
 }
 
-func TestAProbeThatReadsNothingHangsNobody(t *testing.T) {
+func TestA_probe_that_reads_nothing_hangs_nobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closed := make(chan struct{})
 		p, _ := newTestProber(t, readsNothing(closed), answersAll)
@@ -227,7 +227,7 @@ func TestAProbeThatReadsNothingHangsNobody(t *testing.T) {
 	})
 }
 
-func TestAProbeThatAnswersSlowlyIsNotHung(t *testing.T) {
+func TestA_probe_that_answers_slowly_is_not_hung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(in *bufio.Scanner, out io.Writer) {
 			say(out, helloLine)
@@ -241,7 +241,7 @@ func TestAProbeThatAnswersSlowlyIsNotHung(t *testing.T) {
 	})
 }
 
-func TestOneAnswerMissingAmongOthersEndsTheStream(t *testing.T) {
+func TestOne_answer_missing_among_others_ends_the_stream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forgetsTheFirst := func(in *bufio.Scanner, out io.Writer) {
 			say(out, helloLine)
@@ -270,7 +270,7 @@ func TestOneAnswerMissingAmongOthersEndsTheStream(t *testing.T) {
 	})
 }
 
-func TestADialByNameMayTakeTwiceAsLong(t *testing.T) {
+func TestA_dial_by_name_may_take_twice_as_long(t *testing.T) {
 	r := Request{Kind: DialTCP, TimeoutMillis: 300}
 	byName := r
 	byName.Host = "api.production.svc.cluster.local."
@@ -279,7 +279,7 @@ func TestADialByNameMayTakeTwiceAsLong(t *testing.T) {
 	}
 }
 
-func TestMalformedOutputEndsTheStream(t *testing.T) {
+func TestMalformed_output_ends_the_stream(t *testing.T) {
 	for name, line := range map[string]string{
 		"no JSON":            "panic: runtime error",
 		"unknown request":    `{"id": 77, "verdict": "open"}`,
@@ -301,7 +301,7 @@ func TestMalformedOutputEndsTheStream(t *testing.T) {
 	}
 }
 
-func TestAnAnswerTwiceIsMalformed(t *testing.T) {
+func TestAn_answer_twice_is_malformed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		twice := `{"id": 1, "verdict": "open"}` + "\n" + `{"id": 1, "verdict": "open"}`
 		p, o := newTestProber(t, writes(twice), answersAll)
@@ -314,7 +314,7 @@ func TestAnAnswerTwiceIsMalformed(t *testing.T) {
 	})
 }
 
-func TestWhereThereIsNoWayToThePodProbesAreUnknownAtOnce(t *testing.T) {
+func TestWhere_there_is_no_way_to_the_pod_probes_are_unknown_at_once(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := newTestProber(t, nil)
 		start := time.Now()
@@ -325,7 +325,7 @@ func TestWhereThereIsNoWayToThePodProbesAreUnknownAtOnce(t *testing.T) {
 	})
 }
 
-func TestAStreamWithoutHelloIsWaitedForASecondAndGivenUpAfterTen(t *testing.T) {
+func TestA_stream_without_hello_is_waited_for_a_second_and_given_up_after_ten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, o := newTestProber(t, saysNothing, answersAll)
 		start := time.Now()
@@ -343,7 +343,7 @@ func TestAStreamWithoutHelloIsWaitedForASecondAndGivenUpAfterTen(t *testing.T) {
 	})
 }
 
-func TestAttemptsToOpenBackOffWithJitterUpToFiveSeconds(t *testing.T) {
+func TestAttempts_to_open_back_off_with_jitter_up_to_five_seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, o := newTestProber(t, nil)
 		p.Start("ns/pod")
@@ -363,7 +363,7 @@ func TestAttemptsToOpenBackOffWithJitterUpToFiveSeconds(t *testing.T) {
 	})
 }
 
-func TestAStreamThatLastedIsReopenedQuickly(t *testing.T) {
+func TestA_stream_that_lasted_is_reopened_quickly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, o := newTestProber(t, nil, nil, nil, nil, nil, nil, nil, endsAfter(1), answersAll)
 		p.Start("ns/pod")
@@ -378,7 +378,7 @@ func TestAStreamThatLastedIsReopenedQuickly(t *testing.T) {
 	})
 }
 
-func TestTheStateHookIsToldOfLossAndReturn(t *testing.T) {
+func TestThe_state_hook_is_told_of_loss_and_return(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := newTestProber(t, nil, endsAfter(1), answersAll)
 		var states []string
@@ -395,7 +395,7 @@ func TestTheStateHookIsToldOfLossAndReturn(t *testing.T) {
 	})
 }
 
-func TestCancellingEndsAProbeAtOnceAndLeavesTheStreamToOthers(t *testing.T) {
+func TestCancelling_ends_a_probe_at_once_and_leaves_the_stream_to_others(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(in *bufio.Scanner, out io.Writer) {
 			say(out, helloLine)
@@ -421,7 +421,7 @@ func TestCancellingEndsAProbeAtOnceAndLeavesTheStreamToOthers(t *testing.T) {
 	})
 }
 
-func TestCloseEndsEverythingAndLaterProbesAreUnknown(t *testing.T) {
+func TestClose_ends_everything_and_later_probes_are_unknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, o := newTestProber(t, neverAnswers)
 		done := make(chan []Response)
@@ -434,7 +434,7 @@ func TestCloseEndsEverythingAndLaterProbesAreUnknown(t *testing.T) {
 	})
 }
 
-func TestCloseBreaksOffAnAttemptToOpen(t *testing.T) {
+func TestClose_breaks_off_an_attempt_to_open(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewProber(func(ctx context.Context, _ string) (io.ReadWriteCloser, error) {
 			<-ctx.Done()

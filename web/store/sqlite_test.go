@@ -36,7 +36,7 @@ func openFile(t testing.TB, path string) *Store {
 	return s
 }
 
-func TestSQLite(t *testing.T) {
+func TestSQLite_satisfies_the_suite(t *testing.T) {
 	suite(t, func(t *testing.T) (*Store, func() *Store) {
 		path := filepath.Join(t.TempDir(), "lab.db")
 		s := openFile(t, path)

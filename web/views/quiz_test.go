@@ -76,7 +76,7 @@ var (
 	region      = regexp.MustCompile(`role="region" aria-label="([^"]*)"`)
 )
 
-func TestEveryElementThatAQuizPointsToIsThereOnce(t *testing.T) {
+func TestEvery_element_that_a_quiz_points_to_is_there_once(t *testing.T) {
 	for _, q := range allQuizzes(t) {
 		for state, text := range states(t, q) {
 			seen := map[string]bool{}
@@ -109,7 +109,7 @@ func TestEveryElementThatAQuizPointsToIsThereOnce(t *testing.T) {
 	}
 }
 
-func TestAProblemIsReadWithItsQuestion(t *testing.T) {
+func TestA_problem_is_read_with_its_question(t *testing.T) {
 	q := allQuizzes(t)[0]
 	text := states(t, q)["problems"]
 	for _, question := range q.Questions {
@@ -123,7 +123,7 @@ func TestAProblemIsReadWithItsQuestion(t *testing.T) {
 }
 
 // What is right and wrong is said in words, and each choice has its own.
-func TestEveryChoiceIsJudgedInWords(t *testing.T) {
+func TestEvery_choice_is_judged_in_words(t *testing.T) {
 	for _, q := range allQuizzes(t) {
 		text := states(t, q)["graded"]
 		choices, judged := 0, 0
@@ -142,7 +142,7 @@ func TestEveryChoiceIsJudgedInWords(t *testing.T) {
 	}
 }
 
-func TestTheLineToFixStandsInThePolicyInItsPlace(t *testing.T) {
+func TestThe_line_to_fix_stands_in_the_policy_in_its_place(t *testing.T) {
 	for _, q := range allQuizzes(t) {
 		for i, question := range q.Questions {
 			f := question.Fix
@@ -164,7 +164,7 @@ func TestTheLineToFixStandsInThePolicyInItsPlace(t *testing.T) {
 	}
 }
 
-func TestAQuizSaysItsScoreAndTheRecord(t *testing.T) {
+func TestA_quiz_says_its_score_and_the_record(t *testing.T) {
 	q := &quizzes.Quiz{Questions: make([]quizzes.Question, 3)}
 	for right, want := range map[int]string{0: "0 of 3 answers are right.", 1: "1 of 3 answers is right.", 3: "All 3 answers are right."} {
 		if got := (Quiz{Quiz: q, Result: &quizzes.Result{Right: right}}).Score(); got != want {

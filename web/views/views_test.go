@@ -20,7 +20,7 @@ func topology(t *testing.T) *sandbox.Topology {
 	return all[0].Topology
 }
 
-func TestTheMatrixHasEveryFlowOnceInItsPlace(t *testing.T) {
+func TestThe_matrix_has_every_flow_once_in_its_place(t *testing.T) {
 	topology := topology(t)
 	m := NewMatrix(topology, nil)
 	columns := 0
@@ -56,7 +56,7 @@ func TestTheMatrixHasEveryFlowOnceInItsPlace(t *testing.T) {
 	}
 }
 
-func TestTheMatrixShowsWhatWasObserved(t *testing.T) {
+func TestThe_matrix_shows_what_was_observed(t *testing.T) {
 	const flow = "production/web>production/api:8080/TCP@name"
 	m := NewMatrix(topology(t), []sandbox.Observation{{Flow: flow, Verdict: probe.DNSFailed, Detail: "no answer from the DNS service"}})
 	for _, r := range m.Rows {
@@ -77,7 +77,7 @@ func TestTheMatrixShowsWhatWasObserved(t *testing.T) {
 	}
 }
 
-func TestNoVerdictIsShownByColourAlone(t *testing.T) {
+func TestNo_verdict_is_shown_by_colour_alone(t *testing.T) {
 	symbols, words := map[string]bool{}, map[string]bool{}
 	for _, v := range []probe.Verdict{probe.Open, probe.Refused, probe.Blocked, probe.DNSFailed, probe.Unknown, NotKnown} {
 		m := MarkOf(v)
@@ -91,7 +91,7 @@ func TestNoVerdictIsShownByColourAlone(t *testing.T) {
 	}
 }
 
-func TestEachStateShowsItsOwnSentenceAndButtons(t *testing.T) {
+func TestEach_state_shows_its_own_sentence_and_buttons(t *testing.T) {
 	for _, c := range []struct {
 		state              sandbox.State
 		start, reset, stop bool

@@ -171,7 +171,7 @@ var lintCases = []lintCase{
 
 var lintGolden = flag.Bool("lint-golden", false, "write testdata/lint.golden anew")
 
-func TestLintFindsAndSaysWhatToDo(t *testing.T) {
+func TestLint_finds_and_says_what_to_do(t *testing.T) {
 	var all strings.Builder
 	for _, tt := range lintCases {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestLintFindsAndSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestLintIsSilent(t *testing.T) {
+func TestLint_is_silent(t *testing.T) {
 	without := func(namespace string) func(*policy.Network) {
 		return func(n *policy.Network) {
 			n.Namespaces = slices.DeleteFunc(n.Namespaces, func(ns policy.Namespace) bool { return ns.Name == namespace })
@@ -299,9 +299,9 @@ func TestLintIsSilent(t *testing.T) {
 	}
 }
 
-// TestLintLooksAtBothFamilies: what is admitted by the second of a pod's addresses
+// TestLint_looks_at_both_families: what is admitted by the second of a pod's addresses
 // is admitted.
-func TestLintLooksAtBothFamilies(t *testing.T) {
+func TestLint_looks_at_both_families(t *testing.T) {
 	n := policytest.Shop()
 	for i, a := range []string{"2001:db8::11", "2001:db8::12", "2001:db8::13"} {
 		n.Pods[i].IPs = append(n.Pods[i].IPs, netip.MustParseAddr(a))
@@ -490,9 +490,9 @@ func allowed(t *testing.T, n policy.Network, policies []policy.Policy) (out []bo
 	return out
 }
 
-// TestEveryCheckIsAmongTheGeneratedFindings: FuzzLint would prove little if it were
+// TestEvery_check_is_among_the_generated_findings: FuzzLint would prove little if it were
 // not so.
-func TestEveryCheckIsAmongTheGeneratedFindings(t *testing.T) {
+func TestEvery_check_is_among_the_generated_findings(t *testing.T) {
 	count := map[Check]int{}
 	for seed := range uint64(3000) {
 		g := generator{rand.New(rand.NewPCG(seed, 1))}
@@ -508,8 +508,8 @@ func TestEveryCheckIsAmongTheGeneratedFindings(t *testing.T) {
 	}
 }
 
-// TestFixesLeaveNothingToFind writes what the fixes say, and looks again.
-func TestFixesLeaveNothingToFind(t *testing.T) {
+// TestFixes_leave_nothing_to_find writes what the fixes say, and looks again.
+func TestFixes_leave_nothing_to_find(t *testing.T) {
 	for name, src := range map[string]string{
 		"dns":                  policyYAML("production", "p", denyAll) + policyYAML("production", "dns", "podSelector: {}\npolicyTypes: [Egress]\n"+dnsRule),
 		"dns of one namespace": policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress:\n- to:\n  "+strings.ReplaceAll(fixOf(t, policyYAML("production", "p", "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]}]")), "\n", "\n  ")),
@@ -538,9 +538,9 @@ func fixOf(t *testing.T, src string) string {
 	return yaml
 }
 
-// TestRemediesNeverTakeTheDNSLabelOfEveryNamespace: what the lab proposes is not what
+// TestRemedies_never_take_the_DNS_label_of_every_namespace: what the lab proposes is not what
 // it warns of.
-func TestRemediesNeverTakeTheDNSLabelOfEveryNamespace(t *testing.T) {
+func TestRemedies_never_take_the_DNS_label_of_every_namespace(t *testing.T) {
 	n := policytest.Shop()
 	e, err := policy.Compile(n, mustParse(t, policyYAML("production", "deny", denyAll)))
 	if err != nil {
@@ -569,13 +569,13 @@ func TestRemediesNeverTakeTheDNSLabelOfEveryNamespace(t *testing.T) {
 // dnsPolicy is the rule that the fixes propose, in a policy.
 var dnsPolicy = policyYAML("production", "dns", "podSelector: {}\npolicyTypes: [Egress]\n"+dnsRule)
 
-func TestTheOtherEndsPolicyHasAValidName(t *testing.T) {
+func TestThe_other_ends_policy_has_a_valid_name(t *testing.T) {
 	name := strings.Repeat("a", 239) + "." + strings.Repeat("b", 13)
 	src := strings.Replace(policyYAML("production", "p", denyAll)+policyYAML("production", "dns", allowDNS)+policyYAML("production", "long", apiFromWeb), "long", name, 1)
 	mustParse(t, fixOf(t, src)) // Parse looks at the name.
 }
 
-func TestLintSaysNothingOfWhatCannotBeCompiled(t *testing.T) {
+func TestLint_says_nothing_of_what_cannot_be_compiled(t *testing.T) {
 	n := policytest.Shop()
 	n.Pods = append(n.Pods, n.Pods[0])
 	if got := Lint(n, mustParse(t, policyYAML("production", "p", denyAll))); got != nil {

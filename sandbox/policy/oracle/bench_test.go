@@ -86,7 +86,7 @@ func compare(b *testing.B, tasks []task) {
 }
 
 // The corpus of cyclonus: every step of every case, with all flows of
-// TestCyclonusCorpusHasNoDisagreement but those of a pod to itself.
+// TestCyclonus_corpus_has_no_disagreement but those of a pod to itself.
 func BenchmarkCorpus(b *testing.B) {
 	situations, _, _ := corpus(b)
 	tasks := make([]task, len(situations))

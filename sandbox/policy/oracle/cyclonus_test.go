@@ -181,8 +181,8 @@ func endpoints(tb testing.TB, e *policy.Evaluator, r *probe.Resources) []policy.
 
 // Every flow in every step of every case of the corpus has the same answer from
 // both, in each direction; but for the flows of a pod to itself, which cyclonus
-// lets policies block (see TestCyclonusErrors).
-func TestCyclonusCorpusHasNoDisagreement(t *testing.T) {
+// lets policies block (see TestCyclonus_errors_are_still_errors_and_not_ours).
+func TestCyclonus_corpus_has_no_disagreement(t *testing.T) {
 	situations, cases, policies := corpus(t)
 	if cases != 230 {
 		t.Errorf("the generator has %d cases, want 230", cases)
@@ -355,7 +355,7 @@ func sharedRanges() *networkingv1.NetworkPolicy {
 
 // Each known error of cyclonus is one still, and the evaluator answers as the API
 // says; an error that is mended there must leave the list.
-func TestCyclonusErrors(t *testing.T) {
+func TestCyclonus_errors_are_still_errors_and_not_ours(t *testing.T) {
 	for _, c := range cyclonusErrors {
 		t.Run(c.name, func(t *testing.T) {
 			if c.selector != nil {

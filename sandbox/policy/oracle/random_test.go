@@ -146,7 +146,7 @@ func (d *end) portNames(port int32, protocol corev1.Protocol) []string {
 // Policies drawn at random mean the same to both once they are put into words that
 // cyclonus is right about, on flows of both families between pods and with a host
 // outside. Policies are not simplified there: that is one of its known errors.
-func TestRandomPoliciesHaveNoDisagreement(t *testing.T) {
+func TestRandom_policies_have_no_disagreement(t *testing.T) {
 	const sets = 1000
 	flows, allowed := 0, 0
 	for seed := range uint64(sets) {

@@ -53,9 +53,9 @@ func (k kubernetes) validate(t *testing.T, np *networkingv1.NetworkPolicy) field
 	return validation.ValidateNetworkPolicy(&internal, validation.ValidationOptionsForNetworking(&internal, nil))
 }
 
-// TestValidateAgreesWithKubernetes compares, for policies drawn at random, what
+// TestValidate_agrees_with_Kubernetes compares, for policies drawn at random, what
 // is wrong with them: of the object, and of its YAML.
-func TestValidateAgreesWithKubernetes(t *testing.T) {
+func TestValidate_agrees_with_Kubernetes(t *testing.T) {
 	api := newKubernetes(t)
 	valid, invalid := 0, 0
 	paths, rules := map[string]int{}, map[string]int{}
@@ -116,8 +116,8 @@ func TestValidateAgreesWithKubernetes(t *testing.T) {
 	}
 }
 
-// TestDefaultAgreesWithKubernetes compares what is filled in.
-func TestDefaultAgreesWithKubernetes(t *testing.T) {
+// TestDefault_agrees_with_Kubernetes compares what is filled in.
+func TestDefault_agrees_with_Kubernetes(t *testing.T) {
 	api := newKubernetes(t)
 	for number := range *count {
 		np := draw(*seed, number)
