@@ -412,13 +412,18 @@ func texts(t *testing.T) map[string]string {
 			}
 			files[l.Slug+"/"+e.ID] = html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(regexp.MustCompile(`</?code>`).ReplaceAllString(text, "`"), ""))
 		}
-		if len(l.Walkthrough) > 0 {
-			var captions []string
-			for _, p := range l.Walkthrough {
-				captions = append(captions, p.Caption)
+		var captions []string
+		for _, s := range l.Sections {
+			for b := range s.All() {
+				if b.Picture != nil {
+					captions = append(captions, b.Picture.Caption)
+				}
 			}
-			files[l.Slug+"/walkthrough"] = strings.Join(captions, "\n\n")
 		}
+		for _, p := range l.Walkthrough {
+			captions = append(captions, p.Caption)
+		}
+		files[l.Slug+"/captions"] = strings.Join(append(captions, l.Summary), "\n\n")
 	}
 	return files
 }
