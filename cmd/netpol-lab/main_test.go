@@ -35,6 +35,9 @@ func TestRun_an_unknown_flag_is_a_usage_error(t *testing.T) {
 	if _, err := command(t, "serve", "--sandbox", "cloud"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "auto") {
 		t.Errorf("got %v, want a usage error that names the choices", err)
 	}
+	if _, err := command(t, "serve", "--trusted-proxies", "192.0.2.0/24,everybody"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "everybody") {
+		t.Errorf("got %v, want a usage error that names what is no address", err)
+	}
 }
 
 func TestServe_kind_without_docker_says_what_is_missing(t *testing.T) {

@@ -25,10 +25,10 @@ type serveCmd struct {
 	Sandbox        string         `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind where Docker and the node image are ready, else simulated), kind (refuse to start where they are not) or simulated (needs nothing; every page says so)."`
 	Listen         string         `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
 	Host           []string       `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost and, where others can reach it, the machine's own names and addresses: behind a proxy, for example. Requests for any other name are refused."`
-	TrustedProxies []netip.Prefix `placeholder:"CIDR,..." env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
+	TrustedProxies []netip.Prefix `placeholder:"CIDR" env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
 	Open           bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
 	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for, and 5000 simulated ones."`
-	ForgetAfter    int            `default:"90" placeholder:"DAYS" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
+	ForgetAfter    int            `default:"90" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
 	Lessons        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
 	Quizzes        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
 	dataFlags
