@@ -171,6 +171,8 @@ type Cluster interface {
 var (
 	// ErrNotFound: there is no such sandbox.
 	ErrNotFound = errors.New("no such sandbox")
+	// ErrNoFlow: the sandbox's topology has no such flow.
+	ErrNoFlow = errors.New("no such flow")
 	// ErrNotReady: the sandbox's state does not allow that now.
 	ErrNotReady = errors.New("the sandbox is not ready")
 	// ErrBusy: as many sandboxes as this server may have are there already.

@@ -36,6 +36,7 @@ func (s *server) routes() http.Handler {
 
 			r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
 			r.Get("/sandboxes/{id}/policies", s.handle(s.listPolicies))
+			r.Get("/sandboxes/{id}/why", s.handle(s.explainFlow))
 
 			r.Group(func(r chi.Router) {
 				r.Use(s.limit(s.limits.starts))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
@@ -42,6 +43,8 @@ type Sandboxes interface {
 	Replace(ctx context.Context, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
 	// DeletePolicies deletes the named policies, or all where refs is nil.
 	DeletePolicies(ctx context.Context, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
+	// Explain says what is expected of a flow, and why.
+	Explain(ctx context.Context, id sandbox.ID, flow string) (sandbox.Prediction, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
 	Reset(id sandbox.ID) (sandbox.Snapshot, int64, error)
 	Stop(id sandbox.ID) error
@@ -222,6 +225,32 @@ func (s *server) listPolicies(w http.ResponseWriter, r *http.Request) error {
 		policies[i] = policyText(p)
 	}
 	return writeJSON(w, http.StatusOK, policies)
+}
+
+// why is what is told of one flow: what is expected of it under the policies in force,
+// and a sentence for each question that decides.
+type why struct {
+	Flow    string        `json:"flow"`
+	Verdict probe.Verdict `json:"verdict"`
+	Why     []string      `json:"why"`
+}
+
+// explainFlow tells of the flow of the query what events leave out.
+func (s *server) explainFlow(w http.ResponseWriter, r *http.Request) error {
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
+		return err
+	}
+	flow := r.URL.Query().Get("flow")
+	prediction, err := s.Sandboxes.Explain(r.Context(), snapshot.ID, flow)
+	if err != nil {
+		return err
+	}
+	told := why{Flow: flow, Verdict: prediction.Verdict, Why: []string{}}
+	for _, d := range prediction.Decisions {
+		told.Why = append(told.Why, d.String())
+	}
+	return writeJSON(w, http.StatusOK, told)
 }
 
 // policyText is a [sandbox.AppliedPolicy] whose text is told.
