@@ -62,7 +62,7 @@ func lessonRecord(l *lessons.Lesson, progress store.Progress) views.LessonRecord
 	}
 	for _, e := range l.Exercises {
 		kept := progress.Exercise(l.Slug, e.ID)
-		exercise := views.ExerciseRecord{Title: e.Title, URL: record.URL + "#exercise-" + e.ID, Tries: kept.Tries, Hints: kept.Hints, Passed: kept.Passed(), WithSolution: kept.WithSolution(), Skipped: kept.Skipped()}
+		exercise := views.ExerciseRecord{Title: e.Title, URL: record.URL + "#exercise-" + e.ID, Tries: kept.Tries, Hints: min(kept.Hints, len(e.Hints)), Passed: kept.Passed(), WithSolution: kept.WithSolution(), Skipped: kept.Skipped()}
 		check := kept.Latest
 		if kept.FirstPass != nil {
 			check = &kept.FirstPass.CheckResult
