@@ -193,6 +193,13 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 		if s, _, _ := l.Get(id); s.Disagreement != nil {
 			t.Errorf("the snapshot still has %+v", s.Disagreement)
 		}
+		l.provider.Cluster(id).Lie(flow, 1<<30)
+		until(t, sub, ofType(sandbox.EventDisagreement))
+		l.provider.Cluster(id).LoseNode()
+		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Failed })
+		if s, _, _ := l.Get(id); s.Disagreement != nil {
+			t.Errorf("of a sandbox that has failed it is still said: %+v", s.Disagreement)
+		}
 	})
 }
 

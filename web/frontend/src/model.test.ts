@@ -166,6 +166,7 @@ test("a_disagreement_holds_until_it_is_told_otherwise_or_the_policies_change", (
   assert.deepEqual(after(told, { type: "disagreement", disagreement: { change: 1, flows: [] } }).disagreement, []);
   assert.deepEqual(after(told, { type: "predictions", predictions: predictions(2, "open", webToApi) }).disagreement, []);
   assert.deepEqual(after(told, observations(1, saw(webToDb, "open"))).disagreement, flows);
+  assert.deepEqual(after(told, { type: "state", state: { state: "failed" } }).disagreement, []);
   assert.deepEqual(after(nothing, snapshot({ disagreement: { change: 1, flows: [...flows] } })).disagreement, flows);
 });
 

@@ -86,7 +86,7 @@ export function reduce(model: Model, event: SandboxEvent): Model {
     }
     case "state":
       if (event.state.state === "stopped") return stopped(model, event.state.reason ?? "");
-      return { ...model, state: event.state.state, reason: event.state.reason ?? "", notice: undefined };
+      return { ...model, state: event.state.state, reason: event.state.reason ?? "", disagreement: [], notice: undefined };
     case "step": {
       const steps = [...model.steps];
       const at = steps.findIndex((s) => s.index === event.step.index);
