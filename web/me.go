@@ -25,7 +25,7 @@ func (s *server) renderMe(w http.ResponseWriter, r *http.Request, status int, wr
 	if err != nil {
 		return err
 	}
-	me := views.Me{Name: progress.Name, Written: progress.Name, LeftOffURL: s.leftOffURL(progress)}
+	me := views.Me{Name: progress.Name, Written: progress.Name, LeftOffURL: s.leftOffURL(progress), CookieDays: int(sessionAge.Hours() / 24), ForgetDays: s.ForgetDays}
 	if wrong != nil {
 		me.Written, me.Problem = wrong.name, wrong.message
 	}

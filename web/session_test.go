@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/web/store"
+	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
 // ask sends a request past the network, from the address, with headers in turn of names
@@ -344,5 +345,15 @@ func TestSession_a_visit_is_kept_of_whoever_has_a_record(t *testing.T) {
 	strict(t, v.send("GET", "/me/record.json", nil).body, &record)
 	if record.SeenAt.IsZero() || record.SeenAt.Before(record.CreatedAt) {
 		t.Errorf("seen at %v, with a record since %v", record.SeenAt, record.CreatedAt)
+	}
+}
+
+func TestMe_says_how_long_the_record_is_there(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	contains(t, v.page("GET", "/me", nil).body, "It lasts for 30 days after your last visit. Without a name, the record is deleted 90 days after that visit.")
+	v.page("POST", "/me/name", url.Values{"name": {"Ada"}})
+	contains(t, v.page("GET", "/me", nil).body, "A record with a name is kept until you delete it.")
+	if got := (views.Me{CookieDays: 30}).Lasts(); !strings.HasSuffix(got, "after your last visit.") {
+		t.Errorf("where nobody is forgotten: %s", got)
 	}
 }

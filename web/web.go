@@ -36,6 +36,9 @@ type Deps struct {
 	Hosts []string
 	// Health says why what learners do cannot be kept; nil where it can.
 	Health func() error
+	// ForgetDays is how many days without a visit the record of a learner without a
+	// name is kept, for the learner to know; 0 for always.
+	ForgetDays int
 	// TrustedProxies are the addresses of proxies whose word counts on who their
 	// clients are and whether these speak TLS; nobody's else does.
 	TrustedProxies []netip.Prefix

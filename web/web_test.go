@@ -144,7 +144,7 @@ func newLab(t *testing.T, s setup) *lab {
 	handler, err := newServer(Deps{
 		Sandboxes: sandboxes, Progress: kept, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: logger, Closing: closing,
-		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, TrustedProxies: s.proxies,
+		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies,
 	}, s.limits, s.timings)
 	if err != nil {
 		t.Fatal(err)

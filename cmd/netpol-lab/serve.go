@@ -90,7 +90,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	machine := thisMachine()
 	handler, err := web.New(web.Deps{
 		Sandboxes: manager, Progress: progress, Lessons: teaches.lessons, Quizzes: teaches.quizzes, Static: files, Log: log, Closing: ctx,
-		Health: data.health.Err, Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
+		Health: data.health.Err, ForgetDays: c.ForgetAfter, Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
 	})
 	if err != nil {
 		return err

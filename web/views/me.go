@@ -12,8 +12,23 @@ type Me struct {
 	Name, Written, Problem string
 	// LeftOffURL leads to where they left off; empty for nowhere.
 	LeftOffURL string
+	// CookieDays is how many days without a visit this browser's key to the record
+	// lasts, and ForgetDays how many a record without a name is kept; 0 for always.
+	CookieDays, ForgetDays int
 	Lessons    []LessonRecord
 	Quizzes    []QuizRecord
+}
+
+// Lasts says for how long the record is there.
+func (m Me) Lasts() string {
+	key := fmt.Sprintf("A cookie in this browser is the only key to this record. It lasts for %d days after your last visit.", m.CookieDays)
+	switch {
+	case m.ForgetDays == 0:
+		return key
+	case m.Name != "":
+		return key + " A record with a name is kept until you delete it."
+	}
+	return key + fmt.Sprintf(" Without a name, the record is deleted %d days after that visit.", m.ForgetDays)
 }
 
 // LessonRecord is what was done of a lesson.

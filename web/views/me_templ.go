@@ -349,7 +349,20 @@ func MePage(p Page, me Me) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</form><h2>Your data</h2><div class=\"buttons\"><a class=\"button\" href=\"/me/record.json\" download>Take it away (JSON)</a><form method=\"post\" action=\"/me/new\"><button title=\"Begin with an empty record; this one stays on the server, and this browser loses its key to it. Your sandbox is stopped\">Somebody else learns here now</button></form></div><details><summary>Forget everything about me</summary><p>All that is on this page is deleted, and your sandbox is stopped. It cannot be brought back.</p><form method=\"post\" action=\"/me/forget\"><button>Delete my record</button></form></details><p class=\"detail\">Print this page for a record on paper.</p></div></main>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</form><h2>Your data</h2><p>")
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			var templ_7745c5c3_Var20 string
+			templ_7745c5c3_Var20, templ_7745c5c3_Err = templ.JoinStringErrs(me.Lasts())
+			if templ_7745c5c3_Err != nil {
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `me.templ`, Line: 77, Col: 19}
+			}
+			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var20))
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "</p><div class=\"buttons\"><a class=\"button\" href=\"/me/record.json\" download>Take it away (JSON)</a><form method=\"post\" action=\"/me/new\"><button title=\"Begin with an empty record; this one stays on the server, and this browser loses its key to it. Your sandbox is stopped\">Somebody else learns here now</button></form></div><details><summary>Forget everything about me</summary><p>All that is on this page is deleted, and your sandbox is stopped. It cannot be brought back.</p><form method=\"post\" action=\"/me/forget\"><button>Delete my record</button></form></details><p class=\"detail\">Print this page for a record on paper.</p></div></main>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
