@@ -15,8 +15,8 @@ type Me struct {
 	// CookieDays is how many days without a visit this browser's key to the record
 	// lasts, and ForgetDays how many a record without a name is kept; 0 for always.
 	CookieDays, ForgetDays int
-	Lessons    []LessonRecord
-	Quizzes    []QuizRecord
+	Lessons                []LessonRecord
+	Quizzes                []QuizRecord
 }
 
 // Lasts says for how long the record is there.
