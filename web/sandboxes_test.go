@@ -454,7 +454,7 @@ func TestWho_leaves_leaves_no_sandbox_behind(t *testing.T) {
 	}
 }
 
-func TestWhyIsToldOfOneFlowInSentences(t *testing.T) {
+func TestWhy_is_told_of_one_flow_in_sentences(t *testing.T) {
 	l := newLab(t, setup{})
 	v := l.learner(t)
 	id := v.start()
