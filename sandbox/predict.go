@@ -1,11 +1,11 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -166,10 +166,42 @@ func (p *Predictor) Expect(change int64, flows []Flow) *Predictions {
 			b.add(f.ID, prediction)
 		}
 	}
-	if text, err := json.Marshal(b.out); err == nil && len(text) > maxPredictions {
+	if b.size() > maxPredictions {
 		b.dropReasons()
 	}
 	return b.out
+}
+
+// size is about how long the predictions are in JSON.
+func (b *expecting) size() int {
+	n := 0
+	for _, p := range b.out.Policies {
+		n += len(p.Namespace) + len(p.Name) + len(`{"namespace":"","name":""},`)
+	}
+	for _, e := range b.out.Expected {
+		n += len(`{"verdict":"dns-failed","why":[],"flows":[]},`)
+		for _, r := range e.Why {
+			n += len(`{"of":"connection","direction":"ingress","because":"not-admitted","policies":[],"more":10},`) + 3*len(r.Policies)
+		}
+		for _, f := range e.Flows {
+			n += len(f) + len(`"",`)
+		}
+	}
+	return n
+}
+
+// keyOf tells two groups of flows apart.
+func keyOf(v probe.Verdict, why []Reason) string {
+	key := append(make([]byte, 0, 64), v...)
+	for _, r := range why {
+		key = append(key, '|', r.Of[0], r.Direction[0])
+		key = append(key, r.Because...)
+		for _, p := range r.Policies {
+			key = strconv.AppendInt(append(key, ','), int64(p), 10)
+		}
+		key = strconv.AppendInt(append(key, '+'), int64(r.More), 10)
+	}
+	return string(key)
 }
 
 // expecting collects predictions.
@@ -194,7 +226,7 @@ func (b *expecting) add(flow string, p Prediction) {
 			why = append(why, b.reason(of, direction))
 		}
 	}
-	key := fmt.Sprint(p.Verdict, why)
+	key := keyOf(p.Verdict, why)
 	at, ok := b.groups[key]
 	if !ok {
 		at = len(b.out.Expected)

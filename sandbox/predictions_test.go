@@ -2,7 +2,9 @@ package sandbox_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -220,4 +222,34 @@ func TestPredictions_follow_a_clusters_addresses(t *testing.T) {
 			t.Errorf("told %+v", e.Predictions)
 		}
 	})
+}
+
+// Predictions go to every watcher and stay in the log, so they are bounded whatever the
+// policies are called; the verdicts are told in any case.
+func TestPredictions_whose_reasons_are_too_long_tell_the_verdicts(t *testing.T) {
+	var texts []string
+	for i := range 90 {
+		name := fmt.Sprintf("p%02d%s", i, strings.Repeat("x", 60))
+		texts = append(texts, shopPolicy(name, fmt.Sprintf("  podSelector: {}\n  policyTypes: [Ingress, Egress]\n  ingress: [{ports: [{port: %d}]}]\n", 1000+i)))
+	}
+	flows := shop(t).Flows()
+	var many []sandbox.Flow // each with a reason of its own
+	for i := range 90 {
+		f := flows[0]
+		f.ID, f.Port = fmt.Sprintf("shop/web>shop/api:%d/TCP", 1000+i), 1000+i
+		f.From = "other/shell"
+		many = append(many, f)
+	}
+	p := predictor(t, shopAddresses, texts...)
+	short, long := p.Expect(1, many[:10]), p.Expect(1, many)
+	if len(short.Expected) != 10 || len(short.Policies) != 10 || short.Expected[0].Why == nil {
+		t.Errorf("few flows are told as %+v", short)
+	}
+	text, err := json.Marshal(long)
+	if err != nil || len(text) > 20<<10 || len(long.Expected) != 1 || long.Expected[0].Why != nil || len(long.Verdicts()) != len(many) {
+		t.Errorf("many flows are told in %d bytes: %.300s (%v)", len(text), text, err)
+	}
+	if text, err = json.Marshal(short); err != nil || len(text) > 20<<10 {
+		t.Errorf("few flows take %d bytes (%v)", len(text), err)
+	}
 }
