@@ -3,14 +3,19 @@ package web
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
@@ -303,27 +308,70 @@ func TestProxy_behind_it_a_learner_is_counted_by_their_own_address(t *testing.T)
 
 func TestProxy_behind_one_that_speaks_TLS_forms_and_websockets_work(t *testing.T) {
 	l := newLab(t, setup{proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	behind, err := url.Parse(l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(behind)
+		r.Out.Host = r.In.Host
+		r.SetXForwarded()
+	}})
+	t.Cleanup(proxy.Close)
 	v := l.learner(t)
-	through := []string{"X-Forwarded-Proto", "https", "X-Forwarded-For", "198.51.100.1", "Origin", "https://lab.example", "Host", "lab.example"}
-	first := v.send("GET", "/", nil, through...)
-	cookie := (&http.Response{Header: first.header}).Cookies()[0]
-	header := append([]string{"Cookie", cookie.Name + "=" + cookie.Value, "Content-Type", "application/json"}, through...)
-	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), header...)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := proxy.Client()
+	client.Jar, client.CheckRedirect = jar, v.Client.CheckRedirect
+	ask := func(method, path, body, origin string) reply {
+		t.Helper()
+		r, err := http.NewRequest(method, proxy.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Origin", origin)
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply{res.StatusCode, res.Header, string(b)}
+	}
+	if first := ask("GET", "/", "", ""); !strings.HasPrefix(first.header.Get("Set-Cookie"), "__Host-") || first.header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("over TLS: cookie %q, Strict-Transport-Security %q", first.header.Get("Set-Cookie"), first.header.Get("Strict-Transport-Security"))
+	}
+	const start = `{"lab":"network-policies"}`
+	refusal(t, ask("POST", "/sandboxes", start, "https://elsewhere.example"), http.StatusForbidden)
+	a := ask("POST", "/sandboxes", start, proxy.URL)
 	if a.status != http.StatusAccepted {
-		t.Fatalf("a form: status %d: %s", a.status, a.body)
+		t.Fatalf("the lab's own page: status %d: %s", a.status, a.body)
 	}
-	h := http.Header{}
-	for i := 0; i < len(header); i += 2 {
-		h.Set(header[i], header[i+1])
+	id := v.snapshot(a).id()
+	dialer := websocket.Dialer{Jar: jar, TLSClientConfig: client.Transport.(*http.Transport).TLSClientConfig, HandshakeTimeout: patience}
+	dial := func(origin string) (*websocket.Conn, error) {
+		conn, res, err := dialer.Dial("wss"+strings.TrimPrefix(proxy.URL, "https")+"/sandboxes/"+id+"/events", http.Header{"Origin": {origin}})
+		if res != nil {
+			res.Body.Close()
+		}
+		return conn, err
 	}
-	h.Del("Content-Type")
-	conn, _, err := v.dial(v.snapshot(a).id(), "", h)
+	if conn, err := dial("https://elsewhere.example"); err == nil {
+		conn.Close()
+		t.Error("another site's page gets events")
+	}
+	conn, err := dial(proxy.URL)
 	if err != nil {
 		t.Fatalf("a websocket: %v", err)
 	}
-	conn.Close()
-	header[len(header)-3] = "https://elsewhere.example" // the Origin
-	refusal(t, v.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), header...), http.StatusForbidden)
+	defer conn.Close()
+	next(t, conn)
 }
 
 func TestHost_a_foreign_name_is_refused(t *testing.T) {

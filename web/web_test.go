@@ -220,9 +220,6 @@ func (v *learner) send(method, path string, body io.Reader, header ...string) re
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host
-	}
 	res, err := v.Do(r)
 	if err != nil {
 		v.t.Fatal(err)
