@@ -766,7 +766,7 @@ func matrixTable(m Matrix) templ.Component {
 			templ_7745c5c3_Var37 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 73, "<p class=\"sideways detail\">The table is wider than this page: scroll it sideways.</p><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"matrix-caption\"><table id=\"matrix\"><caption id=\"matrix-caption\">Each row is a pod that connects, each column a port that it connects to.</caption> <thead><tr><td rowspan=\"2\" class=\"corner\"></td>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 73, "<p class=\"sideways detail\">Where the table is wider than this page, scroll it sideways.</p><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"matrix-caption\"><table id=\"matrix\"><caption id=\"matrix-caption\">Each row is a pod that connects, each column a port that it connects to.</caption> <thead><tr><td rowspan=\"2\" class=\"corner\"></td>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
