@@ -149,7 +149,7 @@ func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, "
 // tried as takes no longer than a moment; where that finds nothing, the parser's own
 // line must do, from 1.
 func firstBadLine(lines []string, own int) int {
-	const most = 512 << 10 // Bytes to read in all.
+	const most = 128 << 10 // Bytes to read in all.
 	left := most
 	good := func(n int) bool {
 		text := strings.Join(lines[:n], "\n") + "\n"
