@@ -266,11 +266,12 @@ function run(section: HTMLElement): void {
     const now = gone.length > 0 ? lost : undefined;
     if (now === offered) return;
     offered = now;
+    const still = new Set(model.policies.map(nameOf));
     panel.renderOffer(
       undoLine,
       now
         ? {
-            message: sentences.gone(gone.map(nameOf)),
+            message: sentences.gone(gone.map(nameOf).filter((n) => !still.has(n)), gone.map(nameOf).filter((n) => still.has(n))),
             label: gone.length > 1 ? "Put them back" : "Put it back",
             back: () => void act(undoLine, async () => void (await api.apply(sandbox(), now.before.map((p) => p.yaml).join("\n---\n"), true)), tell),
           }

@@ -100,3 +100,8 @@ test("disagreement_names_a_flow_and_blames_nobody", () => {
   assert.equal(sentences.disagreement([flow, flow]), one + ", and 1 more connection differs" + end);
   assert.equal(sentences.disagreement([flow, flow, flow]), one + ", and 2 more connections differ" + end);
 });
+
+test("what_is_gone_and_what_was_changed_is_told_apart", () => {
+  assert.equal(sentences.gone(["shop/a"], []), "shop/a is not in force any more.");
+  assert.equal(sentences.gone(["shop/a", "shop/b"], ["shop/c"]), "shop/a and shop/b are not in force any more. shop/c was changed.");
+});

@@ -66,10 +66,16 @@ function flips(summary: Summary): string {
   return parts.length > 0 ? `${text}: ${parts.join(", ")}` : text;
 }
 
-/** The line about policies that a change has done away with. */
-export function gone(names: string[]): string {
-  const all = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join();
-  return `${all} ${names.length > 1 ? "are" : "is"} not in force any more.`;
+/** The line about policies that a change has done away with, and those that it has changed. */
+export function gone(removed: string[], changed: string[]): string {
+  const parts = [];
+  if (removed.length > 0) parts.push(`${listed(removed)} ${removed.length > 1 ? "are" : "is"} not in force any more.`);
+  if (changed.length > 0) parts.push(`${listed(changed)} ${changed.length > 1 ? "were" : "was"} changed.`);
+  return parts.join(" ");
+}
+
+function listed(names: string[]): string {
+  return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join();
 }
 
 /** The line about one flow. */
