@@ -121,3 +121,10 @@ type QuizRecord struct {
 	Title, URL                 string
 	Attempts, Best, Latest, Of int
 }
+
+func attempts(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
+}
