@@ -147,6 +147,7 @@ func TestA_websocket_that_is_not_read_costs_at_most_64_kilobytes(t *testing.T) {
 		apply(v, ids[len(ids)-1], 0)
 		apply(v, ids[len(ids)-1], 1)
 	}
+	l.log.clear()
 	before := inUse()
 	for n := range socketsPerLearner {
 		for i, v := range all {
@@ -154,6 +155,7 @@ func TestA_websocket_that_is_not_read_costs_at_most_64_kilobytes(t *testing.T) {
 			apply(v, ids[i], n%2)
 		}
 	}
+	l.log.clear() // what the test keeps of the log is no cost of the server's
 	each := (inUse() - before) / (learners * socketsPerLearner)
 	t.Logf("%d kB a websocket", each/1000)
 	if each > 64_000 {
