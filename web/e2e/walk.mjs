@@ -207,6 +207,7 @@ export async function doExercise(page, lesson, id) {
   await predict(page, id);
 
   await press("Set up the start");
+  await says(/The start is set up/); // Only then has the editor its text, and keeps what is written into it.
   await comeIntoForce(page, named(start));
   await put(page, wrong);
   // The page looks by itself.
