@@ -81,7 +81,7 @@ test: check test-unit test-oracle test-frontend test-kind ## Set everything up a
 .PHONY: test-unit
 test-unit: static/dist/lab.js
 	CGO_ENABLED=1 go test -race ./...
-	go test -run costs_at_most ./sandbox/ # with the race detector memory cannot be measured
+	go test -run costs_at_most ./sandbox/ ./web/ # with the race detector memory cannot be measured
 ifeq ($(HUNSPELL),)
 	@.ci/left-out note "the spelling of lessons and quizzes: no hunspell here (on Debian: apt-get install hunspell hunspell-en-gb)"
 endif
