@@ -73,6 +73,11 @@ func (s *server) observed(r *http.Request, e *exerciseRequest) (map[string]probe
 	if !ok || snapshot.Lab != e.lesson.Topology.Name || !isSettled(snapshot) || len(e.exercise.Predict) == 0 || !e.view.Open() {
 		return nil, nil
 	}
+	done, err := s.grading.take(r.Context(), e.owner)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	inForce, err := policiesOf(r.Context(), e.lesson.Topology, snapshot.Policies)
 	if err != nil || !e.exercise.AtMoment(inForce) {
 		return nil, err
@@ -115,12 +120,12 @@ func (s *server) restoreExercise(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := parseForm(w, r, maxPolicyBytes); err != nil {
-		return tooMuchYAML(err)
-	}
 	snapshot, ready := s.readySandbox(e)
 	if !ready {
 		return s.tellExercise(w, r, e)
+	}
+	if err := parseForm(w, r, maxPolicyBytes); err != nil {
+		return tooMuchYAML(err)
 	}
 	src := strings.ReplaceAll(r.PostForm.Get("yaml"), "\r\n", "\n")
 	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(src))
@@ -176,14 +181,10 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	observed := verdicts(snapshot)
 	outcome := e.exercise.Grade(e.lesson, observed)
 	e.view.Outcome = &outcome
-	inForce, err := policiesOf(r.Context(), e.lesson.Topology, snapshot.Policies)
-	if err != nil {
-		return err
-	}
 	if e.view.Look = look && !outcome.Passed; e.view.Look {
 		return s.tellExercise(w, r, e)
 	}
-	if e.view.Feedback, err = s.feedback(e.lesson.Topology, snapshot.ID, inForce, &outcome); err != nil {
+	if e.view.Feedback, err = s.feedback(r.Context(), e, snapshot, &outcome); err != nil {
 		return err
 	}
 	result := store.CheckResult{Passed: outcome.Passed, At: time.Now()}
@@ -222,12 +223,21 @@ func policiesOf(ctx context.Context, t *sandbox.Topology, inForce []sandbox.Appl
 // feedback says of what is not as it should be why the policies in force do that, by
 // flow ID. Lines are counted in each policy's own text, as the learner wrote it. Of
 // many flows that no check is about it speaks only of those that are seen at once.
-func (s *server) feedback(t *sandbox.Topology, id sandbox.ID, inForce []policy.Policy, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
-	addresses, err := s.Sandboxes.Addresses(id)
+func (s *server) feedback(ctx context.Context, e *exerciseRequest, snapshot sandbox.Snapshot, o *lessons.Outcome) (map[string]policy.Diagnosis, error) {
+	done, err := s.grading.take(ctx, e.owner)
 	if err != nil {
 		return nil, err
 	}
-	predictor, err := sandbox.NewPredictor(t, addresses, inForce)
+	defer done()
+	inForce, err := policiesOf(ctx, e.lesson.Topology, snapshot.Policies)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := s.Sandboxes.Addresses(snapshot.ID)
+	if err != nil {
+		return nil, err
+	}
+	predictor, err := sandbox.NewPredictor(e.lesson.Topology, addresses, inForce)
 	if err != nil {
 		return nil, err
 	}

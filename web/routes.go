@@ -24,7 +24,7 @@ func (s *server) routes() http.Handler {
 		r.Get("/sandboxes/{id}/events", s.handle(s.events))
 
 		r.Group(func(r chi.Router) {
-			r.Use(compress)
+			r.Use(s.inTurn, compress)
 
 			r.Get("/", s.handle(s.index))
 			r.Get("/lessons/{slug}", s.handle(s.showLesson))

@@ -261,6 +261,10 @@ type policyText struct {
 
 // applyPolicies takes YAML as the body.
 func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
+	// Nobody's text is read who has no sandbox for it.
+	if _, err := s.sandboxOf(r); err != nil {
+		return err
+	}
 	src, err := io.ReadAll(http.MaxBytesReader(w, r.Body, policy.MaxBytes))
 	if err != nil {
 		return tooMuchYAML(err)
@@ -275,6 +279,9 @@ func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
 // applyPoliciesForm takes YAML as the form's field yaml. What is wrong with it
 // is shown on the lab's page, with the text kept.
 func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.sandboxOf(r); err != nil {
+		return err
+	}
 	if err := parseForm(w, r, maxPolicyBytes); err != nil {
 		return tooMuchYAML(err)
 	}

@@ -52,6 +52,8 @@ type server struct {
 	limits  limits
 	timings timings
 	sockets *sockets
+	// grading makes a learner's looks at their policies take turns: each reads all of them.
+	grading *turns
 	// sealKey is what this process seals its cookies with.
 	sealKey []byte
 }
@@ -70,7 +72,7 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), sealKey: make([]byte, 32)}
+	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), grading: newTurns(1), sealKey: make([]byte, 32)}
 	_, _ = rand.Read(s.sealKey) // never fails
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {
