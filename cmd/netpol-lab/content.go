@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,20 +32,31 @@ func ownContent() (content, error) {
 // wrong with them is an inputError.
 func (c *content) add(lessonsDir, quizzesDir string) error {
 	if lessonsDir != "" {
-		more, err := lessons.Load(os.DirFS(lessonsDir), c.lessons...)
+		more, err := readFolder(lessonsDir, func(files fs.FS) ([]*lessons.Lesson, error) { return lessons.Load(files, c.lessons...) })
 		if err != nil {
 			return wrongIn(lessonsDir, "lessons: ", err)
 		}
 		c.lessons = append(c.lessons, more...)
 	}
 	if quizzesDir != "" {
-		more, err := quizzes.Load(os.DirFS(quizzesDir), c.topologies(), c.quizzes...)
+		more, err := readFolder(quizzesDir, func(files fs.FS) ([]*quizzes.Quiz, error) { return quizzes.Load(files, c.topologies(), c.quizzes...) })
 		if err != nil {
 			return wrongIn(quizzesDir, "quizzes: ", err)
 		}
 		c.quizzes = append(c.quizzes, more...)
 	}
 	return nil
+}
+
+// readFolder reads what a folder holds, and nothing that a link in it leads to elsewhere: what
+// others have written is not to show files of this machine.
+func readFolder[T any](dir string, read func(fs.FS) ([]T, error)) ([]T, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return read(root.FS())
 }
 
 // topologies are those of the lessons by the lessons' slugs.

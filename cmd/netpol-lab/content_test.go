@@ -139,3 +139,29 @@ func TestQuizzesCheck_says_each_problem_with_its_place(t *testing.T) {
 		t.Errorf("no folder: code %d", code)
 	}
 }
+
+func TestContent_a_link_out_of_the_folder_is_not_followed(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("hunter2hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../lessons/content")); err != nil {
+		t.Fatal(err)
+	}
+	var c content
+	if err := c.add(dir, ""); err != nil {
+		t.Fatalf("without a link: %v", err)
+	}
+	link := filepath.Join(dir, "01-network-policies", "topology.yaml")
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	err := new(content).add(dir, "")
+	if err == nil || strings.Contains(err.Error(), "hunter") {
+		t.Errorf("got %v, want a refusal that does not quote the file", err)
+	}
+}
