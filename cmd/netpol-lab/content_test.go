@@ -141,27 +141,22 @@ func TestQuizzesCheck_says_each_problem_with_its_place(t *testing.T) {
 }
 
 func TestContent_a_link_out_of_the_folder_is_not_followed(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("hunter2hunter2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../../lessons/content")); err != nil {
 		t.Fatal(err)
 	}
-	var c content
-	if err := c.add(dir, ""); err != nil {
+	if err := new(content).add(dir, ""); err != nil {
 		t.Fatalf("without a link: %v", err)
 	}
-	link := filepath.Join(dir, "01-network-policies", "topology.yaml")
-	if err := os.Remove(link); err != nil {
+	// What the link leads to is in order, so that only the link can be what is wrong.
+	link, elsewhere := filepath.Join(dir, "01-network-policies", "topology.yaml"), filepath.Join(t.TempDir(), "topology.yaml")
+	if err := os.Rename(link, elsewhere); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(secret, link); err != nil {
+	if err := os.Symlink(elsewhere, link); err != nil {
 		t.Fatal(err)
 	}
-	err := new(content).add(dir, "")
-	if err == nil || strings.Contains(err.Error(), "hunter") {
-		t.Errorf("got %v, want a refusal that does not quote the file", err)
+	if err := new(content).add(dir, ""); err == nil {
+		t.Error("a file elsewhere was read through a link in the folder")
 	}
 }
