@@ -31,10 +31,7 @@ func simulatingLab(t *testing.T) *lab {
 
 func exerciseOf(t *testing.T, id string) *lessons.Exercise {
 	t.Helper()
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	e := all[0].Exercise(id)
 	if e == nil {
 		t.Fatalf("the lesson has no exercise %s", id)
@@ -404,10 +401,7 @@ func TestForgetting_leaves_nothing(t *testing.T) {
 
 func TestA_section_that_is_done_leads_to_the_next(t *testing.T) {
 	v := simulatingLab(t).learner(t)
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	var ids []string
 	for _, s := range all[0].Sections {
 		if s.ID != "" {
@@ -432,10 +426,7 @@ func TestA_section_that_is_done_leads_to_the_next(t *testing.T) {
 }
 
 func TestA_lesson_is_completed_with_its_last_section_and_exercise(t *testing.T) {
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	l := all[len(all)-1]
 	begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	var whole store.Progress

@@ -475,10 +475,7 @@ func TestA_form_comes_back_to_no_question_that_its_page_cannot_have(t *testing.T
 func TestEachQuestionThatCanBeTriedOut_opens_the_lab_of_its_lesson(t *testing.T) {
 	l := newLab(t, setup{})
 	v := l.learner(t)
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	labs, shared := map[string]string{}, 0
 	for _, lesson := range all {
 		labs[lesson.Slug] = lesson.Topology.Name

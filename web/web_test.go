@@ -70,44 +70,38 @@ func newLab(t *testing.T, s setup) *lab {
 	if s.provider == nil {
 		s.provider = &sandboxtest.Provider{}
 	}
-	if s.files == nil {
-		s.files = static.Content()
-	}
 	if s.limits == (limits{}) {
 		s.limits = defaultLimits
 	}
 	if s.timings == (timings{}) {
 		s.timings = defaultTimings
 	}
-	content := lessons.Content()
+	allLessons, allQuizzes, files := theLessons(t), theQuizzes(t), theFiles(t)
 	if s.more != nil {
-		if err := fs.WalkDir(content, ".", func(path string, d fs.DirEntry, err error) error {
+		content := lessons.Content()
+		err := fs.WalkDir(content, ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
 			data, err := fs.ReadFile(content, path)
 			s.more[path] = &fstest.MapFile{Data: data}
 			return err
-		}); err != nil {
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
-		content = s.more
+		if allLessons, err = lessons.Load(s.more); err != nil {
+			t.Fatal(err)
+		}
+		if allQuizzes, err = quizzes.Load(quizzes.Content(), topologies(allLessons)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	allLessons, err := lessons.Load(content)
-	if err != nil {
-		t.Fatal(err)
-	}
-	labs := map[string]*sandbox.Topology{}
-	for _, l := range allLessons {
-		labs[l.Slug] = l.Topology
-	}
-	allQuizzes, err := quizzes.Load(quizzes.Content(), labs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := static.Load(s.files)
-	if err != nil {
-		t.Fatal(err)
+	if s.files != nil {
+		var err error
+		if files, err = static.Load(s.files); err != nil {
+			t.Fatal(err)
+		}
 	}
 	progress, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "learners.db"))
 	if err != nil {
@@ -499,11 +493,7 @@ func TestEvery_page_says_whether_the_lab_simulates(t *testing.T) {
 
 func lessonTopology(t *testing.T) *sandbox.Topology {
 	t.Helper()
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all[0].Topology
+	return theLessons(t)[0].Topology
 }
 
 func TestAvailable_where_no_sandbox_can_be_made_the_page_says_what_to_do_and_the_log_why(t *testing.T) {
@@ -720,14 +710,7 @@ func TestNew_refuses_what_is_incomplete(t *testing.T) {
 	if _, err := New(Deps{}); err == nil {
 		t.Error("no error without dependencies")
 	}
-	files, err := static.Load(static.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	files, all := theFiles(t), theLessons(t)
 	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Health: func() error { return nil }, Hosts: []string{"localhost"}, Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
 	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
 		t.Errorf("error = %v, want one that names the lesson", err)

@@ -61,10 +61,7 @@ func everyState(t *testing.T, l *lessons.Lesson, e *lessons.Exercise) map[string
 }
 
 func TestNo_page_shows_the_marks_of_an_author(t *testing.T) {
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	boxes := 0
 	for _, l := range all {
 		exercises := map[string]Exercise{}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/web/store"
@@ -15,12 +14,8 @@ import (
 
 func allQuizzes(t *testing.T) []*quizzes.Quiz {
 	t.Helper()
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
 	labs := map[string]*sandbox.Topology{}
-	for _, l := range all {
+	for _, l := range theLessons(t) {
 		labs[l.Slug] = l.Topology
 	}
 	list, err := quizzes.Load(quizzes.Content(), labs)

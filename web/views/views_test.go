@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
@@ -13,11 +14,20 @@ import (
 
 func topology(t *testing.T) *sandbox.Topology {
 	t.Helper()
-	all, err := lessons.Load(lessons.Content())
+	return theLessons(t)[0].Topology
+}
+
+// loaded are the lessons of the binary. They are loaded once, for that proves every
+// exercise, and only read.
+var loaded = sync.OnceValues(func() ([]*lessons.Lesson, error) { return lessons.Load(lessons.Content()) })
+
+func theLessons(t *testing.T) []*lessons.Lesson {
+	t.Helper()
+	all, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all[0].Topology
+	return all
 }
 
 func TestThe_matrix_has_every_flow_once_in_its_place(t *testing.T) {
@@ -126,10 +136,7 @@ func TestEach_state_shows_its_own_sentence_and_buttons(t *testing.T) {
 // A heading of a lesson whose anchor is one of the page's own would be taken for it by
 // the page's script.
 func TestLessonPage_has_no_ID_that_a_heading_could_take(t *testing.T) {
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	l := all[0]
 	exercises := map[string]Exercise{}
 	for _, e := range l.Exercises {
@@ -152,10 +159,7 @@ func TestLessonPage_has_no_ID_that_a_heading_could_take(t *testing.T) {
 // You, the engine and the cluster are three, and where they differ is marked with a
 // sign; in the simulator there are two.
 func TestExerciseBox_marks_where_prediction_engine_and_measurement_differ(t *testing.T) {
-	all, err := lessons.Load(lessons.Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := theLessons(t)
 	l := all[0]
 	e := l.Exercises[0]
 	of := func(v func(probe.Verdict) probe.Verdict) map[string]probe.Verdict {
