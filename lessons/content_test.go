@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/netpol-lab/netpol-lab/lessons/prose"
@@ -17,9 +18,12 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
+// loaded are the lessons of the binary, loaded once: that proves every exercise.
+var loaded = sync.OnceValues(func() ([]*Lesson, error) { return Load(Content()) })
+
 func content(t *testing.T) []*Lesson {
 	t.Helper()
-	all, err := Load(Content())
+	all, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}

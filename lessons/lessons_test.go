@@ -7,10 +7,7 @@ import (
 )
 
 func TestThe_lessons_of_the_binary_load(t *testing.T) {
-	all, err := Load(Content())
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := content(t)
 	if all[0].Slug != "network-policies" {
 		t.Errorf("the first lesson is %q, want network-policies", all[0].Slug)
 	}
