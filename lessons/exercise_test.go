@@ -371,6 +371,11 @@ func TestAn_answer_stands_in_its_place_and_is_of_an_exercise(t *testing.T) {
 	if n := len(slices.Collect(l.Sections[0].All())); n != 4 {
 		t.Errorf("all blocks are %d, want 4", n)
 	}
+	// Where the text alone asks, the learner opens it by hand.
+	l, _, _ = exerciseWith(t, map[string]string{"lesson.md": strings.Replace(text, ":::answer guard", ":::answer", 1)})
+	if a := l.Sections[0].Blocks[2].Answer; a == nil || a.Exercise != nil || len(a.Blocks) != 1 {
+		t.Errorf("an answer of no exercise: %+v", a)
+	}
 	for name, c := range map[string]struct{ text, want string }{
 		"without an end":     {front + "\n:::exercise guard\n\n:::answer guard\n\ntext\n\n## Next\n", "01-one/lesson.md:10: has no end in its section"},
 		"never begun":        {front + "\n:::exercise guard\n\n:::end\n", "01-one/lesson.md:10: :::end ends nothing"},

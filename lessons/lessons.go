@@ -83,9 +83,10 @@ type Block struct {
 	Answer *Answered
 }
 
-// Answered is a part of a section that is to be read only when the prediction of the
-// exercise has been kept.
+// Answered is a part of a section that is to be read only after a prediction.
 type Answered struct {
+	// Exercise is the one whose prediction has to be kept first; nil where the text asks
+	// and the learner opens the answer by hand.
 	Exercise *Exercise
 	// Blocks has no Answer in it.
 	Blocks []Block

@@ -100,9 +100,11 @@ func (l *Lesson) readText(file string, src []byte, from int, parts *parts) (errs
 			case n.name == "answer" && answer != nil:
 				bad(n.offset, ":::answer within another: want a line :::end before it")
 			case n.name == "answer":
-				e, err := predicted(parts.exercises, n.argument)
-				if err != nil {
-					bad(n.offset, "%v", err)
+				var e *Exercise
+				if n.argument != "" {
+					if e, err = predicted(parts.exercises, n.argument); err != nil {
+						bad(n.offset, "%v", err)
+					}
 				}
 				answer, answerAt = &Answered{Exercise: e}, n.offset
 				section.Blocks = append(section.Blocks, Block{Answer: answer})

@@ -198,3 +198,19 @@ func TestExerciseBox_marks_where_prediction_engine_and_measurement_differ(t *tes
 		}
 	}
 }
+
+// What the text itself asks to predict is closed until somebody opens it, also where no
+// exercise keeps the prediction.
+func TestLessonPage_an_answer_of_no_exercise_is_opened_by_hand(t *testing.T) {
+	l := theLessons(t)[0]
+	boxes := map[string]Exercise{}
+	for _, e := range l.Exercises {
+		boxes[e.ID] = Exercise{Exercise: e, Lesson: l.Slug}
+	}
+	page := rendered(t, LessonPage(Page{}, Lesson{Lesson: l, Exercises: boxes, Lab: Lab{Matrix: NewMatrix(l.Topology, nil)}}))
+	_, first, _ := strings.Cut(page, "Be the intruder")
+	before, within, found := strings.Cut(first, `<details class="answer"><summary>What happens`)
+	if !found || strings.Contains(before, "All five work") || !strings.Contains(within, "All five work") {
+		t.Errorf("the first section tells what it asks to predict")
+	}
+}
