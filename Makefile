@@ -15,6 +15,7 @@ HAVE_DOCKER := $(shell .ci/docker check >/dev/null 2>&1 && echo yes)
 CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM
 FFMPEG   := $(shell command -v ffmpeg)
+DEBOOTSTRAP := $(shell [ "$$(id -u)" = 0 ] && command -v debootstrap >/dev/null && command -v gpg >/dev/null && command -v gpgv >/dev/null && echo yes)
 HUNSPELL := $(shell echo | hunspell -l -d en_GB >/dev/null 2>&1 && echo yes)
 VIDEO    := $(wildcard static/dist/video/*)
 
@@ -84,6 +85,9 @@ test-unit: static/dist/lab.js
 	go test -run costs_at_most ./sandbox/ ./web/ # with the race detector memory cannot be measured
 ifeq ($(HUNSPELL),)
 	@.ci/left-out note "the spelling of lessons and quizzes: no hunspell here (on Debian: apt-get install hunspell hunspell-en-gb)"
+endif
+ifeq ($(DEBOOTSTRAP),)
+	@.ci/left-out note "that nothing unsigned gets into the node image: this needs root, debootstrap and gpg (on Debian: apt-get install debootstrap gnupg)"
 endif
 
 # The oracles are a module of their own, so that what they compare with stays out

@@ -100,7 +100,7 @@ func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	snapshot, ready := s.readySandbox(e)
+	snapshot, _, ready := s.readySandbox(e)
 	if !ready {
 		return s.tellExercise(w, r, e)
 	}
@@ -120,7 +120,7 @@ func (s *server) restoreExercise(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	snapshot, ready := s.readySandbox(e)
+	snapshot, _, ready := s.readySandbox(e)
 	if !ready {
 		return s.tellExercise(w, r, e)
 	}
@@ -136,16 +136,16 @@ func (s *server) restoreExercise(w http.ResponseWriter, r *http.Request) error {
 	return s.tellExercise(w, r, e)
 }
 
-// readySandbox is the learner's sandbox of the exercise's lab; where it is not ready,
-// the exercise says what is missing.
-func (s *server) readySandbox(e *exerciseRequest) (sandbox.Snapshot, bool) {
-	snapshot, _, ok := s.Sandboxes.ByOwner(e.owner)
+// readySandbox is the learner's sandbox of the exercise's lab, with the number of the
+// last event in it; where it is not ready, the exercise says what is missing.
+func (s *server) readySandbox(e *exerciseRequest) (sandbox.Snapshot, int64, bool) {
+	snapshot, seq, ok := s.Sandboxes.ByOwner(e.owner)
 	there := ok && snapshot.Lab == e.lesson.Topology.Name
 	if !there || snapshot.State != sandbox.Ready {
 		e.view.Problem = noSandbox(snapshot, there)
-		return snapshot, false
+		return snapshot, seq, false
 	}
-	return snapshot, true
+	return snapshot, seq, true
 }
 
 // gone are those of the policies before that are not the same after.
@@ -169,7 +169,11 @@ func (s *server) checkExercise(w http.ResponseWriter, r *http.Request) error {
 	if look && (e.exercise.Final || e.view.Passed || r.PostForm.Get("look") == "moment") {
 		return s.tellExercise(w, r, e)
 	}
-	snapshot, err := s.settled(r.Context(), e.owner, e.lesson.Topology.Name)
+	snapshot, seq, ready := s.readySandbox(e)
+	if !ready {
+		return s.tellExercise(w, r, e)
+	}
+	snapshot, err = s.settled(r.Context(), snapshot, seq)
 	var problem *exerciseProblem
 	switch {
 	case errors.As(err, &problem):
@@ -290,13 +294,9 @@ func noSandbox(s sandbox.Snapshot, there bool) string {
 	return "Your sandbox is not running. Press Reset or Start for a fresh one."
 }
 
-// settled waits until the learner's sandbox has settled after its last change, and
-// returns what was then observed.
-func (s *server) settled(ctx context.Context, owner, lab string) (sandbox.Snapshot, error) {
-	snapshot, seq, ok := s.Sandboxes.ByOwner(owner)
-	if !ok || snapshot.Lab != lab || snapshot.State != sandbox.Ready {
-		return snapshot, &exerciseProblem{noSandbox(snapshot, ok && snapshot.Lab == lab)}
-	}
+// settled waits until the sandbox, as it is after event seq, has settled after its last
+// change, and returns what was then observed.
+func (s *server) settled(ctx context.Context, snapshot sandbox.Snapshot, seq int64) (sandbox.Snapshot, error) {
 	if isSettled(snapshot) {
 		return snapshot, nil
 	}

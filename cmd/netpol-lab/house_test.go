@@ -106,6 +106,11 @@ func TestGenerated_files_are_marked(t *testing.T) {
 	list.Dir = "../.."
 	out, err := list.Output()
 	if err != nil {
+		// The sources may come without git, as an archive does; where everything is
+		// required they do not.
+		if os.Getenv("NETPOL_LAB_REQUIRE") == "all" {
+			t.Fatalf("git grep: %v", err)
+		}
 		t.Skipf("not a clone of the repository: git grep: %v", err)
 	}
 	for _, file := range strings.Fields(string(out)) {

@@ -264,7 +264,7 @@ func TestDebianSources_are_read_in_both_formats(t *testing.T) {
 }
 
 // TestDebootstrap_believes_nothing_that_Debian_has_not_signed gives it a mirror that
-// nobody has signed, and one that somebody has.
+// nobody has signed, and one that somebody has. make test names it where it is left out.
 func TestDebootstrap_believes_nothing_that_Debian_has_not_signed(t *testing.T) {
 	for _, tool := range []string{"debootstrap", "gpg", "gpgv"} {
 		if _, err := exec.LookPath(tool); err != nil || os.Getuid() != 0 {
