@@ -64,8 +64,8 @@ func (m *Manager) DeletePolicies(ctx context.Context, id ID, refs []PolicyRef) (
 }
 
 // Replace makes the policies of the YAML, which may be none, the only ones of the
-// lab, as one change. It is for what the lab itself brings: the policies that an
-// exercise begins with.
+// lab, as one change: those that an exercise begins with, those that were in force
+// before it, or those of the editor where the learner wants no others.
 func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange, error) {
 	arrived := time.Now()
 	in, err := m.find(id)

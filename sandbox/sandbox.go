@@ -22,7 +22,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
-// ID names a sandbox: eight lower-case letters and digits, unguessable enough
+// ID names a sandbox: ten lower-case letters and digits, unguessable enough
 // to be unique on a machine but not a secret: whoever calls the Manager for
 // somebody checks first whether the sandbox is theirs to use.
 type ID string
