@@ -33,8 +33,13 @@ func (l *Lesson) prove(dir string, e *Exercise) (errs []error) {
 			bad("solution.yaml", "%s is %s, but must be %s", c.Flow.ID, c.Got, c.Want)
 		}
 	}
-	must := func(file, yaml string) (wide bool) {
-		verdicts, err := l.Predicted(yaml)
+	must := func(file, yaml string) (policies []policy.Policy, wide bool) {
+		policies, err := l.policies(yaml)
+		if err != nil {
+			bad(file, "%v", err)
+			return nil, false
+		}
+		verdicts, err := l.predicted(policies)
 		if err != nil {
 			bad(file, "%v", err)
 		} else if e.Grade(l, verdicts).Passed {
@@ -43,19 +48,15 @@ func (l *Lesson) prove(dir string, e *Exercise) (errs []error) {
 		for id, v := range verdicts {
 			wide = wide || v == probe.Open && !e.needed[id]
 		}
-		return wide
+		return policies, wide
 	}
 	must("start.yaml", e.Start)
 	wide := false
 	same := map[string]string{}
 	for _, w := range e.Wrong {
 		file := w.Name + ".yaml"
-		wide = must(file, w.YAML) || wide
-		policies, err := l.policies(w.YAML)
-		if err != nil {
-			bad(file, "%v", err)
-			continue
-		}
+		policies, wider := must(file, w.YAML)
+		wide = wide || wider
 		means := meaningOf(policies)
 		if other, ok := same[means]; ok {
 			bad(file, "says the same as %s: one of them is enough", other)
@@ -84,6 +85,10 @@ func (l *Lesson) Predicted(yaml string) (map[string]probe.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.predicted(policies)
+}
+
+func (l *Lesson) predicted(policies []policy.Policy) (map[string]probe.Verdict, error) {
 	p, err := sandbox.NewPredictor(l.Topology, l.Topology.PlannedAddresses(), policies)
 	if err != nil {
 		return nil, err
