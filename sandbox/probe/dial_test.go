@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -78,12 +79,30 @@ func holdsOpen(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
 func closedPort(t testing.TB) string {
 	t.Helper()
-	lis, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	// Taken, so that no server of another test gets it: by a UDP socket that hears
+	// somebody else alone, and by a TCP socket that does not listen.
+	loopback := net.IPv4(127, 0, 0, 1)
+	for range 100 {
+		udp, err := net.DialUDP("udp4", &net.UDPAddr{IP: loopback}, &net.UDPAddr{IP: loopback, Port: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { udp.Close() })
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Close(fd) })
+		addr := udp.LocalAddr().(*net.UDPAddr)
+		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: addr.Port})
+		if err == nil {
+			return addr.String()
+		} else if err != syscall.EADDRINUSE { // else somebody has this number for TCP
+			t.Fatal(err)
+		}
 	}
-	defer lis.Close()
-	return lis.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // dnsAnswer is a DNS server's answer to a question, made of the flags, the
