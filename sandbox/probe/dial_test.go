@@ -77,6 +77,7 @@ func udpServer(t testing.TB, answers func(datagram []byte) [][]byte) string {
 // holdsOpen keeps a connection without a word until the other end goes.
 func holdsOpen(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
+// closedPort is an address that nobody listens on, for as long as the test runs.
 func closedPort(t testing.TB) string {
 	t.Helper()
 	// Taken, so that no server of another test gets it: by a UDP socket that hears
@@ -378,17 +379,17 @@ func TestA_DNS_answer_follows_an_alias(t *testing.T) {
 func serveOnLoopback(t testing.TB, name string) (tcp, udp string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
 	ended := make(chan error, 1)
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 	// A free port may be taken before the server has it: then the next.
 	for range 20 {
-		address := closedPort(t)
-		port := int(netip.MustParseAddrPort(address).Port())
+		lis, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := lis.Addr().String()
+		port := lis.Addr().(*net.TCPAddr).Port
+		lis.Close()
 		go func() {
 			s := Server{Name: name, Log: slog.New(slog.DiscardHandler)}
 			ended <- s.Serve(ctx, []Listen{{port, "tcp"}, {port, "udp"}})
@@ -397,6 +398,12 @@ func serveOnLoopback(t testing.TB, name string) (tcp, udp string) {
 			conn, err := net.DialTimeout("tcp", address, time.Second)
 			if err == nil {
 				conn.Close()
+				t.Cleanup(func() {
+					cancel()
+					if err := <-ended; err != nil {
+						t.Error(err)
+					}
+				})
 				return address, address
 			}
 			select {
