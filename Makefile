@@ -55,10 +55,10 @@ web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
 	cd web/e2e && npm ci --no-audit --no-fund
 	@touch $@
 
-GENERATED := web/views/*_templ.go web/frontend/src/events.gen.ts web/frontend/src/sentences.gen.ts
+GENERATED := web/views/*_templ.go web/frontend/src/events.gen.ts web/frontend/src/answers.gen.ts web/frontend/src/sentences.gen.ts
 
 .PHONY: generate
-generate: ## Regenerate the Go code of the templates, and the TypeScript of the events and of what server and script both say
+generate: ## Regenerate the Go code of the templates, and the TypeScript of events, answers and what server and script both say
 	@go tool templ generate -path web/views -log-level error
 	@go run ./web/eventtypes
 

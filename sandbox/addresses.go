@@ -8,6 +8,20 @@ var clusterRanges = map[string]netip.Prefix{
 	"Services": netip.MustParsePrefix("10.96.0.0/16"),
 }
 
+// ClusterRange is the range of addresses that every sandbox's cluster has for its
+// "pods" or its "Services".
+func ClusterRange(of string) netip.Prefix { return clusterRanges[of] }
+
+// FixedAddresses are those that are known before there is a cluster: of the outside
+// hosts.
+func (t *Topology) FixedAddresses() Addresses {
+	a := Addresses{External: map[string]netip.Addr{}}
+	for _, x := range t.External {
+		a.External[x.Name] = x.Address
+	}
+	return a
+}
+
 // addressHosts gives the outside hosts without an address one that is kept for
 // documentation, so that it is nobody's.
 func (t *Topology) addressHosts() {

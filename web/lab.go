@@ -37,6 +37,8 @@ func (p place) url() string {
 	return "/lessons/" + url.PathEscape(p.lesson.Slug) + "#lab"
 }
 
+var errNoLab = refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
+
 // lab is the lesson that a lab belongs to, by the name of its topology; nil where
 // there is none.
 func (s *server) lab(name string) *lessons.Lesson {

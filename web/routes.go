@@ -31,6 +31,9 @@ func (s *server) routes() http.Handler {
 			r.Get("/workbench", s.handle(s.showWorkbench))
 			r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
 
+			r.Get("/schema", s.handle(s.schema))
+			r.Get("/labs/{lab}", s.handle(s.showLab))
+
 			r.Get("/me", s.handle(s.showMe))
 			r.Get("/me/record.json", s.handle(s.exportMe))
 

@@ -54,6 +54,8 @@ type server struct {
 	sockets *sockets
 	// grading makes a learner's looks at their policies take turns: each reads all of them.
 	grading *turns
+	// schema answers with what can stand in a policy.
+	schema handler
 	// sealKey is what this process seals its cookies with.
 	sealKey []byte
 }
@@ -79,6 +81,11 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 			return nil, fmt.Errorf("web: quiz %s is about a lesson that does not exist: %q", q.Slug, q.Lesson)
 		}
 	}
+	schema, err := schemaAnswer()
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	s.schema = schema
 	return s.routes(), nil
 }
 

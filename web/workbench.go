@@ -23,7 +23,7 @@ func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 	}
 	lesson := s.lab(lab)
 	if lesson == nil {
-		return refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
+		return errNoLab
 	}
 	return s.renderLab(w, r, http.StatusOK, place{lesson, true}, input)
 }

@@ -27,6 +27,21 @@ func TestTypeScript_has_the_events_of_Go(t *testing.T) {
 	}
 }
 
+func TestTypeScript_has_the_answers_of_Go(t *testing.T) {
+	root := filepath.Join("..", "..")
+	want, err := answers(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(root, answersFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what Go has: run `make generate`. It should be:\n%s", answersFile, want)
+	}
+}
+
 func TestTypeScript_has_the_sentences_of_Go_and_no_other_place_has_them(t *testing.T) {
 	root := filepath.Join("..", "..")
 	want, err := sentences()
