@@ -178,4 +178,4 @@ server-image: bin/netpol-lab ## Put the server into an image (BASE=... chooses t
 .PHONY: clean
 clean: ## Remove the sandboxes and everything that was built in this folder
 	@[ ! -x bin/netpol-lab ] || bin/netpol-lab clean --data $(DATA)
-	rm -rf bin static/dist/lab.js static/dist/video web/frontend/node_modules web/e2e/node_modules web/e2e/out .left-out
+	rm -rf bin static/dist/* web/frontend/node_modules web/e2e/node_modules web/e2e/out .left-out

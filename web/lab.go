@@ -70,6 +70,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 		title, shownBy = "Workbench", ""
 	}
 	page := s.page(r, title)
+	page.LabScriptURL = s.Static.URL("dist/lab.js")
 	lab := views.Lab{
 		Name: lesson.Topology.Name, Lesson: shownBy, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},

@@ -30,6 +30,7 @@ func secure(next http.Handler) http.Handler {
 			"script-src 'self'",
 			"style-src 'self' 'nonce-" + nonce + "'",
 			"img-src 'self'",
+			"font-src 'self'",
 			"connect-src 'self'",
 			"media-src 'self'",
 			"base-uri 'none'",

@@ -2,10 +2,14 @@ package web
 
 import (
 	"html"
+	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/netpol-lab/netpol-lab/static"
 )
 
 const captions = `WEBVTT
@@ -31,19 +35,38 @@ func TestTranscript_is_the_text_of_the_captions(t *testing.T) {
 	}
 }
 
+// built is the style sheets of the binary with what was built.
+func built(t *testing.T, files fstest.MapFS) fstest.MapFS {
+	t.Helper()
+	all := fstest.MapFS{}
+	maps.Copy(all, files)
+	names, err := fs.Glob(static.Content(), "css/*.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		sheet, err := fs.ReadFile(static.Content(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = &fstest.MapFile{Data: sheet}
+	}
+	return all
+}
+
 func TestWhere_a_video_is_built_the_lesson_shows_it_else_a_walkthrough(t *testing.T) {
-	without := newLab(t, setup{files: fstest.MapFS{}}).learner(t).page("GET", "/lessons/network-policies", nil).body
+	without := newLab(t, setup{files: built(t, nil)}).learner(t).page("GET", "/lessons/network-policies", nil).body
 	if strings.Contains(without, "<video") || strings.Count(without, `id="picture-walkthrough-`) < 10 {
 		t.Error("without a video there is no walk-through, or a video")
 	}
-	half := newLab(t, setup{files: fstest.MapFS{"dist/video/network-policies.webm": {Data: []byte("1")}}}).learner(t)
+	half := newLab(t, setup{files: built(t, fstest.MapFS{"dist/video/network-policies.webm": {Data: []byte("1")}})}).learner(t)
 	if body := half.page("GET", "/lessons/network-policies", nil).body; strings.Contains(body, "<video") {
 		t.Error("a video without captions is shown")
 	}
-	v := newLab(t, setup{files: fstest.MapFS{
+	v := newLab(t, setup{files: built(t, fstest.MapFS{
 		"dist/video/network-policies.webm": {Data: []byte("1")},
 		"dist/video/network-policies.vtt":  {Data: []byte(captions)},
-	}}).learner(t)
+	})}).learner(t)
 	a := v.page("GET", "/lessons/network-policies", nil)
 	contains(t, html.UnescapeString(a.body), `<source src="/static/dist/video/network-policies.webm?v=`, `src="/static/dist/video/network-policies.vtt?v=`, "<p>An intruder's pod & all.</p>")
 	if strings.Contains(a.body, "data-walkthrough") {

@@ -106,8 +106,8 @@ func (s *server) page(r *http.Request, title string) views.Page {
 		Title:     title,
 		Simulated: s.simulated(),
 		Nonce:     nonceOf(r.Context()),
-		StylesURL: s.Static.URL("css/lab.css"),
-		ScriptURL: s.Static.URL("dist/lab.js"),
+		StylesURL: s.Static.URL(static.Styles),
+		ScriptURL: s.Static.URL("dist/site.js"),
 		IconURL:   s.Static.URL("icons/favicon.svg"),
 	}
 }

@@ -404,14 +404,14 @@ func TestCompression_a_page_arrives_compressed_and_a_small_answer_as_it_is(t *te
 		t.Errorf("of %d bytes %d are sent, more than a quarter", len(plain.body), len(zipped.body))
 	}
 	for path, want := range map[string]string{
-		"/healthz": "", "/sandboxes/none/events": "", "/static/css/lab.css": "gzip", "/me": "gzip",
+		"/healthz": "", "/sandboxes/none/events": "", "/static/css/site.css": "gzip", "/me": "gzip",
 	} {
 		if got := v.raw(path, "Accept", "*/*").header.Get("Content-Encoding"); got != want {
 			t.Errorf("%s: Content-Encoding %q, want %q", path, got, want)
 		}
 	}
 	// What stands in a file's ETag is of the form in which it is sent.
-	if a, b := v.raw("/static/css/lab.css").header.Get("ETag"), v.send("GET", "/static/css/lab.css", nil, "Accept-Encoding", "identity").header.Get("ETag"); a == b || a == "" {
+	if a, b := v.raw("/static/css/site.css").header.Get("ETag"), v.send("GET", "/static/css/site.css", nil, "Accept-Encoding", "identity").header.Get("ETag"); a == b || a == "" {
 		t.Errorf("ETags %s and %s: one for two forms", a, b)
 	}
 }
@@ -554,7 +554,7 @@ var (
 func TestEvery_answer_has_a_strict_policy_and_no_page_breaks_it(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA", "/nowhere", "/static/css/lab.css", "/healthz"} {
+	for _, path := range []string{"/", "/lessons/network-policies", "/workbench", "/quizzes/network-policies?attempt=AAAAAAAAAAAAAAAAAAAAAAAAAA", "/nowhere", "/static/css/site.css", "/healthz"} {
 		a := v.page("GET", path, nil)
 		csp := a.header.Get("Content-Security-Policy")
 		contains(t, csp, "default-src 'none'", "script-src 'self';", "connect-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'")

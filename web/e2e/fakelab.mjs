@@ -6,7 +6,8 @@ import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
 import { assertEvent } from "./protocol.mjs";
 
-const script = new URL("../../static/dist/lab.js", import.meta.url);
+const dist = new URL("../../static/dist/", import.meta.url);
+const script = new URL("lab.js", dist);
 
 export const flows = [
   "production/web>production/api:8080/TCP",
@@ -186,12 +187,14 @@ export class FakeLab {
     const id = this.sandbox?.picture.id;
     const answer = this.answers.get(key);
     if (answer) return json(answer.status, answer.body);
+    const built = /^GET \/static\/dist\/((?:chunks\/)?[\w-]+\.js)$/.exec(key);
+    if (built) {
+      response.writeHead(200, { "Content-Type": "text/javascript" });
+      return response.end(readFileSync(new URL(built[1], dist)));
+    }
     switch (key) {
       case "GET /":
         return this.#page(response);
-      case "GET /static/dist/lab.js":
-        response.writeHead(200, { "Content-Type": "text/javascript" });
-        return response.end(readFileSync(script));
       case "GET /favicon.ico":
         response.writeHead(204);
         return response.end();
@@ -234,7 +237,7 @@ export class FakeLab {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="csp-nonce" content="${nonce}"><title>Fake lab</title>
 <style nonce="${nonce}">
-:root { color-scheme: light dark; --text: light-dark(#111, #eee); --ground: light-dark(#fff, #111); --raised: light-dark(#eee, #222); --soft: light-dark(#444, #bbb); --accent: light-dark(#15c, #8bf); --open-text: light-dark(#152, #bfc); --blocked-text: light-dark(#811, #fcc); --mono: monospace; }
+:root { color-scheme: light dark; --text: light-dark(#111, #eee); --pane: light-dark(#fff, #111); --line: light-dark(#ccc, #444); --sunk: light-dark(#eee, #222); --soft: light-dark(#444, #bbb); --accent: light-dark(#15c, #8bf); --open: light-dark(#152, #bfc); --blocked: light-dark(#811, #fcc); --mono: monospace; }
 body { color: CanvasText; background: Canvas; }
 .visually-hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
 @keyframes turn { from { opacity: 0.2 } }

@@ -1,15 +1,22 @@
-// Bundles the lab's script into static/dist, with the licences of what is in it.
+// Bundles the pages' scripts into static/dist, and brings the typefaces there, with the
+// licences of what is in them.
 import { build } from "esbuild";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const out = new URL("../../static/dist/", import.meta.url);
+const here = new URL(".", import.meta.url);
 
+// What several scripts share, and what a page loads later, is in chunks. Their names
+// have a hash of their content, so those of the last build would stay beside the new.
+rmSync(new URL("chunks/", out), { recursive: true, force: true });
 const result = await build({
-  absWorkingDir: new URL(".", import.meta.url).pathname,
-  entryPoints: ["src/lab.ts"],
-  outfile: new URL("lab.js", out).pathname,
+  absWorkingDir: here.pathname,
+  entryPoints: ["src/site.ts", "src/lab.ts"],
+  outdir: out.pathname,
+  chunkNames: "chunks/[name]-[hash]",
   bundle: true,
+  splitting: true,
   format: "esm",
   target: "es2022",
   minify: true,
@@ -17,13 +24,23 @@ const result = await build({
   metafile: true,
 });
 
-const packages = new Set();
+// The Latin letters of each are enough for pages in English.
+const fonts = [
+  ["@fontsource-variable/inter", "inter"],
+  ["@fontsource-variable/jetbrains-mono", "jetbrains-mono"],
+];
+mkdirSync(new URL("fonts/", out), { recursive: true });
+for (const [name, font] of fonts) {
+  cpSync(new URL(`node_modules/${name}/files/${font}-latin-wght-normal.woff2`, here), new URL(`fonts/${font}.woff2`, out));
+}
+
+const packages = new Set(fonts.map(([name]) => name));
 for (const input of Object.keys(result.metafile.inputs)) {
   const m = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
   if (m) packages.add(m[1]);
 }
 const notices = [...packages].sort().map((name) => {
-  const dir = new URL(`node_modules/${name}/`, import.meta.url);
+  const dir = new URL(`node_modules/${name}/`, here);
   const { version } = JSON.parse(readFileSync(new URL("package.json", dir), "utf8"));
   const licence = readdirSync(dir).find((f) => /^licen[cs]e/i.test(f));
   if (!licence) throw new Error(`${name} ${version} comes without a licence text`);
@@ -31,9 +48,18 @@ const notices = [...packages].sort().map((name) => {
 });
 writeFileSync(new URL("LICENSES.txt", out), notices.join(`\n${"-".repeat(72)}\n\n`));
 
-const script = readFileSync(new URL("lab.js", out));
-console.log(`static/dist/lab.js: ${kB(script)} kB, ${kB(gzipSync(script))} kB gzipped, ${packages.size} packages`);
+// How much a page loads before anything is asked for: the entry and what it imports.
+const outputs = result.metafile.outputs;
+for (const entry of ["site.js", "lab.js"]) {
+  const files = loaded(Object.keys(outputs).find((name) => name.endsWith(`dist/${entry}`)));
+  const bytes = files.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, here))).length, 0);
+  console.log(`static/dist/${entry}: ${(bytes / 1000).toFixed(1)} kB gzipped in ${files.length} files`);
+}
+console.log(`${packages.size} packages`);
 
-function kB(bytes) {
-  return (bytes.length / 1000).toFixed(1);
+function loaded(name, seen = new Set()) {
+  if (!name || seen.has(name)) return [...seen];
+  seen.add(name);
+  for (const { path, kind } of outputs[name].imports) if (kind === "import-statement") loaded(path, seen);
+  return [...seen];
 }

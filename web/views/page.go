@@ -12,11 +12,13 @@ type Page struct {
 	// Nonce is the one of the response's Content-Security-Policy. The editor
 	// adds style elements at run time and marks them with it.
 	Nonce string
-	// StylesURL, ScriptURL and IconURL are addresses under /static/. ScriptURL
-	// is empty where the script has not been built.
-	StylesURL string
-	ScriptURL string
-	IconURL   string
+	// StylesURL, ScriptURL, LabScriptURL and IconURL are addresses under /static/. Those
+	// of the scripts are empty where they have not been built, and LabScriptURL on a
+	// page without a lab.
+	StylesURL    string
+	ScriptURL    string
+	LabScriptURL string
+	IconURL      string
 }
 
 // Entry is one line of a list of lessons or quizzes.

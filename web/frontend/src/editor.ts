@@ -32,23 +32,23 @@ export interface EditorOptions {
 // The colours are the page's own, so that light and dark need no second theme.
 const highlight = HighlightStyle.define([
   { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: "var(--accent)" },
-  { tag: [tags.string, tags.content, tags.attributeValue], color: "var(--open-text)" },
+  { tag: [tags.string, tags.content, tags.attributeValue], color: "var(--open)" },
   { tag: [tags.comment, tags.lineComment], color: "var(--soft)", fontStyle: "italic" },
   { tag: [tags.punctuation, tags.separator, tags.squareBracket, tags.brace, tags.meta], color: "var(--soft)" },
 ]);
 
 const theme = EditorView.theme({
-  "&": { color: "var(--text)", backgroundColor: "var(--ground)", fontSize: "0.85rem" },
+  "&": { color: "var(--text)", backgroundColor: "var(--pane)", fontSize: "0.85rem" },
   "&.cm-focused": { outline: "3px solid var(--accent)", outlineOffset: "1px" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.45", overflow: "auto" },
   ".cm-content": { caretColor: "var(--text)", paddingBlock: "0.5rem" },
-  ".cm-gutters": { color: "var(--soft)", backgroundColor: "var(--raised)", borderRight: "1px solid var(--line)" },
-  ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--raised) 70%, transparent)" },
+  ".cm-gutters": { color: "var(--soft)", backgroundColor: "var(--sunk)", borderRight: "1px solid var(--line)" },
+  ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--sunk) 70%, transparent)" },
   // The underline of the lint package is an image, which the page's policy forbids.
-  ".cm-lintRange": { backgroundImage: "none", textDecoration: "underline wavy var(--blocked-text) 1.5px", textUnderlineOffset: "3px" },
-  ".cm-lintPoint::after": { borderBottomColor: "var(--blocked-text)" },
-  ".cm-tooltip": { color: "var(--text)", backgroundColor: "var(--raised)", border: "1px solid var(--line)" },
-  ".cm-diagnostic-error": { borderLeftColor: "var(--blocked-text)" },
+  ".cm-lintRange": { backgroundImage: "none", textDecoration: "underline wavy var(--blocked) 1.5px", textUnderlineOffset: "3px" },
+  ".cm-lintPoint::after": { borderBottomColor: "var(--blocked)" },
+  ".cm-tooltip": { color: "var(--text)", backgroundColor: "var(--sunk)", border: "1px solid var(--line)" },
+  ".cm-diagnostic-error": { borderLeftColor: "var(--blocked)" },
 });
 
 // The YAML package indents only what is complete already.
