@@ -132,17 +132,19 @@ func (r *reader) direction(kind networkingv1.PolicyType, isolates bool) string {
 	var parts []string
 	for i, rule := range rules {
 		if i == most {
-			parts = append(parts, fmt.Sprintf("whom %d more %s", len(rules)-most, plural("rule names", "rules name", len(rules)-most)))
+			parts = append(parts, fmt.Sprintf(word("whom", "to whom")+" %d more %s", len(rules)-most, plural("rule names", "rules name", len(rules)-most)))
 			break
 		}
-		part := r.peers(rule, in) + " " + r.ports(rule)
+		part := word("", "to ") + r.peers(rule) + " " + r.ports(rule)
+		if len(rule.Peers) == 0 {
+			part = word("everybody ", "anywhere ") + r.ports(rule)
+		}
 		if len(rule.Peers) == 0 && r.p.Written(rule.PeerField) {
 			part += " (" + r.why(rule) + ")"
 		}
 		parts = append(parts, part)
 	}
-	they := r.they()
-	return word("It lets in ", strings.ToUpper(they[:1])+they[1:]+" may send to ") + strings.Join(parts, "; and "+word("", "to ")) + "."
+	return word("It lets in ", "It lets "+r.they()+" send ") + strings.Join(parts, "; and ") + "."
 }
 
 // why says for what reason a rule takes everybody.
@@ -157,14 +159,8 @@ func (r *reader) why(rule Rule) string {
 	return "the rule has no " + peer
 }
 
-// peers are those that a rule takes.
-func (r *reader) peers(rule Rule, in bool) string {
-	if len(rule.Peers) == 0 {
-		if in {
-			return "everybody"
-		}
-		return "anywhere"
-	}
+// peers are those that a rule names.
+func (r *reader) peers(rule Rule) string {
 	var parts []string
 	for i := range rule.Peers {
 		parts = append(parts, r.peer(&rule.Peers[i]))

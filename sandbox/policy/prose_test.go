@@ -62,13 +62,13 @@ func TestSentences_say_whom_a_policy_selects_what_it_lets_through_and_what_it_cl
 		{"both directions", "production", `{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}], egress: [{to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}, {to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}], ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}]}`, []string{
 			"It selects api in production (app=api).",
 			"It lets in web (app=web) on 8080/TCP.",
-			"Api may send to db (app=db) on 5432/TCP; and to the cluster's DNS on 53/UDP and 53/TCP.",
+			"It lets api send to db (app=db) on 5432/TCP; and to the cluster's DNS on 53/UDP and 53/TCP.",
 			"All else that comes in or goes out is closed, unless another policy lets it through.",
 		}},
 		{"DNS of any namespace", "production", `{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}], ports: [{port: 53, protocol: UDP}]}]}`, []string{
 			"It selects every pod of production: api, db and web.",
 			"It says nothing about what comes in.",
-			"These pods may send to the cluster's DNS, and any pod of any namespace labelled k8s-app=kube-dns on 53/UDP.",
+			"It lets these pods send to the cluster's DNS, and any pod of any namespace labelled k8s-app=kube-dns on 53/UDP.",
 			"All else that goes out is closed, unless another policy lets it through.",
 		}},
 		{"an empty rule", "production", `{podSelector: {matchLabels: {app: api}}, ingress: [{}]}`, []string{
@@ -158,13 +158,13 @@ func TestSentences_say_whom_a_policy_selects_what_it_lets_through_and_what_it_cl
 		{"one address", "production", `{podSelector: {matchLabels: {app: api}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 172.18.0.9/32}}], ports: [{port: 443}]}]}`, []string{
 			"It selects api in production (app=api).",
 			"It says nothing about what comes in.",
-			"Api may send to internet (172.18.0.9/32) on 443/TCP.",
+			"It lets api send to internet (172.18.0.9/32) on 443/TCP.",
 			"All else that goes out is closed, unless another policy lets it through.",
 		}},
 		{"every address but some", "production", `{podSelector: {matchLabels: {app: api}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]}]}`, []string{
 			"It selects api in production (app=api).",
 			"It says nothing about what comes in.",
-			"Api may send to every address but those of 10.0.0.0/8 on every port.",
+			"It lets api send to every address but those of 10.0.0.0/8 on every port.",
 			"All else that goes out is closed, unless another policy lets it through.",
 		}},
 		{"ports by name, in a range, and all of a protocol", "production", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: http}, {port: 9000, endPort: 9100}, {protocol: UDP}]}]}`, []string{
@@ -182,7 +182,7 @@ func TestSentences_say_whom_a_policy_selects_what_it_lets_through_and_what_it_cl
 		{"egress rules without policyTypes", "production", `{podSelector: {matchLabels: {app: api}}, egress: [{to: [{podSelector: {matchLabels: {app: db}}}]}]}`, []string{
 			"It selects api in production (app=api).",
 			"It lets nobody in: policyTypes is left out, which means Ingress, too, and there is no ingress rule.",
-			"Api may send to db (app=db) on every port.",
+			"It lets api send to db (app=db) on every port.",
 			"All else that comes in or goes out is closed, unless another policy lets it through.",
 		}},
 		{"more rules than a sentence takes", "production", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: 1}]}, {ports: [{port: 2}]}, {ports: [{port: 3}]}, {ports: [{port: 4}]}, {ports: [{port: 5}]}]}`, []string{
@@ -221,4 +221,3 @@ func read(t *testing.T, namespace, spec string) (*policy.Evaluator, *policy.Poli
 	}
 	return e, &policies[0]
 }
-
