@@ -135,10 +135,11 @@ func (r *reader) direction(kind networkingv1.PolicyType, isolates bool) string {
 			parts = append(parts, fmt.Sprintf(word("whom", "to whom")+" %d more %s", len(rules)-most, plural("rule names", "rules name", len(rules)-most)))
 			break
 		}
-		part := word("", "to ") + r.peers(rule) + " " + r.ports(rule)
-		if len(rule.Peers) == 0 {
-			part = word("everybody ", "anywhere ") + r.ports(rule)
+		part := word("everybody ", "anywhere ")
+		if len(rule.Peers) > 0 {
+			part = word("", "to ") + r.peers(rule) + " "
 		}
+		part += r.ports(rule)
 		if len(rule.Peers) == 0 && r.p.Written(rule.PeerField) {
 			part += " (" + r.why(rule) + ")"
 		}
