@@ -1,21 +1,33 @@
 // The matrix: patches the flows that have changed, and tells of one in a line.
 
+import type { Actions } from "./actions";
+import { find } from "./dom";
 import type { Verdict } from "./events.gen";
 import type { Model } from "./model";
 import * as sentences from "./sentences";
+import type { Store } from "./state";
 
 type Shown = Verdict | "none";
 
-export class Matrix {
+export function mountMatrix(root: HTMLElement, store: Store, actions: Actions): void {
+  const matrix = new Matrix(find<HTMLTableElement>(root, "matrix"), actions.choose);
+  store.watch((now, before) => {
+    if (now.model !== before.model) matrix.render(now.model);
+  });
+}
+
+class Matrix {
   #table: HTMLTableElement;
   #flows = new Map<string, HTMLElement>();
   #templates = new Map<string, HTMLTemplateElement>();
   #model: Model | undefined;
   #detail: HTMLElement;
   #selected: HTMLElement | undefined;
+  #choose: (flow: string) => void;
 
-  constructor(table: HTMLTableElement) {
+  constructor(table: HTMLTableElement, chosen: (flow: string) => void) {
     this.#table = table;
+    this.#choose = chosen;
     for (const t of document.querySelectorAll<HTMLTemplateElement>("template[data-verdict-template]")) {
       this.#templates.set(t.dataset["verdictTemplate"]!, t);
     }
@@ -48,8 +60,9 @@ export class Matrix {
     table.addEventListener("animationend", (e) => (e.target as Element).closest(".flow")?.classList.remove("changed"));
   }
 
-  /** Draws the model. Flows that turn are marked as changed where that is news. */
-  render(model: Model, news: boolean): void {
+  /** Draws the model. Flows that turn are marked as changed, but not those of a whole picture. */
+  render(model: Model): void {
+    const news = model.flows !== model.before;
     const last = this.#model;
     this.#model = model;
     if (last && last.change !== model.change) {
@@ -81,6 +94,7 @@ export class Matrix {
     for (const other of this.#flows.values()) other.tabIndex = other === span ? 0 : -1;
     const id = span.dataset["flow"]!;
     this.#detail.textContent = this.#model ? sentences.flow(id, this.#model.flows.get(id)) : span.title;
+    this.#choose(id);
   }
 }
 

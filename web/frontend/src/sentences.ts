@@ -66,6 +66,12 @@ function flips(summary: Summary): string {
   return parts.length > 0 ? `${text}: ${parts.join(", ")}` : text;
 }
 
+/** Why nothing can be applied to a sandbox in this state. */
+export function notReady(state: PageState): string {
+  if (state === "queued" || state === "creating") return "Your sandbox is not ready yet. Your text is kept; apply it when the last step is done.";
+  return "There is no sandbox to apply this to. Press Start first; your text is kept.";
+}
+
 /** The line about policies that a change has done away with, and those that it has changed. */
 export function gone(removed: string[], changed: string[]): string {
   const parts = [];

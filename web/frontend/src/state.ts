@@ -1,0 +1,105 @@
+// What the page knows, in one place. Panels read it, draw it and call actions; none
+// keeps a second copy.
+
+import type { Analysis } from "./analysis";
+import type { Problem } from "./api";
+import type { Connection } from "./feed";
+import { nothing, type Model } from "./model";
+import { empty, type Workspace } from "./workspace/workspace";
+
+/** A place in a file's text, counted from 1. */
+export interface Place {
+  file: string;
+  line: number;
+  column: number;
+}
+
+/** Why an action came to nothing. */
+export interface Refused {
+  message: string;
+  problems: readonly Problem[];
+}
+
+export interface State {
+  /** The sandbox that is followed; empty where there is none. */
+  sandbox: string;
+  /** What the sandbox's events tell. */
+  model: Model;
+  /** The number of the last event that the model includes. */
+  seq: number;
+  /** How the connection is that they come by, and what a server says that has refused it. */
+  connection: { now: Connection; message: string };
+  /** How much this machine's clock is ahead of the server's, in milliseconds; undefined until it is known. */
+  ahead: number | undefined;
+  /** The files. */
+  workspace: Workspace;
+  /** The newest answer about the workspace's draft. */
+  analysis: Analysis | undefined;
+  /** Why the sandbox could not be started, replaced or stopped; undefined where it could. */
+  problem: string | undefined;
+  /** Why the last Apply or change of files came to nothing. */
+  refused: Refused | undefined;
+  /** The ID of the flow that is chosen. */
+  chosen: string | undefined;
+  /** The pods that the selector under the cursor selects, "namespace/pod". */
+  lit: ReadonlySet<string>;
+  /** The ID of the file that is open. */
+  active: string | undefined;
+  /** Where the cursor was last asked to go; each time it is another object. */
+  place: Place | undefined;
+}
+
+export const initial: State = {
+  sandbox: "",
+  model: nothing,
+  seq: 0,
+  connection: { now: "idle", message: "" },
+  ahead: undefined,
+  workspace: empty,
+  analysis: undefined,
+  problem: undefined,
+  refused: undefined,
+  chosen: undefined,
+  lit: new Set(),
+  active: undefined,
+  place: undefined,
+};
+
+export class Store {
+  #state: State;
+  #watchers: ((now: State, before: State) => void)[] = [];
+  #telling = false;
+  #told: State;
+
+  constructor(state: Partial<State> = {}) {
+    this.#state = this.#told = { ...initial, ...state };
+  }
+
+  get(): State {
+    return this.#state;
+  }
+
+  /**
+   * Changes the state and tells every watcher. What a watcher changes is told after
+   * what it was told of, so that all see the same states in the same order.
+   */
+  update(patch: Partial<State>): void {
+    this.#state = { ...this.#state, ...patch };
+    if (this.#telling) return;
+    this.#telling = true;
+    try {
+      while (this.#told !== this.#state) {
+        const [now, before] = [this.#state, this.#told];
+        this.#told = now;
+        for (const watcher of this.#watchers) watcher(now, before);
+      }
+    } finally {
+      this.#telling = false;
+    }
+  }
+
+  /** Calls the function after every change of the state. */
+  watch(watcher: (now: State, before: State) => void): void {
+    this.#watchers.push(watcher);
+  }
+}
