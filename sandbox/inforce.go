@@ -89,6 +89,9 @@ func (in inForce) applied() []AppliedPolicy {
 	return out
 }
 
+// Allowed is a *LimitError where the policies together are more than a sandbox may hold.
+func Allowed(policies []policy.Policy) error { return inForce(policies).allowed() }
+
 // allowed is a *LimitError where these are more than a sandbox may hold.
 func (in inForce) allowed() error {
 	size, parts := 0, 0

@@ -40,6 +40,8 @@ type instance struct {
 	reading chan struct{}
 	// policies are in force; whoever has the turn may read and replace them.
 	policies inForce
+	// baselines keeps what drafts are compared with.
+	baselines baselines
 
 	mu       sync.Mutex
 	cluster  Cluster

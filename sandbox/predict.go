@@ -44,6 +44,9 @@ func NewPredictor(t *Topology, a Addresses, policies []policy.Policy) (*Predicto
 	return &Predictor{evaluator: evaluator, addresses: a}, nil
 }
 
+// Evaluator answers what is no flow of the topology. It must not be changed.
+func (p *Predictor) Evaluator() *policy.Evaluator { return p.evaluator }
+
 // Verdict is the verdict that Predict gives, without its reasons and much faster.
 func (p *Predictor) Verdict(f Flow) (probe.Verdict, error) {
 	r, err := p.route(f)

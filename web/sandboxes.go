@@ -36,6 +36,8 @@ type Sandboxes interface {
 	Get(id sandbox.ID) (sandbox.Snapshot, int64, error)
 	// Addresses are those of the sandbox's cluster.
 	Addresses(id sandbox.ID) (sandbox.Addresses, error)
+	// Baseline is what a draft for the sandbox, which must be ready, is compared with.
+	Baseline(id sandbox.ID) (*sandbox.Baseline, error)
 	// Apply applies all policies in the YAML or none. A *policy.Error says what
 	// is wrong with it.
 	Apply(ctx context.Context, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)

@@ -92,6 +92,7 @@ type limits struct {
 	requests limitPair // of anything
 	starts   limitPair // of new sandboxes
 	changes  limitPair // of whatever else changes something
+	previews limitPair // of analyses of a draft
 	sockets  int       // how many websockets may be open in all
 }
 
@@ -106,6 +107,8 @@ var defaultLimits = limits{
 	requests: limitPair{learner: rate{600, time.Minute}, address: rate{1200, time.Minute}},
 	starts:   limitPair{learner: rate{12, time.Minute}, address: rate{120, time.Minute}},
 	changes:  limitPair{learner: rate{300, time.Minute}, address: rate{600, time.Minute}},
+	// Nobody types twenty keys a second for a minute.
+	previews: limitPair{learner: rate{1200, time.Minute}, address: rate{2400, time.Minute}},
 	sockets:  socketsFor(openFiles()),
 }
 

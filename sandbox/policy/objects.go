@@ -381,6 +381,18 @@ func (o Other) IsPolicy() bool {
 	return strings.HasSuffix(o.Kind, "NetworkPolicy") || strings.HasSuffix(o.Kind, "ClusterwideNetworkPolicy")
 }
 
+// Sentence says why the object is set aside.
+func (o Other) Sentence() string {
+	name := short(o.Kind)
+	if o.Name != "" {
+		name += " " + short(o.Name)
+	}
+	if o.IsPolicy() {
+		return fmt.Sprintf("%s is set aside: it is a policy of another kind, which the lab's clusters do not know.", name)
+	}
+	return fmt.Sprintf("%s is set aside: the lab takes only NetworkPolicies, and has its pods and namespaces already.", name)
+}
+
 // OnlyPolicies blanks out of manifests, or of what kubectl get printed, everything
 // that is no NetworkPolicy, so that [Parse] may read the rest and the places that
 // it names are those of the whole. The result is nil where nothing is left. What

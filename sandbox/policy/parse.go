@@ -53,6 +53,9 @@ func parse(ctx context.Context, src []byte, opts ParseOptions) ([]Policy, error)
 			}
 			return a.Column - b.Column
 		})
+		for i := range p.problems {
+			p.problems[i].End = p.text.tokenEnd(p.problems[i].Position)
+		}
 		if len(p.problems) > maxProblems {
 			p.problems = append(p.problems[:maxProblems], Problem{Message: fmt.Sprintf("there are more problems than these %d; they are left out", maxProblems)})
 		}
@@ -88,6 +91,7 @@ type parser struct {
 	policies []Policy
 	problems []Problem
 	seen     map[string]int // The line of each policy, by namespace/name.
+	text     text           // The input.
 }
 
 func (p *parser) problem(pos Position, field, format string, args ...any) {
@@ -105,6 +109,7 @@ func (p *parser) parse(src []byte) {
 		return
 	}
 	text := strings.TrimPrefix(string(src), "\ufeff")
+	p.text = linesOf(text)
 	nodes := cmp.Or(p.opts.MaxNodes, MaxNodes)
 	if pos, message := (bounds{nodes, max(maxDocuments, nodes/10)}).exceeds(text); message != "" {
 		p.problem(pos, "", "%s", message)
@@ -230,7 +235,10 @@ func (p *parser) document(d document) {
 		return
 	}
 	for i, o := range objects {
-		policy := Policy{Source: d.text, Line: d.line, positions: o.walker.positions}
+		policy := Policy{
+			Source: d.text, Line: d.line, positions: o.walker.positions,
+			written: &written{root: o.node, offset: w.offset, text: p.text},
+		}
 		if err := o.decode(parts[i], &policy); err != nil {
 			unreadable(err)
 			continue

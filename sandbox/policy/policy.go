@@ -38,6 +38,8 @@ type Policy struct {
 	Line int
 	// positions finds the place of a field path in the input.
 	positions map[string]Position
+	// written is how it stands in the input; nil where it was not read from one.
+	written *written
 }
 
 // Position is a place in the input, both counted from 1. The zero Position is
@@ -55,6 +57,10 @@ type Problem struct {
 	// input could not be read that far.
 	Field   string `json:"field,omitempty"`
 	Message string `json:"message"`
+	// End is the place behind what is wrong, and Fixes what can be done about it. Both
+	// are for editors, which ask for them by another way.
+	End   Position `json:"-"`
+	Fixes []Fix    `json:"-"`
 }
 
 func (p Problem) String() string {

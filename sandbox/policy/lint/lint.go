@@ -92,6 +92,20 @@ type Finding struct {
 	// sentence; YAML may follow on further lines.
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	// End is the place behind what is found, and Fixes are what can be done about it in
+	// the text, the likeliest first; the policy must have been read from one. Both are
+	// for editors.
+	End   policy.Position `json:"-"`
+	Fixes []policy.Fix    `json:"-"`
+}
+
+// RestsOnAll reports that what is found may be undone by another policy.
+func (c Check) RestsOnAll() bool {
+	switch c {
+	case CheckDNSNotAllowed, CheckDNSTCPMissing, CheckNoEffect, CheckPolicyTypesMissing:
+		return true
+	}
+	return false
 }
 
 // Lint looks for what is valid in the policies and yet probably not what was
@@ -198,8 +212,9 @@ func (l *linter) selects(p *policy.Policy) []int {
 }
 
 func (l *linter) found(check Check, field, message, fix string) {
+	at := l.policy.Position(field)
 	l.findings = append(l.findings, Finding{
-		Check: check, Policy: l.policy.Ref(), Field: field, Position: l.policy.Position(field), Message: message, Fix: fix,
+		Check: check, Policy: l.policy.Ref(), Field: field, Position: at, End: l.policy.TokenEnd(at), Message: message, Fix: fix,
 	})
 }
 
