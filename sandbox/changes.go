@@ -64,9 +64,9 @@ func (m *Manager) DeletePolicies(ctx context.Context, id ID, refs []PolicyRef) (
 }
 
 // Replace makes the policies of the YAML, which may be none, the only ones of the
-// lab, as one change: those that an exercise begins with, those that were in force
-// before it, or those of the editor where the learner wants no others.
-func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange, error) {
+// lab, as one change: the learner's workspace, those that an exercise begins with, or
+// those that were in force before it.
+func (m *Manager) Replace(ctx context.Context, id ID, src []byte, options ...ChangeOption) (PolicyChange, error) {
 	arrived := time.Now()
 	in, err := m.find(id)
 	if err != nil {
@@ -80,7 +80,8 @@ func (m *Manager) Replace(ctx context.Context, id ID, src []byte) (PolicyChange,
 	}
 	next := newInForce(policies)
 	return in.changePolicies(ctx, arrived, plan{
-		next: func(inForce) (inForce, error) { return next, next.allowed() },
+		options: options,
+		next:    func(inForce) (inForce, error) { return next, next.allowed() },
 		do: func(ctx context.Context, c Cluster) error {
 			old, err := c.Policies(ctx)
 			if err != nil {
@@ -125,8 +126,34 @@ func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, err
 
 // plan is a change of policies: what is in force after it, and how to bring that about.
 type plan struct {
-	next func(now inForce) (inForce, error)
-	do   func(context.Context, Cluster) error
+	options []ChangeOption
+	next    func(now inForce) (inForce, error)
+	do      func(context.Context, Cluster) error
+}
+
+// ChangeOption is something to know of a change of policies.
+type ChangeOption func(*changeOptions)
+
+type changeOptions struct {
+	base *int64
+}
+
+// OnTopOf has a change fail with an *OutdatedError where another one than this was the
+// last: whoever asks for it has not seen what it would do away with.
+func OnTopOf(change int64) ChangeOption {
+	return func(o *changeOptions) { o.base = &change }
+}
+
+// OutdatedError says that there was another change in between. Nothing has been
+// changed.
+type OutdatedError struct {
+	// Change is the number of the last change, Policies are those in force after it.
+	Change   int64
+	Policies []AppliedPolicy
+}
+
+func (e *OutdatedError) Error() string {
+	return fmt.Sprintf("the policies have been changed meanwhile, by change %d", e.Change)
 }
 
 // changePolicies carries out one change. It is predicted while the cluster is busy
@@ -145,6 +172,13 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	in.mu.Unlock()
 	if state := in.feed.state(); cluster == nil || state != Ready {
 		return PolicyChange{}, fmt.Errorf("sandbox %s is %s: %w", in.id, state, ErrNotReady)
+	}
+	var options changeOptions
+	for _, option := range plan.options {
+		option(&options)
+	}
+	if now, _ := in.feed.snapshot(); options.base != nil && *options.base != now.PoliciesChange {
+		return PolicyChange{}, &OutdatedError{Change: now.PoliciesChange, Policies: now.Policies}
 	}
 	next, err := plan.next(in.policies)
 	if err != nil {

@@ -59,6 +59,9 @@ type Snapshot struct {
 	Policies []AppliedPolicy `json:"policies"`
 	// Change is the number of the last change of policies.
 	Change int64 `json:"change"`
+	// PoliciesChange is the number of the change that Policies come of. While a change
+	// is at work, it is behind Change.
+	PoliciesChange int64 `json:"-"`
 	// Predictions are for that change, or for the one before while it is not known
 	// what it comes to; absent until the sandbox is ready.
 	Predictions *Predictions `json:"predictions,omitempty"`

@@ -164,7 +164,7 @@ func (f *feed) policies(change int64, now []AppliedPolicy) PolicyChange {
 			told.Removed = append(told.Removed, p.PolicyRef)
 		}
 	}
-	f.picture.Policies = now
+	f.picture.Policies, f.picture.PoliciesChange = now, change
 	event := told
 	f.emitLocked(Event{Type: EventPolicies, Policies: &event})
 	told.Policies = now

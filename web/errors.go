@@ -68,6 +68,8 @@ type answer struct {
 	status   int
 	Error    string           `json:"error"`
 	Problems []policy.Problem `json:"problems,omitempty"`
+	// InForce is told to whoever has not seen the last change of the policies.
+	InForce *policiesInForce `json:"inForce,omitempty"`
 }
 
 func answerTo(err error) answer {
@@ -77,8 +79,14 @@ func answerTo(err error) answer {
 		limit   *sandbox.LimitError
 		tooBig  *http.MaxBytesError
 		failure *sandbox.Failure
+		late    *sandbox.OutdatedError
 	)
 	switch {
+	case errors.As(err, &late):
+		return answer{
+			status: http.StatusConflict, Error: "The policies were changed meanwhile, in another tab or in the cluster, so nothing was applied. Look at what is in force now, then apply again.",
+			InForce: &policiesInForce{late.Change, policyTexts(late.Policies)},
+		}
 	case errors.As(err, &status):
 		return answer{status: status.status, Error: status.message}
 	case errors.As(err, &invalid):

@@ -178,11 +178,12 @@ func TestPolicies_are_applied_and_deleted(t *testing.T) {
 	id := v.start()
 	second := strings.Replace(denyAll, "default-deny-all", "second", 1)
 	a := v.put(id, denyAll+"---\n"+second)
-	var change sandbox.PolicyChange
-	strict(t, a.body, &change)
-	if a.status != http.StatusOK || change.Change != 1 || len(change.Added) != 2 {
-		t.Fatalf("PUT: status %d, %+v", a.status, change)
+	var put policiesChanged
+	strict(t, a.body, &put)
+	if a.status != http.StatusOK || put.Change != 1 || len(put.Added) != 2 || len(put.Policies) != 2 || put.Policies[1].YAML != second {
+		t.Fatalf("PUT: status %d, %+v", a.status, put)
 	}
+	var change sandbox.PolicyChange
 	for _, c := range []struct {
 		path    string
 		removed int

@@ -287,7 +287,13 @@ func (v *learner) until(what string, holds func() bool) {
 // policies are those in force, with their texts.
 func (v *learner) policies(id string) []policyText {
 	v.t.Helper()
-	var all []policyText
+	return v.inForce(id).Policies
+}
+
+// inForce are the policies in force with the number of their change.
+func (v *learner) inForce(id string) policiesInForce {
+	v.t.Helper()
+	var all policiesInForce
 	strict(v.t, v.send("GET", "/sandboxes/"+id+"/policies", nil).body, &all)
 	return all
 }

@@ -169,8 +169,11 @@ func TestServe_auto_without_docker_simulates_the_whole_lab_and_says_so(t *testin
 	address := again.base
 	again.learner.Jar = jarOf(t, s, address)
 	again.until(snap.ID, productionDenied)
-	var inForce []struct{ Namespace, Name, YAML string }
-	if code, _ := again.ask("GET", "/sandboxes/"+string(snap.ID)+"/policies", "", "", &inForce); code != http.StatusOK || len(inForce) != 1 || inForce[0].YAML != denyProduction {
+	var inForce struct {
+		Change   int64
+		Policies []struct{ Namespace, Name, YAML string }
+	}
+	if code, _ := again.ask("GET", "/sandboxes/"+string(snap.ID)+"/policies", "", "", &inForce); code != http.StatusOK || len(inForce.Policies) != 1 || inForce.Policies[0].YAML != denyProduction {
 		t.Errorf("policies after the restart: %d %+v", code, inForce)
 	}
 	lastVisit := regexp.MustCompile(`"seenAt":"[^"]*",`) // this one, after the restart

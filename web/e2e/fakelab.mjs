@@ -209,7 +209,7 @@ export class FakeLab {
         this.state("stopping", "You stopped it.");
         return json(202, {});
       case `GET /sandboxes/${id}/policies`:
-        return json(200, this.sandbox.picture.policies);
+        return json(200, { change: this.sandbox.picture.change, policies: this.sandbox.picture.policies });
       case `PUT /sandboxes/${id}/policies`:
         return json(200, { change: this.sandbox.picture.change + 1, policies: [] });
       case `GET /sandboxes/${id}/events`:

@@ -1,5 +1,7 @@
 // The lab's requests. Each fails with a Refusal whose message can be shown.
 
+import type { Base } from "./workspace/workspace";
+
 export interface Problem {
   line: number;
   column: number;
@@ -43,9 +45,14 @@ export async function stop(id: string): Promise<void> {
   await send("DELETE", path(id));
 }
 
-/** Reads the policies in force with their texts. */
-export async function policies(id: string): Promise<{ namespace: string; name: string; yaml: string }[]> {
-  return (await (await send("GET", `${path(id)}/policies`)).json()) as { namespace: string; name: string; yaml: string }[];
+/** The policies in force with their texts, and the number of the change that they come of. */
+export interface InForce {
+  change: number;
+  policies: Base[];
+}
+
+export async function policies(id: string): Promise<InForce> {
+  return (await (await send("GET", `${path(id)}/policies`)).json()) as InForce;
 }
 
 /** Applies the policies, or with prune makes them the only ones; returns the change's number. */

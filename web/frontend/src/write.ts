@@ -101,9 +101,9 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
   /** Reads the texts of the policies in force, which events leave out. */
   async function readTexts(): Promise<void> {
     const [id, number] = [store.get().sandbox, ++reads];
-    const read = await api.policies(id).catch(() => []);
-    if (id !== store.get().sandbox || number !== reads) return;
-    store.update({ model: withTexts(store.get().model, read) });
+    const read = await api.policies(id).catch(() => undefined);
+    if (!read || id !== store.get().sandbox || number !== reads) return;
+    store.update({ model: withTexts(store.get().model, read.policies) });
   }
 
   async function inForce(): Promise<Model["policies"]> {
