@@ -26,6 +26,7 @@ func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, e
 		return PolicyChange{}, err
 	}
 	return in.changePolicies(ctx, arrived, plan{
+		origin: OriginApply,
 		next: func(now inForce) (inForce, error) {
 			next := now.with(policies)
 			return next, next.allowed()
@@ -42,6 +43,7 @@ func (m *Manager) DeletePolicies(ctx context.Context, id ID, refs []PolicyRef) (
 		return PolicyChange{}, err
 	}
 	return in.changePolicies(ctx, arrived, plan{
+		origin: OriginDelete,
 		next: func(now inForce) (inForce, error) {
 			if refs == nil {
 				return inForce{}, nil
@@ -65,8 +67,8 @@ func (m *Manager) DeletePolicies(ctx context.Context, id ID, refs []PolicyRef) (
 
 // Replace makes the policies of the YAML, which may be none, the only ones of the
 // lab, as one change: the learner's workspace, those that an exercise begins with, or
-// those that were in force before it.
-func (m *Manager) Replace(ctx context.Context, id ID, src []byte, options ...ChangeOption) (PolicyChange, error) {
+// those that were in force before it. The origin says which.
+func (m *Manager) Replace(ctx context.Context, id ID, origin Origin, src []byte, options ...ChangeOption) (PolicyChange, error) {
 	arrived := time.Now()
 	in, err := m.find(id)
 	if err != nil {
@@ -80,6 +82,7 @@ func (m *Manager) Replace(ctx context.Context, id ID, src []byte, options ...Cha
 	}
 	next := newInForce(policies)
 	return in.changePolicies(ctx, arrived, plan{
+		origin:  origin,
 		options: options,
 		next:    func(inForce) (inForce, error) { return next, next.allowed() },
 		do: func(ctx context.Context, c Cluster) error {
@@ -126,6 +129,7 @@ func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, err
 
 // plan is a change of policies: what is in force after it, and how to bring that about.
 type plan struct {
+	origin  Origin
 	options []ChangeOption
 	next    func(now inForce) (inForce, error)
 	do      func(context.Context, Cluster) error
@@ -177,6 +181,12 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	for _, option := range plan.options {
 		option(&options)
 	}
+	if options.base != nil {
+		// kubectl may have changed something a moment ago.
+		if err := in.catchUp(ctx, cluster); err != nil {
+			return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)
+		}
+	}
 	if now, _ := in.feed.snapshot(); options.base != nil && *options.base != now.PoliciesChange {
 		return PolicyChange{}, &OutdatedError{Change: now.PoliciesChange, Policies: now.Policies}
 	}
@@ -210,7 +220,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 			in.policies = is
 			in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(number, cluster, is)})
 		}
-		told = in.feed.policies(number, in.policies.applied())
+		told = in.feed.policies(number, plan.origin, in.policies.applied())
 	}
 	if err = errors.Join(err, listErr); err != nil {
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)

@@ -93,6 +93,9 @@ type AppliedPolicy struct {
 // numbered from 1 per sandbox; 0 are the policies that an adopted one had.
 type PolicyChange struct {
 	Change int64 `json:"change"`
+	// Origin is what the change came from; empty for the policies that an adopted
+	// sandbox had.
+	Origin Origin `json:"origin,omitempty"`
 	// Added were not in force before; Changed were, with another text; Removed are
 	// in force no more. Each is sorted.
 	Added   []PolicyRef `json:"added,omitempty"`
@@ -102,6 +105,20 @@ type PolicyChange struct {
 	// and not part of the event.
 	Policies []AppliedPolicy `json:"-"`
 }
+
+// Origin is what a change of policies came from.
+type Origin string
+
+// The origins of a change.
+const (
+	OriginApply    Origin = "apply"
+	OriginDelete   Origin = "delete"
+	OriginExercise Origin = "exercise"
+	// OriginRestore goes back to policies that were in force before.
+	OriginRestore Origin = "restore"
+	// OriginCluster was made in the cluster itself and not by way of the lab: by kubectl.
+	OriginCluster Origin = "cluster"
+)
 
 // Predictions tells what is expected of every flow under the policies of a change,
 // and why. It comes before the change's first observation.

@@ -141,10 +141,10 @@ func (f *feed) log(e Event) {
 }
 
 // policies tells that those are in force after the change, which they are told with.
-func (f *feed) policies(change int64, now []AppliedPolicy) PolicyChange {
+func (f *feed) policies(change int64, origin Origin, now []AppliedPolicy) PolicyChange {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	told := PolicyChange{Change: change}
+	told := PolicyChange{Change: change, Origin: origin}
 	before := make(map[PolicyRef]string, len(f.picture.Policies))
 	for _, p := range f.picture.Policies {
 		before[p.PolicyRef] = p.YAML

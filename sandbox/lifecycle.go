@@ -42,6 +42,9 @@ type instance struct {
 	policies inForce
 	// baselines keeps what drafts are compared with.
 	baselines baselines
+	// overfull says that the cluster has more policies than those, because it has more
+	// than a sandbox may; whoever has the turn may look and change it.
+	overfull bool
 
 	mu       sync.Mutex
 	cluster  Cluster
@@ -301,6 +304,7 @@ func (in *instance) observe(cluster Cluster) {
 	defer cancel()
 	var observing sync.WaitGroup
 	observing.Go(func() { o.run(ctx) })
+	observing.Go(func() { in.follow(ctx, cluster) })
 	gone := in.watchHealth(ctx, cluster)
 	cancel()
 	observing.Wait()

@@ -396,7 +396,7 @@ func TestID_one_that_is_not_there_is_not_found(t *testing.T) {
 		const id = "nobody"
 		_, _, getErr := l.Get(id)
 		_, applyErr := l.Apply(t.Context(), id, []byte(denyAll))
-		_, replaceErr := l.Replace(t.Context(), id, nil)
+		_, replaceErr := l.Replace(t.Context(), id, sandbox.OriginApply, nil)
 		_, deleteErr := l.DeletePolicies(t.Context(), id, nil)
 		_, subErr := l.Subscribe(id, 0)
 		_, _, resetErr := l.Reset(id)

@@ -150,6 +150,13 @@ type Cluster interface {
 	Delete(ctx context.Context, refs []PolicyRef) error
 	// Policies lists the NetworkPolicies of the lab's namespaces, sorted.
 	Policies(ctx context.Context) ([]policy.Policy, error)
+	// WatchPolicies calls changed once the watch has begun, and again whenever the
+	// NetworkPolicies of the lab's namespaces may be others than before, whoever changed
+	// them: of a burst of changes not each need be told, the last always is, and a watch
+	// that was cut off tells when it goes on. Policies then has them. changed must not
+	// block; it may be called from several goroutines at once. WatchPolicies returns when
+	// ctx ends.
+	WatchPolicies(ctx context.Context, changed func())
 	// Addresses are the topology's addresses in this cluster, as they were last read.
 	// What is not known is left out. The caller may keep what it is given.
 	Addresses() Addresses

@@ -104,7 +104,7 @@ func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
 	if !ready {
 		return s.tellExercise(w, r, e)
 	}
-	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(e.exercise.Start))
+	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginExercise, []byte(e.exercise.Start))
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *server) restoreExercise(w http.ResponseWriter, r *http.Request) error {
 		return tooMuchYAML(err)
 	}
 	src := strings.ReplaceAll(r.PostForm.Get("yaml"), "\r\n", "\n")
-	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, []byte(src))
+	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginRestore, []byte(src))
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type Sandboxes interface {
 	Apply(ctx context.Context, id sandbox.ID, src []byte) (sandbox.PolicyChange, error)
 	// Replace makes the policies of the YAML, which may be none, the only ones. With
 	// sandbox.OnTopOf a *sandbox.OutdatedError says that it is not the one to do so.
-	Replace(ctx context.Context, id sandbox.ID, src []byte, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
+	Replace(ctx context.Context, id sandbox.ID, origin sandbox.Origin, src []byte, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
 	// DeletePolicies deletes the named policies, or all where refs is nil.
 	DeletePolicies(ctx context.Context, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
 	// Explain says what is expected of a flow, and why.

@@ -104,7 +104,7 @@ func (s *server) apply(r *http.Request, src []byte) (sandbox.PolicyChange, error
 			}
 			options = append(options, sandbox.OnTopOf(base))
 		}
-		return s.Sandboxes.Replace(r.Context(), snapshot.ID, src, options...)
+		return s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginApply, src, options...)
 	}
 	return s.Sandboxes.Apply(r.Context(), snapshot.ID, src)
 }

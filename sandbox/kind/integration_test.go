@@ -215,6 +215,120 @@ func TestKind_keeps_the_contract_of_a_provider(t *testing.T) {
 	leavesNothing(t, was, nil)
 }
 
+// What kubectl does in the node is what the terminal does, and whoever has a shell there.
+func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t *testing.T) {
+	id := sandbox.ID("kubectl")
+	m, err := sandbox.NewManager(sandbox.Options{Provider: adopting{lab, id}, Records: recorded(t, id), Labs: map[string]*sandbox.Topology{topology.Name: topology}, Log: testLog()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	sub, err := m.Subscribe(id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	until := func(passes func(sandbox.Event) bool) sandbox.Event {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for {
+			events, err := sub.Next(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				if passes(e) {
+					return e
+				}
+			}
+		}
+	}
+	until(func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
+	kubectl := func(yaml string, args ...string) (answered time.Time) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "docker", append([]string{"exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)...)
+		cmd.Stdin = strings.NewReader(yaml)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
+		}
+		return time.Now()
+	}
+	told := func(answered time.Time) *sandbox.PolicyChange {
+		t.Helper()
+		e := until(func(e sandbox.Event) bool { return e.Policies != nil })
+		t.Logf("told %s after kubectl had its answer", e.Time.Sub(answered).Round(time.Millisecond))
+		if late := e.Time.Sub(answered); late > 500*time.Millisecond {
+			t.Errorf("told %s after kubectl had its answer", late)
+		}
+		if e.Policies.Origin != sandbox.OriginCluster {
+			t.Errorf("the origin is %q", e.Policies.Origin)
+		}
+		return e.Policies
+	}
+	if c := told(kubectl(sandboxtest.DenyProduction, "apply", "-f", "-")); len(c.Added) != 1 {
+		t.Errorf("apply: %+v, want one more", c)
+	}
+	settled := until(func(e sandbox.Event) bool { return e.Settled != nil }).Settled
+	if settled.Flips == 0 {
+		t.Error("nothing turned")
+	}
+	if c := told(kubectl("", "label", "networkpolicy", "-n", "production", "default-deny-all", "team=a")); len(c.Changed) != 1 {
+		t.Errorf("label: %+v, want one changed", c)
+	}
+	if c := told(kubectl("", "patch", "networkpolicy", "-n", "production", "default-deny-all", "--type=merge", "-p", `{"spec":{"ingress":[{}]}}`)); len(c.Changed) != 1 {
+		t.Errorf("patch: %+v, want one changed", c)
+	}
+	// What the lab applies takes the place of all that kubectl has put there.
+	if _, err := m.Apply(t.Context(), id, []byte(sandboxtest.DenyProduction)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, lab, sandboxtest.ProductionDenied...)
+	until(func(e sandbox.Event) bool { return e.Policies != nil && e.Policies.Origin == sandbox.OriginApply })
+	if c := told(kubectl("", "patch", "networkpolicy", "-n", "production", "default-deny-all", "--type=merge", "-p", `{"spec":{"ingress":[{}]}}`)); len(c.Changed) != 1 {
+		t.Errorf("patch of what the lab applied: %+v, want one changed", c)
+	}
+	if s, _, err := m.Get(id); err != nil || len(s.Policies) != 1 || !strings.Contains(s.Policies[0].YAML, "ingress:\n  - {}") {
+		t.Errorf("the text is that of before: %+v, %v", s.Policies, err)
+	}
+	if c := told(kubectl("", "delete", "networkpolicy", "-n", "production", "--all")); len(c.Removed) != 1 {
+		t.Errorf("delete: %+v, want one fewer", c)
+	}
+	expect(t, lab)
+}
+
+// adopting is a provider of the one cluster.
+type adopting struct {
+	*cluster
+	id sandbox.ID
+}
+
+func (adopting) Name() string                                 { return "kind" }
+func (adopting) Check(context.Context) error                  { return nil }
+func (adopting) Steps() []string                              { return nil }
+func (adopting) Delete(context.Context, sandbox.ID) error     { return nil }
+func (a adopting) List(context.Context) ([]sandbox.ID, error) { return []sandbox.ID{a.id}, nil }
+func (a adopting) Adopt(context.Context, sandbox.Spec) (sandbox.Cluster, error) {
+	return open{a.cluster}, nil
+}
+func (adopting) Create(context.Context, sandbox.Spec, sandbox.Progress) (sandbox.Cluster, error) {
+	return nil, sandbox.ErrUnavailable
+}
+
+// open is a cluster that stays open, for the tests that follow.
+type open struct{ *cluster }
+
+func (open) Close() error { return nil }
+
+func recorded(t *testing.T, id sandbox.ID) *sandboxtest.Records {
+	t.Helper()
+	records := &sandboxtest.Records{}
+	if err := records.Save(t.Context(), sandbox.Record{ID: id, Owner: "ann", Lab: topology.Name, State: sandbox.Ready, Created: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
 func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 	ctx := t.Context()
 	forbidden := func(what string, err error) {

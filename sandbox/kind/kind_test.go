@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -469,15 +470,47 @@ func TestApplied_keeps_the_YAML_and_Written_takes_it_out_again(t *testing.T) {
 		t.Error("the caller's policy was changed")
 	}
 	sent.UID, sent.ManagedFields = "uid", []metav1.ManagedFieldsEntry{{Manager: fieldManager}}
-	got, err := written(*sent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := written(*sent)
 	if got.Source != parsed[0].Source {
 		t.Errorf("source %q, want %q", got.Source, parsed[0].Source)
 	}
 	if !maps.Equal(got.Annotations, map[string]string{"team": "a"}) || got.UID != "" || got.ManagedFields != nil {
 		t.Errorf("additions show: %+v", got.ObjectMeta)
+	}
+}
+
+func TestWritten_does_not_tell_a_text_whose_spec_kubectl_has_changed(t *testing.T) {
+	const text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  podSelector: {}\n  # nobody\n  ingress: []\n"
+	parsed, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: []string{"shop"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := applied(parsed[0])
+	if got := written(*sent); got.Source != parsed[0].Source {
+		t.Errorf("unchanged: source %q, want %q", got.Source, parsed[0].Source)
+	}
+	sent.Spec.PodSelector.MatchLabels = map[string]string{"app": "web"}
+	sent.Annotations[annotationKubectl] = "{}"
+	got := written(*sent)
+	if strings.Contains(got.Source, "# nobody") || !strings.Contains(got.Source, "app: web") || strings.Contains(got.Source, "annotations") {
+		t.Errorf("changed: source\n%s\nwant the YAML of what is in force", got.Source)
+	}
+}
+
+func TestPatchOf_says_that_there_are_no_rules_where_there_are_none(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                  `"egress":[],"ingress":[]`,
+		"  ingress: [{}]\n": `"egress":[],"ingress":[{}]`,
+		"  egress: [{}]\n":  `"egress":[{}],"ingress":[]`,
+	} {
+		parsed, err := policy.Parse([]byte("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  podSelector: {}\n"+text), policy.ParseOptions{Namespaces: []string{"shop"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := patchOf(applied(parsed[0]))
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%q: %s, %v; want %s in it", text, body, err, want)
+		}
 	}
 }
 
@@ -487,10 +520,7 @@ func TestWritten_makes_YAML_where_none_was_kept(t *testing.T) {
 	if len(sent.Annotations) > 0 {
 		t.Fatal("annotations would be too long for the API server")
 	}
-	got, err := written(*sent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := written(*sent)
 	if again, err := policy.Parse([]byte(got.Source), policy.ParseOptions{Namespaces: []string{"shop"}}); err != nil || again[0].Name != "long" {
 		t.Errorf("%q cannot be read again: %v", got.Source, err)
 	}
@@ -664,5 +694,64 @@ func TestTopologyHash_tells_topologies_apart(t *testing.T) {
 	first, again := topologyHash(small(t)), topologyHash(small(t))
 	if first != again || first == topologyHash(other) {
 		t.Error("the hash is to follow the topology")
+	}
+}
+
+func TestWatchPolicies_goes_on_after_refusals_and_broken_connections_and_tells_so(t *testing.T) {
+	const event = `{"type":"ADDED","object":{"kind":"NetworkPolicy","apiVersion":"networking.k8s.io/v1","metadata":{"name":"p","namespace":"shop"}}}` + "\n"
+	asked := make(chan string, 100)
+	tries := map[string]int{}
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		tries[r.URL.Path]++
+		try := tries[r.URL.Path]
+		mu.Unlock()
+		asked <- fmt.Sprint(strings.Split(r.URL.Path, "/")[5], " ", try)
+		w.Header().Set("Content-Type", "application/json")
+		switch try {
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 2:
+			panic(http.ErrAbortHandler)
+		case 3: // answers, tells of half a change and is cut off
+			_, _ = io.WriteString(w, event[:40])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			_, _ = io.WriteString(w, event)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	defer server.Close()
+	client, err := newAPI(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told, over := make(chan struct{}, 100), make(chan struct{})
+	c := &cluster{policies: client, topology: small(t)}
+	go func() {
+		defer close(over)
+		c.WatchPolicies(ctx, func() { told <- struct{}{} })
+	}()
+	// Of each of the two namespaces: the watch that was cut off, the one that holds, and
+	// what that tells of.
+	for range 2 * 3 {
+		<-told
+	}
+	cancel()
+	<-over
+	close(asked)
+	got := map[string]bool{}
+	for a := range asked {
+		got[a] = true
+	}
+	for _, want := range []string{"shop 4", "other 4"} {
+		if !got[want] {
+			t.Errorf("%s is missing in what was asked: %v", want, got)
+		}
 	}
 }

@@ -2,19 +2,22 @@ package kind
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/yaml"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -25,6 +28,11 @@ const (
 	fieldManager = "netpol-lab"
 	// annotationSource keeps the YAML of a policy as its writer wrote it.
 	annotationSource = "netpol-lab.github.io/source"
+	// annotationSpec is the hash of the spec that this YAML has: one that was given to
+	// the object later, by kubectl, is another.
+	annotationSpec = "netpol-lab.github.io/spec"
+	// annotationKubectl is where kubectl notes what it has applied, in JSON.
+	annotationKubectl = "kubectl.kubernetes.io/last-applied-configuration"
 	// maxSource is the longest YAML that is kept: an object's annotations may
 	// hold 256 KiB together.
 	maxSource = 200 << 10
@@ -74,7 +82,7 @@ func (c *cluster) applyAll(ctx context.Context, policies []policy.Policy, dryRun
 }
 
 func (c *cluster) applyOne(ctx context.Context, p policy.Policy, dryRun []string) error {
-	body, err := json.Marshal(applied(p))
+	body, err := patchOf(applied(p))
 	if err != nil {
 		return err
 	}
@@ -102,8 +110,45 @@ func applied(p policy.Policy) *networkingv1.NetworkPolicy {
 			obj.Annotations = map[string]string{}
 		}
 		obj.Annotations[annotationSource] = p.Source
+		obj.Annotations[annotationSpec] = specHash(&obj.Spec)
 	}
 	return obj
+}
+
+// patchOf is the object as it is sent: with the lists of rules also where they are
+// empty, so that none that kubectl has added stays.
+func patchOf(obj *networkingv1.NetworkPolicy) ([]byte, error) {
+	plain, err := json.Marshal(obj)
+	if err != nil {
+		return nil, err
+	}
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(plain, &body); err != nil {
+		return nil, err
+	}
+	var spec map[string]json.RawMessage
+	if err := json.Unmarshal(body["spec"], &spec); err != nil {
+		return nil, err
+	}
+	for _, rules := range []string{"ingress", "egress"} {
+		if spec[rules] == nil {
+			spec[rules] = json.RawMessage("[]")
+		}
+	}
+	if body["spec"], err = json.Marshal(spec); err != nil {
+		return nil, err
+	}
+	return json.Marshal(body)
+}
+
+// specHash tells two specs apart.
+func specHash(spec *networkingv1.NetworkPolicySpec) string {
+	src, err := json.Marshal(spec)
+	if err != nil {
+		panic(err) // Strings and numbers: it cannot fail.
+	}
+	sum := sha256.Sum256(src)
+	return hex.EncodeToString(sum[:8])
 }
 
 // problemsOf reads what the API server finds wrong with the policy; nil where
@@ -141,23 +186,32 @@ func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 }
 
 // Policies lists the policies of the lab's namespaces, sorted by namespace and
-// name, each with its YAML as written.
+// name, each with its YAML as written. Of many more than a sandbox may hold, which only
+// kubectl can make, not all are read: that is a *[sandbox.LimitError].
 func (c *cluster) Policies(ctx context.Context) ([]policy.Policy, error) {
 	names := slices.Sorted(slices.Values(c.topology.NamespaceNames()))
 	lists := make([][]policy.Policy, len(names))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, namespace := range names {
 		group.Go(func() error {
-			var list networkingv1.NetworkPolicyList
-			if err := c.policies.list(ctx, networkPolicies, namespace, metav1.ListOptions{}, &list); err != nil {
-				return fmt.Errorf("kind: list policies of %s: %w", namespace, err)
-			}
-			for _, obj := range list.Items {
-				p, err := written(obj)
-				if err != nil {
-					return err
+			size := 0
+			for opts := (metav1.ListOptions{Limit: listChunk}); ; {
+				var list networkingv1.NetworkPolicyList
+				if err := c.policies.list(ctx, networkPolicies, namespace, opts, &list); err != nil {
+					return fmt.Errorf("kind: list policies of %s: %w", namespace, err)
 				}
-				lists[i] = append(lists[i], p)
+				for _, obj := range list.Items {
+					size += obj.Size()
+				}
+				if size > maxListed || len(lists[i])+len(list.Items) > sandbox.MaxPolicies {
+					return &sandbox.LimitError{Message: fmt.Sprintf("The namespace %s of the cluster has more policies than a sandbox may have. Delete some there with kubectl, or press Reset.", namespace)}
+				}
+				for _, obj := range list.Items {
+					lists[i] = append(lists[i], written(obj))
+				}
+				if opts.Continue = list.Continue; opts.Continue == "" {
+					break
+				}
 			}
 			slices.SortFunc(lists[i], func(a, b policy.Policy) int { return strings.Compare(a.Name, b.Name) })
 			return nil
@@ -171,10 +225,15 @@ func (c *cluster) Policies(ctx context.Context) ([]policy.Policy, error) {
 
 // written is the policy as its writer knows it, without what the API server and
 // the lab have added.
-func written(obj networkingv1.NetworkPolicy) (policy.Policy, error) {
+func written(obj networkingv1.NetworkPolicy) policy.Policy {
 	source := obj.Annotations[annotationSource]
+	if hash, there := obj.Annotations[annotationSpec]; there && hash != specHash(&obj.Spec) {
+		source = "" // The spec was changed by somebody else, and the text stayed.
+	}
 	annotations := maps.Clone(obj.Annotations)
-	delete(annotations, annotationSource)
+	for _, ours := range []string{annotationSource, annotationSpec, annotationKubectl} {
+		delete(annotations, ours)
+	}
 	if len(annotations) == 0 {
 		annotations = nil
 	}
@@ -189,11 +248,53 @@ func written(obj networkingv1.NetworkPolicy) (policy.Policy, error) {
 	}
 	if source == "" {
 		// Written by somebody else, or too long to keep.
-		text, err := yaml.Marshal(p.NetworkPolicy)
-		if err != nil {
-			return policy.Policy{}, fmt.Errorf("kind: policy %s/%s: %w", obj.Namespace, obj.Name, err)
-		}
-		p.Source = string(text)
+		p.Source = policy.YAML(p.NetworkPolicy)
 	}
-	return p, nil
+	return p
 }
+
+const (
+	// listChunk is how many policies are read at a time.
+	listChunk = 20
+	// maxListed is how long the policies of a namespace may be, in bytes as the API
+	// server sends them: far more than a sandbox may hold, for each has its text and
+	// its fields, and who has changed which of them.
+	maxListed = 8 * sandbox.MaxPolicyBytes
+)
+
+// WatchPolicies watches each of the lab's namespaces.
+func (c *cluster) WatchPolicies(ctx context.Context, changed func()) {
+	var group sync.WaitGroup
+	for _, namespace := range c.topology.NamespaceNames() {
+		group.Go(func() { c.watchNamespace(ctx, namespace, changed) })
+	}
+	group.Wait()
+}
+
+// watchNamespace begins the watch anew wherever it breaks off: the API server ends each
+// after a while, and it may be away.
+func (c *cluster) watchNamespace(ctx context.Context, namespace string, changed func()) {
+	for patience := watchPause; ; {
+		// Without a version a watch begins with what is there. What was deleted
+		// meanwhile nobody tells, so a look is due in any case.
+		w, err := c.policies.watch(ctx, networkPolicies, namespace, metav1.ListOptions{})
+		if err == nil {
+			patience = watchPause
+			changed()
+			for range w.ResultChan() {
+				changed()
+			}
+			w.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(patience):
+		}
+		patience = min(2*patience, maxWatchPause)
+	}
+}
+
+// The pause before a watch that broke off is begun anew grows from the first to the
+// second of these.
+const watchPause, maxWatchPause = 50 * time.Millisecond, 2 * time.Second

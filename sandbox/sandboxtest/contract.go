@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -132,6 +133,7 @@ func TestProvider(t *testing.T, contract Contract) {
 	t.Run("every_end_of_a_flow_has_its_address", func(t *testing.T) { hasAddresses(t, lab) })
 	testPolicies(t, lab)
 	testRefusals(t, lab)
+	t.Run("whoever_watches_is_told_when_the_policies_change", func(t *testing.T) { watches(t, lab) })
 	t.Run("many_may_ask_and_change_at_the_same_time", func(t *testing.T) { takesManyAtOnce(t, lab) })
 	t.Run("an_abandoned_create_leaves_nothing", func(t *testing.T) { abandons(t, p, contract.Topology) })
 	t.Run("another_process_adopts_the_sandbox_with_its_policies", func(t *testing.T) {
@@ -541,6 +543,52 @@ func testRefusals(t *testing.T, lab Lab) {
 			t.Errorf("got %+v, want line 5 and the namespaces that there are", p)
 		}
 	})
+}
+
+// watches changes the policies while two watch them.
+func watches(t *testing.T, lab Lab) {
+	defer lab.Restore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	told := make([]chan struct{}, 2)
+	for i := range told {
+		told[i] = make(chan struct{}, 1)
+		watching.Go(func() {
+			lab.Cluster.WatchPolicies(ctx, func() {
+				select {
+				case told[i] <- struct{}{}:
+				default:
+				}
+			})
+		})
+	}
+	// Each is told until a look shows what the others have done by then.
+	await := func(what string, want ...string) {
+		t.Helper()
+		for i := range told {
+			for limit := time.After(patience); ; {
+				select {
+				case <-told[i]:
+				case <-limit:
+					t.Fatalf("%s: watcher %d was not told within %s", what, i, patience)
+				}
+				if got := lab.Policies(t); slices.Equal(got, want) {
+					break
+				}
+			}
+		}
+	}
+	await("the beginning")
+	lab.Apply(t, DenyProduction)
+	await("a policy more", "production/default-deny-all")
+	lab.Apply(t, strings.Replace(DenyProduction, "production", "development", 1))
+	await("one in another namespace", "development/default-deny-all", "production/default-deny-all")
+	if err := lab.Cluster.Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {
+		t.Fatal(err)
+	}
+	await("one fewer", "development/default-deny-all")
+	cancel()
+	watching.Wait()
 }
 
 func takesManyAtOnce(t *testing.T, lab Lab) {

@@ -127,7 +127,7 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 }
 
 func (p *Provider) add(spec sandbox.Spec) *Cluster {
-	c := &Cluster{topology: spec.Topology, reaction: p.Reaction, atOnce: p.AtOnce, policies: map[sandbox.PolicyRef]policy.Policy{}}
+	c := &Cluster{changed: make(chan struct{}), topology: spec.Topology, reaction: p.Reaction, atOnce: p.AtOnce, policies: map[sandbox.PolicyRef]policy.Policy{}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.clusters == nil {
@@ -223,6 +223,8 @@ type Cluster struct {
 	probed    int
 	closed    bool
 	refuse    error
+	// changed is closed when the policies change, and then replaced.
+	changed chan struct{}
 }
 
 // LoseNode makes the cluster vanish, as when its container is killed.
@@ -330,6 +332,8 @@ func (c *Cluster) enforceLater() error {
 	}
 	c.change++
 	change := c.change
+	close(c.changed)
+	c.changed = make(chan struct{})
 	time.AfterFunc(c.reaction, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -338,6 +342,21 @@ func (c *Cluster) enforceLater() error {
 		}
 	})
 	return nil
+}
+
+// WatchPolicies tells of every change.
+func (c *Cluster) WatchPolicies(ctx context.Context, changed func()) {
+	for {
+		c.mu.Lock()
+		next := c.changed
+		c.mu.Unlock()
+		changed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-next:
+		}
+	}
 }
 
 // Addresses are the planned ones.

@@ -31,13 +31,15 @@ type cluster struct {
 	ended    bool
 	policies []policy.Policy // Sorted by namespace and name; never changed, only replaced.
 	network  *sandbox.Predictor
+	// changed is closed when the policies change, and then replaced.
+	changed chan struct{}
 }
 
 var _ sandbox.Cluster = (*cluster)(nil)
 
 // newCluster is a sandbox with the policies in force. It has no file yet.
 func newCluster(path string, t *sandbox.Topology, policies []policy.Policy) (*cluster, error) {
-	c := &cluster{path: path, topology: t}
+	c := &cluster{path: path, topology: t, changed: make(chan struct{})}
 	return c, c.change(func([]policy.Policy) []policy.Policy { return policies })
 }
 
@@ -111,6 +113,8 @@ func (c *cluster) change(next func([]policy.Policy) []policy.Policy) error {
 		}
 	}
 	c.policies, c.network = policies, network
+	close(c.changed)
+	c.changed = make(chan struct{})
 	return nil
 }
 
@@ -162,6 +166,21 @@ func (c *cluster) Policies(context.Context) ([]policy.Policy, error) {
 		return nil, fmt.Errorf("simulated: list policies: %w", sandbox.ErrGone)
 	}
 	return slices.Clone(c.policies), nil
+}
+
+// WatchPolicies tells of every change.
+func (c *cluster) WatchPolicies(ctx context.Context, changed func()) {
+	for {
+		c.mu.RLock()
+		next := c.changed
+		c.mu.RUnlock()
+		changed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-next:
+		}
+	}
 }
 
 // Addresses are the planned ones.

@@ -108,8 +108,11 @@ export interface StateChange {
   reason?: string;
 }
 
+export type Origin = "apply" | "delete" | "exercise" | "restore" | "cluster";
+
 export interface PolicyChange {
   change: number;
+  origin?: Origin;
   added?: Ref[];
   changed?: Ref[];
   removed?: Ref[];
