@@ -55,7 +55,7 @@ const (
 	followOverfull = 10 * time.Second
 )
 
-var errOverfull = errors.New("the cluster has more policies than a sandbox may hold")
+var errOverfull = &LimitError{"Somebody has put more policies into the cluster than a sandbox may have. Delete some there with kubectl, or press Reset. Nothing was applied."}
 
 // takeOver catches up with the cluster. It waits for a change that is at work, so what
 // the lab itself has made is known by then.
