@@ -45,6 +45,7 @@ const (
 	LabelKubernetes = "netpol-lab.kubernetes"
 	LabelCalico     = "netpol-lab.calico"
 	LabelPodImage   = "netpol-lab.pod-image"
+	LabelTerminal   = "netpol-lab.terminal-image" // the name of the terminal's image in the node
 	LabelHash       = "netpol-lab.hash"
 )
 
@@ -243,6 +244,9 @@ func (b *build) plan(probe string) (plan, error) {
 	h = newHash("system", layoutVersion, p.packages, KubernetesVersion, CalicoVersion, kindVersion)
 	h.add(podPrograms...)
 	h.add(podFiles...)
+	h.add(terminalPrograms...)
+	h.add(terminalFiles...)
+	h.add(terminalNames...)
 	for _, prog := range programs {
 		if prog.name != "store" {
 			h.add(prog.name, p.programs[prog.name])
@@ -270,7 +274,7 @@ func (b *build) plan(probe string) (plan, error) {
 }
 
 // layoutVersion changes when the code that lays out the layers does.
-const layoutVersion = "3"
+const layoutVersion = "4"
 
 // hasher turns inputs into a name. Each part is written with its length, so that
 // two parts cannot be taken for one.

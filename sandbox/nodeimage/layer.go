@@ -173,6 +173,15 @@ func (w *layerWriter) symlink(name, target string) error {
 	return w.header(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777})
 }
 
+// hardLink gives a file that this layer already has another name.
+func (w *layerWriter) hardLink(name, target string) error {
+	name = strings.TrimPrefix(name, "/")
+	if err := w.parents(name); err != nil {
+		return err
+	}
+	return w.header(&tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: strings.TrimPrefix(target, "/"), Mode: 0o755})
+}
+
 // tree writes everything under root to the folder prefix. Deletions as overlayfs
 // marks them become deletions as layers mark them. skip leaves out what it says
 // yes to, with everything below.

@@ -334,6 +334,7 @@ func TestLayer_keeps_files_as_they_are(t *testing.T) {
 		must(err)
 		must(w.tree(root, "x", func(name string) bool { return name == "skipped" }))
 		must(w.data("/y/z", 0o600, []byte("zz")))
+		must(w.hardLink("/y/w", "/y/z"))
 		l, err := w.close()
 		must(err)
 		again, ok := openLayer(l.path)
@@ -358,6 +359,7 @@ func TestLayer_keeps_files_as_they_are(t *testing.T) {
 			"x/a/":        "5 750 ",
 			"x/a/b/one":   "0 640 1",
 			"x/a/b/two":   "1 640 x/a/b/one",
+			"y/w":         "1 755 y/z",
 			"x/a/b/three": "2 777 one",
 			"y/":          "5 755 ",
 			"y/z":         "0 600 zz",

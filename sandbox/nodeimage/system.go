@@ -21,6 +21,9 @@ import (
 const (
 	systemRoot = "/kind/system"
 	probeRoot  = "/kind/pod"
+	// terminalRoot is the file system of the learner's terminal. Its kubectl is the
+	// same file as the cluster's.
+	terminalRoot = "/kind/terminal"
 )
 
 // kubernetesNames are the names the Kubernetes program goes by in pods.
@@ -73,6 +76,14 @@ func nodeImages(p plan) []storeImage {
 			Names:  []string{PodImage},
 			Config: podConfig,
 			Layers: []storeLayer{{ID: "probe " + p.probe, Path: probeRoot}},
+		},
+		{
+			Names:  []string{TerminalImage},
+			Config: imageConfig{Env: []string{"PATH=/usr/bin"}, Entrypoint: []string{"/netpol-probe", "hold"}},
+			Layers: []storeLayer{
+				{ID: "terminal " + p.system, Path: terminalRoot},
+				{ID: "probe " + p.probe, Path: probeRoot},
+			},
 		},
 	}
 }
@@ -192,7 +203,7 @@ func nodeConfig(hash, cni string) imageConfig {
 		StopSignal: "SIGRTMIN+3",
 		Labels: map[string]string{
 			LabelCNI: cni, LabelKubernetes: KubernetesVersion, LabelCalico: CalicoVersion,
-			LabelPodImage: PodImage, LabelHash: hash,
+			LabelPodImage: PodImage, LabelTerminal: TerminalImage, LabelHash: hash,
 		},
 	}
 }
@@ -310,6 +321,10 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 		if err := w.dir(in(dir)); err != nil {
 			return err
 		}
+	}
+
+	if err := b.terminal(w, base, upper); err != nil {
+		return err
 	}
 
 	// The node's programs are the same files.
@@ -457,57 +472,9 @@ func (b *build) systemd(w *layerWriter, base, upper string) error {
 // podSystem copies the Debian programs the pods call, with their libraries, from
 // the node's Debian into the pods' file system, the folder root.
 func (b *build) podSystem(w *layerWriter, root, base, upper string) error {
-	// Where a file is: in what the packages added, or in the base.
-	find := func(name string) (string, fs.FileInfo, error) {
-		for _, debian := range []string{upper, base} {
-			p := filepath.Join(debian, name)
-			fi, err := os.Lstat(p)
-			if err == nil {
-				return p, fi, nil
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				return "", nil, err
-			}
-		}
-		return "", nil, fmt.Errorf("%s is not in the node's Debian", name)
-	}
-	// Debian's /bin, /sbin and /lib are links into /usr, and so here.
-	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := w.symlink(root+"/"+name, "usr/"+name); err != nil {
-			return err
-		}
-	}
-	done := map[string]bool{}
-	var put func(name string) error
-	put = func(name string) error {
-		name = path.Clean("/" + name)
-		for _, top := range []string{"/bin/", "/sbin/", "/lib/", "/lib64/"} {
-			if strings.HasPrefix(name, top) {
-				name = "/usr" + name
-			}
-		}
-		if done[name] {
-			return nil
-		}
-		done[name] = true
-		from, fi, err := find(name)
-		if err != nil {
-			return err
-		}
-		if fi.Mode()&fs.ModeSymlink != 0 {
-			target, err := os.Readlink(from)
-			if err != nil {
-				return err
-			}
-			if err := w.symlink(root+name, target); err != nil {
-				return err
-			}
-			if !path.IsAbs(target) {
-				target = path.Join(path.Dir(name), target)
-			}
-			return put(target)
-		}
-		return w.copy(root+name, int64(fi.Mode().Perm()), from)
+	debian, err := newDebianFiles(w, root, base, upper)
+	if err != nil {
+		return err
 	}
 	programs := append([]string{}, podPrograms...)
 	modules, err := filepath.Glob(filepath.Join(upper, "usr/lib/x86_64-linux-gnu/xtables/*.so"))
@@ -524,19 +491,8 @@ func (b *build) podSystem(w *layerWriter, root, base, upper string) error {
 		}
 		programs = append(programs, "/"+rel)
 	}
-	for _, p := range slices.Concat(podFiles, programs) {
-		if err := put(p); err != nil {
-			return err
-		}
-	}
-	libraries, err := b.libraries(base, upper, programs)
-	if err != nil {
+	if err := b.copyPrograms(debian, podFiles, programs); err != nil {
 		return err
-	}
-	for _, l := range libraries {
-		if err := put(l); err != nil {
-			return err
-		}
 	}
 	// The names of the two iptables programs, and modprobe's.
 	for _, backend := range []string{"legacy", "nft"} {
@@ -558,6 +514,125 @@ func (b *build) podSystem(w *layerWriter, root, base, upper string) error {
 		}
 	}
 	return w.symlink(root+"/usr/sbin/modprobe", "../bin/kmod")
+}
+
+// debianFiles copies files of the node's Debian into the folder root of a layer.
+type debianFiles struct {
+	w           *layerWriter
+	root        string
+	base, upper string
+	done        map[string]bool
+}
+
+func newDebianFiles(w *layerWriter, root, base, upper string) (*debianFiles, error) {
+	// Debian's /bin, /sbin and /lib are links into /usr, and so here.
+	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
+		if err := w.symlink(root+"/"+name, "usr/"+name); err != nil {
+			return nil, err
+		}
+	}
+	return &debianFiles{w: w, root: root, base: base, upper: upper, done: map[string]bool{}}, nil
+}
+
+// find says where a file is: in what the packages added, or in the base.
+func (d *debianFiles) find(name string) (string, fs.FileInfo, error) {
+	for _, debian := range []string{d.upper, d.base} {
+		p := filepath.Join(debian, name)
+		fi, err := os.Lstat(p)
+		if err == nil {
+			return p, fi, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", nil, err
+		}
+	}
+	return "", nil, fmt.Errorf("%s is not in the node's Debian", name)
+}
+
+// put copies a file, and of a link also what it leads to.
+func (d *debianFiles) put(name string) error {
+	name = path.Clean("/" + name)
+	for _, top := range []string{"/bin/", "/sbin/", "/lib/", "/lib64/"} {
+		if strings.HasPrefix(name, top) {
+			name = "/usr" + name
+		}
+	}
+	if d.done[name] {
+		return nil
+	}
+	d.done[name] = true
+	from, fi, err := d.find(name)
+	if err != nil {
+		return err
+	}
+	if fi.Mode()&fs.ModeSymlink != 0 {
+		target, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		if err := d.w.symlink(d.root+name, target); err != nil {
+			return err
+		}
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(name), target)
+		}
+		return d.put(target)
+	}
+	return d.w.copy(d.root+name, int64(fi.Mode().Perm()), from)
+}
+
+// copyPrograms copies the files, and the programs with the libraries that they need.
+func (b *build) copyPrograms(d *debianFiles, files, programs []string) error {
+	libraries, err := b.libraries(d.base, d.upper, programs)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Concat(files, programs, libraries) {
+		if err := d.put(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// terminal writes the file system of the learner's terminal.
+func (b *build) terminal(w *layerWriter, base, upper string) error {
+	in := func(name string) string { return terminalRoot + name }
+	debian, err := newDebianFiles(w, terminalRoot, base, upper)
+	if err != nil {
+		return err
+	}
+	if err := b.copyPrograms(debian, terminalFiles, terminalPrograms); err != nil {
+		return err
+	}
+	for _, name := range terminalNames {
+		if err := w.symlink(in("/usr/bin/"+name), "busybox"); err != nil {
+			return err
+		}
+	}
+	if err := w.symlink(in("/usr/bin/probe"), "/netpol-probe"); err != nil {
+		return err
+	}
+	if err := w.hardLink(in("/usr/lib/kubernetes/kubectl"), systemRoot+"/usr/local/bin/kubernetes"); err != nil {
+		return err
+	}
+	for name, mode := range map[string]int64{
+		"/usr/bin/kubectl": 0o755, "/etc/profile": 0o644, "/etc/passwd": 0o644, "/etc/group": 0o644,
+	} {
+		data, err := files.ReadFile("files/terminal" + name)
+		if err != nil {
+			return err
+		}
+		if err := w.data(in(name), mode, data); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{"/tmp", "/home/learner", "/proc", "/sys", "/dev", "/run/lab", "/var/run/secrets/lab"} {
+		if err := w.dir(in(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // libraries returns the shared libraries that programs need, by asking the

@@ -43,9 +43,13 @@ const (
 // node.
 const PodImage = "netpol-lab.local/pod:v1"
 
+// TerminalImage is the name by which the image of the learner's terminal is known
+// inside a node.
+const TerminalImage = "netpol-lab.local/terminal:v1"
+
 // nodePackages are the Debian packages a node needs over the base.
 var nodePackages = []string{
-	"conntrack", "ethtool", "iproute2", "ipset", "iptables", "jq", "kmod",
+	"busybox-static", "conntrack", "ethtool", "iproute2", "ipset", "iptables", "jq", "kmod",
 	"mount", "netbase", "nftables", "procps", "runc", "systemd", "util-linux",
 }
 
@@ -58,6 +62,22 @@ var podPrograms = []string{
 	"/usr/bin/env", "/usr/bin/timeout",
 	"/sbin/ip", "/sbin/ipset", "/sbin/sysctl", "/usr/sbin/conntrack", "/usr/sbin/nft", "/bin/kmod",
 	"/usr/sbin/xtables-legacy-multi", "/usr/sbin/xtables-nft-multi",
+}
+
+// terminalPrograms are the Debian programs of the learner's terminal: a shell with
+// history and completion. Everything else is busybox, which needs no libraries.
+var terminalPrograms = []string{"/bin/bash"}
+
+// terminalFiles are busybox, and what the shell knows the terminal from.
+var terminalFiles = []string{"/bin/busybox", "/lib/terminfo/x/xterm-256color"}
+
+// terminalNames are the names that busybox goes by in the terminal.
+var terminalNames = []string{
+	"awk", "base64", "basename", "cat", "chmod", "clear", "cmp", "cp", "cut", "date", "diff", "dirname", "du",
+	"env", "expr", "false", "find", "fold", "grep", "head", "hexdump", "id", "kill", "less", "ln", "ls", "mkdir",
+	"mktemp", "more", "mv", "nl", "od", "ps", "pwd", "readlink", "reset", "rm", "rmdir", "sed", "seq", "sh", "sleep",
+	"sort", "stat", "stty", "tail", "tee", "time", "timeout", "top", "touch", "tr", "true", "tty", "uname", "uniq",
+	"vi", "watch", "wc", "which", "whoami", "xargs", "yes",
 }
 
 // podFiles are the files that those programs read. Without the protocols' names

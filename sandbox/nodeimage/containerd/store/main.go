@@ -100,7 +100,7 @@ func run(ctx context.Context, args []string) error {
 	if err := db.Init(ctx); err != nil {
 		return err
 	}
-	s := &store{db: db, snapshots: filepath.Join(snapshotRoot, "snapshots")}
+	s := &store{db: db, snapshots: filepath.Join(snapshotRoot, "snapshots"), content: map[string]string{}}
 
 	ctx = namespaces.WithNamespace(ctx, "k8s.io")
 	// Garbage is collected by another process, later: everything must be
@@ -110,12 +110,33 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("image %s: %w", img.Names[0], err)
 		}
 	}
-	return nil
+	return s.link()
 }
 
 type store struct {
 	db        *metadata.DB
 	snapshots string
+	// content is where an unpacked layer's content is in the node, by the layer's
+	// folder below snapshots.
+	content map[string]string
+}
+
+// link makes the content of each unpacked layer a link to its folder in the node,
+// when all layers are there: the snapshotter looks at the layer below a new one.
+func (s *store) link() error {
+	for id, path := range s.content {
+		fs := filepath.Join(s.snapshots, id, "fs")
+		if err := os.Remove(fs); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(filepath.Join(s.snapshots, id, "work")); err != nil {
+			return err
+		}
+		if err := os.Symlink(path, fs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *store) add(ctx context.Context, img image) error {
@@ -211,14 +232,8 @@ func (s *store) unpacked(ctx context.Context, chain, parent string, l layer) err
 		if before[id] {
 			continue
 		}
-		fs := filepath.Join(s.snapshots, id, "fs")
-		if err := os.Remove(fs); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(s.snapshots, id, "work")); err != nil {
-			return err
-		}
-		return os.Symlink(l.Path, fs)
+		s.content[id] = l.Path
+		return nil
 	}
 	return fmt.Errorf("the snapshotter made no folder for the layer")
 }
