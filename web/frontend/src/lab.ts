@@ -39,6 +39,6 @@ function mount(root: HTMLElement): void {
 function firstFile(root: HTMLElement, lab: string): Pick<State, "workspace" | "active"> {
   const textarea = find<HTMLTextAreaElement>(root, "policy");
   const kept = textarea.hasAttribute("data-given") ? null : draft.load(lab);
-  const file = { id: "policy", text: kept ?? textarea.value, base: undefined, removed: false };
+  const file = { id: "policy", text: kept ?? textarea.value, base: undefined, removed: false, conflict: undefined };
   return { workspace: { ...empty, files: [file] }, active: file.id };
 }
