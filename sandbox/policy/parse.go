@@ -195,6 +195,7 @@ func (p *parser) document(d document) {
 		pos, message := explainSyntax(d.text, err)
 		pos.Line += d.line - 1
 		p.problem(pos, "", "%s", message)
+		p.offer(p.text.syntaxFixes(pos)...)
 		return
 	}
 	before := len(p.problems)
@@ -290,7 +291,7 @@ func (p *parser) validateTheRest(o *object) {
 	for _, n := range o.walker.wrongs {
 		*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 	}
-	policy := Policy{positions: o.walker.positions}
+	policy := Policy{positions: o.walker.positions, written: o.walker.in(o.node)}
 	text, err := yaml.Marshal(o.node)
 	if err != nil {
 		return
@@ -354,11 +355,13 @@ func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 	case gotKind == nil && implied:
 	case gotKind == nil:
 		w.parser.problem(pos, "kind", "the field is missing: write kind: %s", kind)
+		w.offerField(root, "kind", "apiVersion", kind)
 	case listVersions[k] != "":
 		w.parser.problem(w.at(gotKind), "kind", "this is a %s within a list; write its policies into the list around it", short(k))
 		return false
 	case k != kind && strings.EqualFold(k, kind), distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 && k != kind:
 		w.parser.problem(w.at(gotKind), "kind", "there is no kind %q; did you mean %q?", short(k), kind)
+		w.parser.offer(w.parser.text.words(w.at(gotKind), kind)...)
 	case k == "" && k != kind:
 		w.parser.problem(w.at(gotKind), "kind", "the field is empty: write kind: %s", kind)
 	case k != kind:
@@ -369,11 +372,15 @@ func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 	case gotVersion == nil && implied:
 	case gotVersion == nil:
 		w.parser.problem(pos, "apiVersion", "the field is missing: write apiVersion: %s", apiVersion)
+		w.offerField(root, "apiVersion", "", apiVersion)
 	case strings.Contains(version, "projectcalico.org/"):
 		w.parser.problem(w.at(gotVersion), "apiVersion", "this is Calico's own kind of NetworkPolicy; the lab takes Kubernetes' own: apiVersion: %s", apiVersion)
 		return false
 	case version != apiVersion:
 		w.parser.problem(w.at(gotVersion), "apiVersion", "a NetworkPolicy has apiVersion: %s, not %q", apiVersion, short(version))
+		if version != "" {
+			w.parser.offer(w.parser.text.words(w.at(gotVersion), apiVersion)...)
+		}
 	}
 	return true
 }
@@ -420,17 +427,23 @@ func (w *walker) identity(root *yaml.Node) string {
 		good = false
 	case namespace == "":
 		p.problem(w.positions["metadata"], "metadata.namespace", "say which namespace the policy is for: %s", list)
+		if nsNode == nil {
+			w.offerField(meta, "namespace", "name", allowed...)
+		}
 		good = false
 	case allowed != nil && !slices.Contains(allowed, namespace):
-		hint := ""
+		hint, meant := "", allowed
 		if near := Nearest(namespace, allowed); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
+			hint, meant = fmt.Sprintf("; did you mean %q?", near), []string{near}
 		}
 		pos := w.positions["metadata"]
 		if nsNode != nil {
 			pos = w.at(nsNode)
 		}
 		p.problem(pos, "metadata.namespace", "%s is not one of this lab's namespaces: %s%s", short(namespace), list, hint)
+		if nsNode != nil {
+			p.offer(p.text.words(pos, meant...)...)
+		}
 		good = false
 	}
 	if !good {

@@ -241,8 +241,14 @@ func (v *validator) selector(path string, s *metav1.LabelSelector) {
 			}
 			if meant != "" {
 				v.problem(at+".operator", "there is no operator %q; did you mean %q?", short(string(e.Operator)), meant)
+				v.offer(at+".operator", meant)
 			} else {
 				v.problem(at+".operator", "there is no operator %q; write In, NotIn, Exists or DoesNotExist", short(string(e.Operator)))
+				if len(e.Values) > 0 {
+					v.offer(at+".operator", "In", "NotIn")
+				} else {
+					v.offer(at+".operator", "Exists", "DoesNotExist")
+				}
 			}
 		}
 		switch {
@@ -277,14 +283,19 @@ func (v *validator) port(path string, port *networkingv1.NetworkPolicyPort) {
 	default:
 		if near := Nearest(string(protocol), []string{"TCP", "UDP", "SCTP"}); near != "" {
 			v.problem(path+".protocol", "there is no protocol %q; did you mean %q?", short(string(protocol)), near)
+			v.offer(path+".protocol", near)
 		} else {
 			v.problem(path+".protocol", "a policy knows no protocol %q; write TCP, UDP or SCTP%s", short(string(protocol)), protocolHint(string(protocol)))
+			v.offer(path+".protocol", "TCP", "UDP", "SCTP")
 		}
 	}
 	first := port.Port
 	if first != nil {
 		if message := badPort(*first); message != "" {
 			v.problem(path+".port", "%s", message)
+			if first.Type == intstr.String && isPortNumber(first.StrVal) {
+				v.offer(path+".port", first.StrVal)
+			}
 		}
 	}
 	if port.EndPort == nil {
@@ -385,6 +396,7 @@ func (v *validator) ipBlock(path string, block *networkingv1.IPBlock) {
 	}
 	if message := badCIDR(block.CIDR); message != "" {
 		v.problem(path+".cidr", "%s", message)
+		v.offer(path+".cidr", goodCIDRs(block.CIDR)...)
 	}
 	_, all, err := netutils.ParseCIDRSloppy(block.CIDR)
 	if err != nil {
@@ -394,6 +406,7 @@ func (v *validator) ipBlock(path string, block *networkingv1.IPBlock) {
 		at := fmt.Sprintf("%s.except[%d]", path, i)
 		if message := badCIDR(except); message != "" {
 			v.problem(at, "%s", message)
+			v.offer(at, goodCIDRs(except)...)
 		}
 		if _, part, err := netutils.ParseCIDRSloppy(except); err == nil {
 			if message := badPart(all, part); message != "" {
@@ -446,6 +459,21 @@ func badCIDR(cidr string) string {
 	return ""
 }
 
+// goodCIDRs are the ranges that may be meant by one that is none.
+func goodCIDRs(cidr string) []string {
+	ip, network, err := netutils.ParseCIDRSloppy(cidr)
+	if err != nil {
+		if ip := netutils.ParseIPSloppy(cidr); ip != nil {
+			return []string{fmt.Sprintf("%s/%d", ip, bitsOf(cidr))}
+		}
+		return nil
+	}
+	if prefix, err := netip.ParsePrefix(cidr); err == nil && !prefix.Addr().Is4In6() && prefix != prefix.Masked() {
+		return []string{network.String(), fmt.Sprintf("%s/%d", ip, prefix.Addr().BitLen())}
+	}
+	return []string{network.String()}
+}
+
 // bitsOf is how many bits an address has that is written like this.
 func bitsOf(address string) int {
 	if strings.Contains(address, ":") {
@@ -467,8 +495,10 @@ func (v *validator) policyTypes(types []networkingv1.PolicyType) {
 		}
 		if near := Nearest(string(t), []string{"Ingress", "Egress"}); near != "" {
 			v.problem(at, "there is no policy type %q; did you mean %q?", short(string(t)), near)
+			v.offer(at, near)
 		} else {
 			v.problem(at, "there is no policy type %q; write Ingress or Egress", short(string(t)))
+			v.offer(at, "Ingress", "Egress")
 		}
 	}
 }

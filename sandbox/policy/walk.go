@@ -117,6 +117,9 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string, key Position) 
 			if n.Kind == yaml.ScalarNode {
 				w.wrongs = append(w.wrongs, n)
 				w.parser.problem(pos, path, "want text, not %s; write it in quotes: %q", got, short(n.Value))
+				if n.Value != "" {
+					w.offerQuotes(n)
+				}
 				return
 			}
 			w.wrong(n, path, pos, "text", hintFor(n, t))
@@ -246,7 +249,7 @@ func (w *walker) fields(n *yaml.Node, t reflect.Type, path string) {
 		ft, ok := known[k.Value]
 		if !ok {
 			w.positions[sub] = w.at(k)
-			w.unknown(k, v, t, path, sub)
+			w.unknown(n, k, v, t, path, sub)
 			return
 		}
 		w.value(v, ft, sub, w.at(k))
@@ -254,7 +257,7 @@ func (w *walker) fields(n *yaml.Node, t reflect.Type, path string) {
 }
 
 // unknown says that a field does not exist, and which may have been meant.
-func (w *walker) unknown(k, v *yaml.Node, t reflect.Type, path, sub string) {
+func (w *walker) unknown(mapping, k, v *yaml.Node, t reflect.Type, path, sub string) {
 	known := fieldsOf(t)
 	has := func(field string) bool { _, ok := known[field]; return ok }
 	names := slices.Sorted(maps.Keys(known))
@@ -262,18 +265,23 @@ func (w *walker) unknown(k, v *yaml.Node, t reflect.Type, path, sub string) {
 	if where == "" {
 		where = "a policy"
 	}
-	var hint string
+	var hint, meant string
+	drop := false
 	switch home := homes[k.Value]; {
 	case has(synonyms[k.Value]):
-		hint = fmt.Sprintf("did you mean %q?", synonyms[k.Value])
+		meant = synonyms[k.Value]
+		hint = fmt.Sprintf("did you mean %q?", meant)
 	case k.Value == "status":
-		hint = "the cluster writes it; leave it out"
+		hint, drop = "the cluster writes it; leave it out", true
 	case k.Value == "to" && has("from"):
+		meant = "from"
 		hint = "a rule of spec.ingress says where traffic comes from: write from, or move the rule to spec.egress"
 	case k.Value == "from" && has("to"):
+		meant = "to"
 		hint = "a rule of spec.egress says where traffic goes to: write to, or move the rule to spec.ingress"
 	case Nearest(k.Value, names) != "":
-		hint = fmt.Sprintf("did you mean %q?", Nearest(k.Value, names))
+		meant = Nearest(k.Value, names)
+		hint = fmt.Sprintf("did you mean %q?", meant)
 	case home != "":
 		hint = fmt.Sprintf("it belongs in %s; look at its indentation", home)
 	case has("matchLabels") && v.Kind == yaml.ScalarNode:
@@ -282,6 +290,12 @@ func (w *walker) unknown(k, v *yaml.Node, t reflect.Type, path, sub string) {
 		hint = fmt.Sprintf("the fields here are %s", strings.Join(someNames(t), ", "))
 	}
 	w.parser.problem(w.at(k), short(sub), "%s has no field %q; %s", where, short(k.Value), hint)
+	switch {
+	case meant != "":
+		w.offerName(mapping, k, meant)
+	case drop || homes[k.Value] == "":
+		w.offerRemoval(mapping, k)
+	}
 }
 
 // synonyms are the names of fields elsewhere for what a policy calls otherwise.

@@ -61,6 +61,8 @@ func (l *linter) block(b *networkingv1.IPBlock, field string) {
 		}
 		covered = append(covered, plural("the node ", "the nodes ", len(names))+enumerate(names))
 	}
+	entry := strings.TrimSuffix(field, ".ipBlock")
+	fixes := []policy.Fix{l.fix("Select the pods by their labels", l.entries(entry, l.peersOf(pods, nodeAddrs)))}
 	fix := "Where pods are meant, select them by their labels with podSelector and namespaceSelector: a pod's address changes when the pod is made anew."
 	podRanges, nodeRanges := l.ranges(podAddrs, block), l.ranges(nodeAddrs, block)
 	switch {
@@ -71,12 +73,15 @@ func (l *linter) block(b *networkingv1.IPBlock, field string) {
 			peer.NamespaceSelector = named(p.Namespace)
 		}
 		fix = "A pod's address changes when the pod is made anew: select it by its labels.\n" + text([]networkingv1.NetworkPolicyPeer{peer})
+		fixes = []policy.Fix{l.fix("Select "+p.Name+" by its labels", l.policy.SetValue(entry, peer))}
 	case (podRanges != nil || podAddrs == nil) && (nodeRanges != nil || nodeAddrs == nil):
 		fix = "If only hosts outside are meant, leave the cluster's addresses out: these are the smallest ranges that hold them, the cluster's own may be wider.\n" +
 			text([]networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: b.CIDR, Except: slices.Concat(b.Except, podRanges, nodeRanges)}}})
+		outside := networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: b.CIDR, Except: slices.Concat(b.Except, podRanges, nodeRanges)}}
+		fixes = slices.Insert(fixes, 0, l.fix("Leave the cluster's addresses out", l.policy.SetValue(entry, outside)))
 	}
 	l.found(CheckIPBlockCoversCluster, field,
-		fmt.Sprintf("%s, %s, covers addresses inside the cluster: %s %s allowed, too.", l.subject(field), b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix)
+		fmt.Sprintf("%s, %s, covers addresses inside the cluster: %s %s allowed, too.", l.subject(field), b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix, fixes...)
 }
 
 // The widest range that a cluster may have for its Services' addresses.
@@ -108,16 +113,19 @@ func (l *linter) onlyServices(b *networkingv1.IPBlock, block policy.Block, field
 	}
 	slices.Sort(names)
 	fix := "Select the pods behind the Service by their labels, and write their own port."
+	entry := strings.TrimSuffix(field, ".ipBlock")
+	fixes := []policy.Fix{l.fix("Select the pods behind the Services by their labels", l.entries(entry, l.peersBehind(block)))}
 	if len(names) == 1 && len(only.Selector) > 0 {
 		peer := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: only.Selector}}
 		if only.Namespace != l.policy.Namespace {
 			peer.NamespaceSelector = named(only.Namespace)
 		}
 		fix += "\n" + text([]networkingv1.NetworkPolicyPeer{peer})
+		fixes = []policy.Fix{l.fix("Select the pods behind "+only.Name, l.policy.SetValue(entry, peer))}
 	}
 	l.found(CheckIPBlockCoversCluster, field,
 		fmt.Sprintf("%s, %s, holds no address of this network but that of %s: a connection to a Service is sent on to a pod before policies are looked at, so with Calico the entry never matches it.",
-			l.subject(field), b.CIDR, plural("the Service ", "the Services ", len(names))+enumerate(names)), fix)
+			l.subject(field), b.CIDR, plural("the Service ", "the Services ", len(names))+enumerate(names)), fix, fixes...)
 }
 
 // ranges are what to write under except to take the addresses out of the block:

@@ -66,7 +66,7 @@ func (l *linter) dnsNotAllowed() {
 		message = fmt.Sprintf("%s isolates %s for egress, and policies let %s reach the cluster's DNS by TCP 53 only; DNS asks by UDP first, so that no name can be resolved there.", l.policy.Ref(), l.names(without), they)
 		fix = "Add UDP to the rule's ports; a port without protocol is TCP.\n- protocol: UDP\n  port: 53"
 	}
-	l.found(CheckDNSNotAllowed, field, message, fix)
+	l.found(CheckDNSNotAllowed, field, message, fix, l.dnsFixes(tcp)...)
 }
 
 func (l *linter) dnsTCPMissing(r rule) {
@@ -83,6 +83,7 @@ func (l *linter) dnsTCPMissing(r rule) {
 	if len(without) > 0 {
 		l.found(CheckDNSTCPMissing, r.Field+".ports",
 			fmt.Sprintf("%s lets %s reach the cluster's DNS by UDP 53, and no policy does by TCP 53: names with answers too long for a datagram cannot be resolved.", l.subject(r.Field+".ports"), l.names(without)),
-			"Add TCP to the rule's ports:\n- protocol: TCP\n  port: 53")
+			"Add TCP to the rule's ports:\n- protocol: TCP\n  port: 53",
+			l.fix("Add TCP 53 to the rule's ports", l.policy.Append(r.Field+".ports", dnsPort(corev1.ProtocolTCP))))
 	}
 }

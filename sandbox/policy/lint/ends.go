@@ -52,6 +52,7 @@ func (l *linter) noEffect(kind networkingv1.PolicyType, r rule) {
 	}
 	slices.Sort(by)
 	by = slices.Compact(by)
+	missing := l.otherEnd(opposite, r, closed)
 	from, to := l.names(closed), l.names(l.selected)
 	if kind == networkingv1.PolicyTypeEgress {
 		from, to = to, from
@@ -59,24 +60,45 @@ func (l *linter) noEffect(kind networkingv1.PolicyType, r rule) {
 	l.found(CheckNoEffect, r.Field,
 		fmt.Sprintf("%s lets %s connect to %s, but %s %s %s for %s, and no policy allows these connections there: the rule has no effect, since both ends must allow a connection.",
 			l.subject(r.Field), from, to, enumerate(by), plural("isolates", "isolate", len(by)), l.names(closed), strings.ToLower(string(opposite))),
-		l.otherEnd(opposite, r, closed))
+		l.otherEndText(missing), l.fix("Add "+missing[0].Name+", which allows it at the other end", l.policy.AddPolicies(missing...)))
 }
 
-// otherEnd is the policy that a rule without effect lacks.
-func (l *linter) otherEnd(opposite networkingv1.PolicyType, r rule, closed []int) string {
-	namespaces := l.namespacesOf(closed)
+// otherEndText says which policies a rule without effect lacks.
+func (l *linter) otherEndText(missing []networkingv1.NetworkPolicy) string {
+	likewise := ""
+	if len(missing) > 1 {
+		var namespaces []string
+		for _, np := range missing[1:] {
+			namespaces = append(namespaces, np.Namespace)
+		}
+		likewise = "; likewise in " + inNamespaces(namespaces)
+	}
+	return "Allow it at the other end, too, with a policy such as this" + likewise + ":\n" + text(missing[0])
+}
+
+// otherEnd are the policies that a rule without effect lacks, one for each namespace of
+// the pods that are closed to it.
+func (l *linter) otherEnd(opposite networkingv1.PolicyType, r rule, closed []int) []networkingv1.NetworkPolicy {
+	var out []networkingv1.NetworkPolicy
+	for _, ns := range l.namespacesOf(closed) {
+		out = append(out, l.otherEndIn(ns, opposite, r, closed))
+	}
+	return out
+}
+
+func (l *linter) otherEndIn(namespace string, opposite networkingv1.PolicyType, r rule, closed []int) networkingv1.NetworkPolicy {
 	back := networkingv1.NetworkPolicyPeer{PodSelector: &l.policy.Spec.PodSelector}
-	if namespaces[0] != l.policy.Namespace {
+	if namespace != l.policy.Namespace {
 		back.NamespaceSelector = named(l.policy.Namespace)
 	}
 	missing := networkingv1.NetworkPolicy{TypeMeta: metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"}}
-	missing.Namespace = namespaces[0]
+	missing.Namespace = namespace
 	const most = 240 // A name may have 253 characters.
 	name := l.policy.Name
 	if len(name) > most {
 		name = strings.TrimRight(name[:most], "-.")
 	}
-	missing.Name = name + "-" + strings.ToLower(string(opposite))
+	missing.Name = l.free(namespace, name+"-"+strings.ToLower(string(opposite)))
 	missing.Spec.PolicyTypes = []networkingv1.PolicyType{opposite}
 	peers := []networkingv1.NetworkPolicyPeer{back}
 	if opposite == networkingv1.PolicyTypeEgress {
@@ -86,7 +108,7 @@ func (l *linter) otherEnd(opposite networkingv1.PolicyType, r rule, closed []int
 	}
 	for i := range r.Peers {
 		if slices.ContainsFunc(l.peerPods(r.Peers[i:i+1]), func(pod int) bool {
-			return l.pods[pod].Namespace == namespaces[0] && slices.Contains(closed, pod)
+			return l.pods[pod].Namespace == namespace && slices.Contains(closed, pod)
 		}) {
 			if s := r.Peers[i].PodSelector; s != nil {
 				missing.Spec.PodSelector = *s
@@ -94,11 +116,7 @@ func (l *linter) otherEnd(opposite networkingv1.PolicyType, r rule, closed []int
 			break
 		}
 	}
-	likewise := ""
-	if len(namespaces) > 1 {
-		likewise = "; likewise in " + inNamespaces(namespaces[1:])
-	}
-	return "Allow it at the other end, too, with a policy such as this" + likewise + ":\n" + text(missing)
+	return missing
 }
 
 // admitsAny reports whether one of the policies that isolate the other pod lets the

@@ -211,10 +211,12 @@ func (l *linter) selects(p *policy.Policy) []int {
 	return out
 }
 
-func (l *linter) found(check Check, field, message, fix string) {
+// found notes a finding; the fixes are those that can be written into its text.
+func (l *linter) found(check Check, field, message, fix string, fixes ...policy.Fix) {
 	at := l.policy.Position(field)
 	l.findings = append(l.findings, Finding{
 		Check: check, Policy: l.policy.Ref(), Field: field, Position: at, End: l.policy.TokenEnd(at), Message: message, Fix: fix,
+		Fixes: written(fixes),
 	})
 }
 

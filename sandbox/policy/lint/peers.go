@@ -21,12 +21,14 @@ func (l *linter) empty(kind networkingv1.PolicyType, r policy.Rule) {
 	if len(r.Peers) == 0 && (r.Peers != nil || l.policy.Written(r.PeerField)) {
 		l.found(CheckEmptyAllowsAll, r.PeerField,
 			fmt.Sprintf("%s is empty, which is the same as not there: the rule allows %s.", l.subject(r.PeerField), who),
-			fmt.Sprintf("To allow none, take the rule away: what no rule allows is denied. To allow all %s, leave the field out.", end))
+			fmt.Sprintf("To allow none, take the rule away: what no rule allows is denied. To allow all %s, leave the field out.", end),
+			l.fix("Take the rule away", l.policy.Remove(r.Field)), l.fix("Leave the field out", l.policy.Remove(r.PeerField)))
 	}
 	if field := r.Field + ".ports"; len(r.Ports) == 0 && (r.Ports != nil || l.policy.Written(field)) {
 		l.found(CheckEmptyAllowsAll, field,
 			fmt.Sprintf("%s is empty, which is the same as not there: the rule allows every port.", l.subject(field)),
-			"To allow none, take the rule away: what no rule allows is denied. To allow all ports, leave the field out.")
+			"To allow none, take the rule away: what no rule allows is denied. To allow all ports, leave the field out.",
+			l.fix("Take the rule away", l.policy.Remove(r.Field)), l.fix("Leave the field out", l.policy.Remove(field)))
 	}
 }
 
@@ -55,7 +57,8 @@ func (l *linter) andOr(r policy.Rule) map[int]bool {
 		l.found(CheckAndOrSuspicion, fmt.Sprintf("%s[%d]", r.PeerField, i+1),
 			fmt.Sprintf("%s[%d] and [%d] of %s are two entries, so a pod needs to match only one of them; that allows %s, where both selectors in one entry would allow only %s.",
 				r.PeerField, i, i+1, l.policy.Ref(), l.names(more), l.names(and)),
-			fmt.Sprintf("If a pod must match both, write one entry, with one dash; if either is enough, write two rules, to make that plain.\n%s", text(entry)))
+			fmt.Sprintf("If a pod must match both, write one entry, with one dash; if either is enough, write two rules, to make that plain.\n%s", text(entry)),
+			l.joinFix(r.PeerField, i, both))
 	}
 	return joined
 }
@@ -84,7 +87,8 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 	if at := field + ".namespaceSelector"; peer.NamespaceSelector == nil && l.policy.Written(at) {
 		l.found(CheckEmptyNamespaceSelector, at,
 			fmt.Sprintf("%s has no value, which is the same as not there: the podSelector beside it looks only in the policy's own namespace, %s.", l.subject(at), l.policy.Namespace),
-			"For every namespace, write namespaceSelector: {}; for the policy's own, take the line away.")
+			"For every namespace, write namespaceSelector: {}; for the policy's own, take the line away.",
+			l.fix("Write namespaceSelector: {}", l.policy.SetValue(at, map[string]string{})), l.fix("Take namespaceSelector away", l.policy.Remove(at)))
 		return
 	}
 	l.anyNamespace(peer, field)
@@ -93,7 +97,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 	}
 	in := []string{l.policy.Namespace}
 	if s := peer.NamespaceSelector; s != nil {
-		if l.unknownLabels(s, field+".namespaceSelector") {
+		if l.unknownLabels(peer, field+".namespaceSelector") {
 			return
 		}
 		in = nil
@@ -105,7 +109,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 		if len(in) == 0 {
 			l.found(CheckSelectorMatchesNothing, field+".namespaceSelector",
 				fmt.Sprintf("%s matches no namespace: none meets all of %s, so the entry allows nothing.", l.subject(field+".namespaceSelector"), policy.SelectorText(s)),
-				"Write the labels of the namespace that is meant. "+l.namespaceLabels())
+				"Write the labels of the namespace that is meant. "+l.namespaceLabels(), l.namespaceFixes(field+".namespaceSelector", peer)...)
 			return
 		}
 	}
@@ -124,7 +128,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 		}
 		l.found(CheckSelectorMatchesNothing, field+".namespaceSelector",
 			fmt.Sprintf("%s matches no pod: there are %s in %s.", l.subject(field+".namespaceSelector"), why, inNamespaces(in)),
-			"Write the labels of a namespace that has pods. "+l.namespaceLabels())
+			"Write the labels of a namespace that has pods. "+l.namespaceLabels(), l.namespaceFixes(field+".namespaceSelector", peer)...)
 	}
 }
 
@@ -137,7 +141,8 @@ func (l *linter) anyNamespace(peer *networkingv1.NetworkPolicyPeer, field string
 	narrow := networkingv1.NetworkPolicyPeer{NamespaceSelector: named(policy.DNSNamespace), PodSelector: peer.PodSelector}
 	l.found(CheckDNSAnyNamespace, at,
 		fmt.Sprintf("%s takes every namespace: any pod of any namespace is meant that carries the label %s=%s, not only the cluster's DNS.", l.subject(at), policy.DNSLabel, policy.DNSLabelValue),
-		"Name the namespace of the DNS pods beside the label:\n"+text([]networkingv1.NetworkPolicyPeer{narrow}))
+		"Name the namespace of the DNS pods beside the label:\n"+text([]networkingv1.NetworkPolicyPeer{narrow}),
+		l.fix("Name the namespace "+policy.DNSNamespace, l.policy.SetValue(at, narrow.NamespaceSelector)))
 }
 
 // leavesOut reports that the peer is about kube-system, and the network tells
@@ -153,8 +158,9 @@ func (l *linter) leavesOut(peer *networkingv1.NetworkPolicyPeer) bool {
 // nothing says of a podSelector that it matches no pod of the namespaces, and why
 // that may be. own says that it looks only in the policy's own namespace.
 func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own bool) {
-	say := func(why, fix string) {
-		l.found(CheckSelectorMatchesNothing, field, fmt.Sprintf("%s matches no pod: %s.", l.subject(field), why), fix)
+	say := func(why, fix string, fixes ...policy.Fix) {
+		fixes = append(append(fixes, l.candidates(field, in)...), l.allPods(field))
+		l.found(CheckSelectorMatchesNothing, field, fmt.Sprintf("%s matches no pod: %s.", l.subject(field), why), fix, fixes...)
 	}
 	var host, elsewhere []int
 	var labels []map[string]string
@@ -181,18 +187,22 @@ func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own
 		if field != "spec.podSelector" {
 			fix = "To allow such a pod, write an ipBlock with the address of its node; that allows whatever else is on the node, too."
 		}
-		say(fmt.Sprintf("its labels are those of %s, which shares its node's network and so is selected by no policy", l.names(host)), fix)
+		var fixes []policy.Fix
+		if field != "spec.podSelector" {
+			fixes = append(fixes, l.hostFix(field, host))
+		}
+		say(fmt.Sprintf("its labels are those of %s, which shares its node's network and so is selected by no policy", l.names(host)), fix, fixes...)
 		return
 	}
 	if own && len(elsewhere) > 0 {
 		namespaces := l.namespacesOf(elsewhere)
 		if field == "spec.podSelector" {
 			say(fmt.Sprintf("the pods labelled %s (%s) are in another namespace, and a policy selects only pods of its own, %s", policy.SelectorText(s), l.names(elsewhere), l.policy.Namespace),
-				fmt.Sprintf("Write metadata.namespace: %s.", namespaces[0]))
+				fmt.Sprintf("Write metadata.namespace: %s.", namespaces[0]), l.elsewhereFixes(field, namespaces)...)
 			return
 		}
 		say(fmt.Sprintf("the pods labelled %s (%s) are in another namespace, and a podSelector alone looks only in the policy's own, %s", policy.SelectorText(s), l.names(elsewhere), l.policy.Namespace),
-			"Add a namespaceSelector to the same entry, under the same dash:\n"+text([]networkingv1.NetworkPolicyPeer{{NamespaceSelector: named(namespaces[0]), PodSelector: s}}))
+			"Add a namespaceSelector to the same entry, under the same dash:\n"+text([]networkingv1.NetworkPolicyPeer{{NamespaceSelector: named(namespaces[0]), PodSelector: s}}), l.elsewhereFixes(field, namespaces)...)
 		return
 	}
 	why := "no pod in " + inNamespaces(in) + " is labelled " + policy.SelectorText(s)
@@ -205,7 +215,7 @@ func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		if value := s.MatchLabels[key]; !slices.Contains(policy.LabelValues(key, slices.Values(labels)), value) {
 			if near := policy.NearLabel(key, value, labels); near != "" {
-				say(why, "Did you mean "+near+"?")
+				say(why, "Did you mean "+near+"?", l.labelFix(field, key, near))
 				return
 			}
 			if field == "spec.podSelector" {
@@ -213,7 +223,7 @@ func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own
 			}
 			for _, ns := range slices.Sorted(maps.Keys(l.namespaces)) {
 				if have, ok := l.namespaces[ns][key]; ok && have == value {
-					say(why, fmt.Sprintf("It is a label of the namespace %s: did you mean namespaceSelector?", ns))
+					say(why, fmt.Sprintf("It is a label of the namespace %s: did you mean namespaceSelector?", ns), l.fix("Write namespaceSelector", l.policy.Rename(field, "namespaceSelector")))
 					return
 				}
 			}
@@ -226,7 +236,7 @@ func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own
 		}
 		for _, value := range r.Values {
 			if near := policy.NearLabel(r.Key, value, labels); near != "" && !slices.Contains(policy.LabelValues(r.Key, slices.Values(labels)), value) {
-				say(why, "Did you mean "+near+"?")
+				say(why, "Did you mean "+near+"?", l.expressionFix(fmt.Sprintf("%s.matchExpressions[%d]", field, i), r.Key, value, r.Values, near))
 				return
 			}
 		}
