@@ -171,6 +171,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
 	}
 	in.touch()
+	in.remember() // Of all that was done no more than the last is lost, whatever happens.
 	in.mu.Lock()
 	cluster, observer := in.cluster, in.observer
 	in.mu.Unlock()

@@ -5,6 +5,7 @@
 package sandbox_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -31,13 +32,18 @@ func lessonLab(t testing.TB) (*sandbox.Manager, *sandbox.Topology) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := sandbox.NewManager(sandbox.Options{Provider: provider, Records: &sandboxtest.Records{}, MaxSandboxes: 1000, Pace: simulated.Pace})
+	m, err := sandbox.NewManager(sandbox.Options{Provider: provider, Records: &onDisk{}, MaxSandboxes: 1000, Pace: simulated.Pace})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
 	return m, topology
 }
+
+// onDisk are records whose histories take no memory, as those of the lab's store.
+type onDisk struct{ sandboxtest.Records }
+
+func (*onDisk) SaveHistory(context.Context, sandbox.ID, []byte) error { return nil }
 
 // settle waits until the sandbox has settled after the change.
 func settle(t testing.TB, m *sandbox.Manager, id sandbox.ID, change int64) {

@@ -47,6 +47,9 @@ type feed struct {
 	wholeSeq int64
 	wake     chan struct{} // closed when an event comes, then replaced
 	ended    bool
+	history  history
+	// changed has a token whenever the history has changed.
+	changed  chan struct{}
 	watchers int
 	watched  chan struct{} // has a token whenever the number of watchers changed
 }
@@ -60,6 +63,7 @@ func newFeed(picture Snapshot, flows []Flow, seq int64) *feed {
 		seq:      seq,
 		wake:     make(chan struct{}),
 		watched:  make(chan struct{}, 1),
+		changed:  make(chan struct{}, 1),
 	}
 	for _, fl := range flows {
 		f.order = append(f.order, fl.ID)
@@ -93,6 +97,9 @@ func (f *feed) emitLocked(e Event) {
 			f.stepped = e.Time
 		}
 	case EventPredictions:
+		if e.Predictions.Change > f.picture.Change {
+			f.history.begin(e.Predictions.Change, f.codes())
+		}
 		f.picture.Change, f.picture.Predictions, f.expected = e.Predictions.Change, e.Predictions, e.Predictions.Verdicts()
 		if d := f.picture.Disagreement; d != nil && d.Change != e.Predictions.Change {
 			f.picture.Disagreement = nil
@@ -101,6 +108,8 @@ func (f *feed) emitLocked(e Event) {
 		f.picture.Change = e.Policies.Change
 	case EventSettled:
 		f.picture.Settled = e.Settled
+		f.history.settle(e.Settled.Change, f.codes())
+		f.tellChanged()
 	case EventDisagreement:
 		f.picture.Disagreement = nil
 		if len(e.Disagreement.Flows) > 0 {
@@ -144,14 +153,33 @@ func (f *feed) log(e Event) {
 func (f *feed) policies(change int64, origin Origin, now []AppliedPolicy) PolicyChange {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	told := PolicyChange{Change: change, Origin: origin}
-	before := make(map[PolicyRef]string, len(f.picture.Policies))
-	for _, p := range f.picture.Policies {
-		before[p.PolicyRef] = p.YAML
+	return f.policiesLocked(change, origin, now)
+}
+
+func (f *feed) policiesLocked(change int64, origin Origin, now []AppliedPolicy) PolicyChange {
+	told := difference(f.picture.Policies, now)
+	told.Change, told.Origin = change, origin
+	f.picture.Policies, f.picture.PoliciesChange = now, change
+	event := told
+	f.emitLocked(Event{Type: EventPolicies, Policies: &event})
+	told.Policies = now
+	if origin != "" {
+		f.history.add(told, time.Now().UTC())
+		f.tellChanged()
 	}
-	for _, p := range now {
-		text, there := before[p.PolicyRef]
-		delete(before, p.PolicyRef)
+	return told
+}
+
+// difference is what makes the second of two states of the policies out of the first.
+func difference(before, after []AppliedPolicy) PolicyChange {
+	var told PolicyChange
+	left := make(map[PolicyRef]string, len(before))
+	for _, p := range before {
+		left[p.PolicyRef] = p.YAML
+	}
+	for _, p := range after {
+		text, there := left[p.PolicyRef]
+		delete(left, p.PolicyRef)
 		switch {
 		case !there:
 			told.Added = append(told.Added, p.PolicyRef)
@@ -159,16 +187,41 @@ func (f *feed) policies(change int64, origin Origin, now []AppliedPolicy) Policy
 			told.Changed = append(told.Changed, p.PolicyRef)
 		}
 	}
-	for _, p := range f.picture.Policies {
-		if _, gone := before[p.PolicyRef]; gone {
+	for _, p := range before {
+		if _, gone := left[p.PolicyRef]; gone {
 			told.Removed = append(told.Removed, p.PolicyRef)
 		}
 	}
-	f.picture.Policies, f.picture.PoliciesChange = now, change
-	event := told
-	f.emitLocked(Event{Type: EventPolicies, Policies: &event})
-	told.Policies = now
 	return told
+}
+
+// recall makes the sandbox's history go on. What was done to the policies while nobody
+// looked is a change of the cluster's.
+func (f *feed) recall(h history, now []AppliedPolicy) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.history, f.picture.Change, f.picture.Policies = h, h.last(), h.at(h.last())
+	change, origin := h.last(), Origin("")
+	if d := difference(f.picture.Policies, now); len(d.Added)+len(d.Changed)+len(d.Removed) > 0 {
+		change, origin = change+1, OriginCluster
+	}
+	f.policiesLocked(change, origin, now)
+}
+
+// codes are the verdicts of now, in the topology's order. It needs f.mu.
+func (f *feed) codes() []verdictCode {
+	out := make([]verdictCode, len(f.order))
+	for i, id := range f.order {
+		out[i] = codeOf(f.verdicts[id].Verdict)
+	}
+	return out
+}
+
+func (f *feed) tellChanged() {
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
 }
 
 // awaited are the flows that were told to be otherwise than is predicted.

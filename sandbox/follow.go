@@ -98,6 +98,7 @@ func (in *instance) catchUp(ctx context.Context, cluster Cluster) error {
 		return nil
 	}
 	in.touch()
+	in.remember()
 	in.m.opts.Log.Info("policies were changed in the cluster", "sandbox", in.id)
 	number := in.feed.change() + 1
 	in.policies = is

@@ -26,6 +26,9 @@ type instance struct {
 	background sync.WaitGroup
 	// writing makes the record's writers take turns, so that the newest is last.
 	writing sync.Mutex
+	// remembered is the version of the history that was written down last; writing
+	// guards it.
+	remembered int64
 	// gone is closed when nothing is left of the sandbox.
 	gone chan struct{}
 	// unwritten says that the record is behind, for it could not be written.
@@ -305,6 +308,7 @@ func (in *instance) observe(cluster Cluster) {
 	var observing sync.WaitGroup
 	observing.Go(func() { o.run(ctx) })
 	observing.Go(func() { in.follow(ctx, cluster) })
+	observing.Go(func() { in.keepRemembering(ctx) })
 	gone := in.watchHealth(ctx, cluster)
 	cancel()
 	observing.Wait()

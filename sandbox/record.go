@@ -24,6 +24,11 @@ type Records interface {
 	All(ctx context.Context) ([]Record, error)
 	// Save keeps the record in the place of the one with its ID, if any.
 	Save(ctx context.Context, rec Record) error
-	// Delete deletes the record; one that is not there is no error.
+	// SaveHistory keeps the sandbox's history, in JSON, with its record, in the place of
+	// the one before. Of a sandbox that has no record nothing is kept.
+	SaveHistory(ctx context.Context, id ID, history []byte) error
+	// History is what SaveHistory has kept; nil where that is nothing.
+	History(ctx context.Context, id ID) ([]byte, error)
+	// Delete deletes the record with its history; one that is not there is no error.
 	Delete(ctx context.Context, id ID) error
 }

@@ -153,7 +153,7 @@ func (in *instance) adopt(patient bool) {
 		in.m.opts.Log.Error("policies of an adopted sandbox not read", "sandbox", in.id, "error", err)
 	}
 	applied := newInForce(policies)
-	in.feed.policies(in.feed.change(), "", applied.applied())
+	in.recall(applied.applied(), err == nil)
 	in.connect(cluster, applied)
 	if patient {
 		in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "The lab's server reaches your sandbox again."}})

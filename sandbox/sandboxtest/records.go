@@ -15,9 +15,11 @@ import (
 
 // Records keep records in memory, as [TestRecords] demands. The zero value is empty.
 type Records struct {
-	mu   sync.Mutex
-	all  map[sandbox.ID]sandbox.Record
-	fail error
+	mu  sync.Mutex
+	all map[sandbox.ID]sandbox.Record
+	// histories are those of the sandboxes in all.
+	histories map[sandbox.ID][]byte
+	fail      error
 }
 
 var _ sandbox.Records = (*Records)(nil)
@@ -69,7 +71,29 @@ func (r *Records) Save(ctx context.Context, rec sandbox.Record) error {
 
 // Delete deletes the record.
 func (r *Records) Delete(ctx context.Context, id sandbox.ID) error {
-	return r.do(ctx, func() { delete(r.all, id) })
+	return r.do(ctx, func() {
+		delete(r.all, id)
+		delete(r.histories, id)
+	})
+}
+
+// SaveHistory keeps the history.
+func (r *Records) SaveHistory(ctx context.Context, id sandbox.ID, history []byte) error {
+	return r.do(ctx, func() {
+		if _, there := r.all[id]; !there {
+			return
+		}
+		if r.histories == nil {
+			r.histories = map[sandbox.ID][]byte{}
+		}
+		r.histories[id] = slices.Clone(history)
+	})
+}
+
+// History is the history that was kept last.
+func (r *Records) History(ctx context.Context, id sandbox.ID) (history []byte, err error) {
+	err = r.do(ctx, func() { history = slices.Clone(r.histories[id]) })
+	return history, err
 }
 
 // TestRecords tests what all that keeps records must do. Open gives records with
@@ -123,6 +147,41 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 			expect(t, r, bob)
 			expect(t, again(), bob)
 		},
+		"a_history_is_kept_with_its_record_and_goes_with_it": func(t *testing.T, r sandbox.Records, again func() sandbox.Records) {
+			history := func(r sandbox.Records, id sandbox.ID, want string) {
+				t.Helper()
+				if got, err := r.History(t.Context(), id); err != nil || string(got) != want || want == "" && got != nil {
+					t.Errorf("the history of %s is %q, %v; want %q", id, got, err, want)
+				}
+			}
+			keep := func(id sandbox.ID, text string) {
+				t.Helper()
+				if err := r.SaveHistory(t.Context(), id, []byte(text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			history(r, ann.ID, "")
+			keep(ann.ID, `{"of": "nobody"}`) // who has no record
+			history(r, ann.ID, "")
+			save(t, r, ann, bob)
+			history(r, ann.ID, "")
+			keep(ann.ID, `{"n": 1}`)
+			keep(bob.ID, `{"n": "Grüße"}`)
+			keep(ann.ID, `{"n": 2}`)
+			history(r, ann.ID, `{"n": 2}`)
+			later := ann
+			later.State = sandbox.Ready
+			save(t, r, later) // leaves the history as it is
+			r = again()
+			history(r, ann.ID, `{"n": 2}`)
+			history(r, bob.ID, `{"n": "Grüße"}`)
+			if err := r.Delete(t.Context(), ann.ID); err != nil {
+				t.Fatal(err)
+			}
+			save(t, r, ann)
+			history(r, ann.ID, "")
+			history(r, bob.ID, `{"n": "Grüße"}`)
+		},
 		"every_state_can_be_kept_and_one_of_a_later_version_too": func(t *testing.T, r sandbox.Records, _ func() sandbox.Records) {
 			for _, state := range []sandbox.State{sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Stopping, sandbox.Stopped, sandbox.Failed, "resting"} {
 				rec := ann
@@ -166,7 +225,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			_, err := r.All(ctx)
-			for what, err := range map[string]error{"all": err, "save": r.Save(ctx, bob), "delete": r.Delete(ctx, ann.ID)} {
+			for what, err := range map[string]error{"all": err, "save": r.Save(ctx, bob), "delete": r.Delete(ctx, ann.ID), "save history": r.SaveHistory(ctx, ann.ID, nil)} {
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("%s: %v, want it cancelled", what, err)
 				}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
@@ -48,6 +49,25 @@ func (s *Sandboxes) Save(ctx context.Context, rec sandbox.Record) error {
 			reason = excluded.reason, created_at = excluded.created_at`,
 		s.provider, string(rec.ID), rec.Owner, rec.Lab, string(rec.State), rec.Reason, created)
 	return s.store.explain(ctx, "save sandbox", err)
+}
+
+// SaveHistory keeps the sandbox's history with its record.
+func (s *Sandboxes) SaveHistory(ctx context.Context, id sandbox.ID, history []byte) error {
+	_, err := s.store.write.ExecContext(ctx, `UPDATE sandboxes SET history = $3 WHERE provider = $1 AND id = $2`, s.provider, string(id), string(history))
+	return s.store.explain(ctx, "save history", err)
+}
+
+// History is the history that was kept last; nil where that is none.
+func (s *Sandboxes) History(ctx context.Context, id sandbox.ID) ([]byte, error) {
+	var history sql.NullString
+	err := s.store.read.QueryRowContext(ctx, `SELECT history FROM sandboxes WHERE provider = $1 AND id = $2`, s.provider, string(id)).Scan(&history)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil || !history.Valid {
+		return nil, s.store.explain(ctx, "read history", err)
+	}
+	return []byte(history.String), nil
 }
 
 // Delete deletes the record; one that is not there is no error.
