@@ -343,7 +343,7 @@ func (m *Manager) PoliciesAt(id ID, change int64) ([]AppliedPolicy, error) {
 
 // Restore makes the policies the only ones that were in force after the change of that
 // number. That is a change like any other, by the same rules as Replace.
-func (m *Manager) Restore(ctx context.Context, id ID, change int64) (PolicyChange, error) {
+func (m *Manager) Restore(ctx context.Context, id ID, change int64, options ...ChangeOption) (PolicyChange, error) {
 	policies, err := m.PoliciesAt(id, change)
 	if err != nil {
 		return PolicyChange{}, err
@@ -352,7 +352,7 @@ func (m *Manager) Restore(ctx context.Context, id ID, change int64) (PolicyChang
 	for i, p := range policies {
 		texts[i] = strings.TrimSuffix(p.YAML, "\n")
 	}
-	return m.Replace(ctx, id, OriginRestore, []byte(strings.Join(texts, "\n---\n")))
+	return m.Replace(ctx, id, OriginRestore, []byte(strings.Join(texts, "\n---\n")), options...)
 }
 
 // remember writes the history down, where that has not been done since it changed.

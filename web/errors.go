@@ -55,6 +55,7 @@ var errorTable = []struct {
 }{
 	{sandbox.ErrNotFound, http.StatusNotFound, "There is no such sandbox, or it is not yours. Go back to the lesson and press Start for a new one."},
 	{sandbox.ErrNoFlow, http.StatusNotFound, "The lab has no such connection. Its matrix shows those that it has."},
+	{sandbox.ErrNoPoint, http.StatusNotFound, "The history does not go back to that point any more. Look at it again: it keeps the newest changes."},
 	{sandbox.ErrNotReady, http.StatusConflict, "The sandbox is not ready. Wait until it is, or press Reset if it has failed; then try again."},
 	{sandbox.ErrBusy, http.StatusServiceUnavailable, "All sandboxes are in use at the moment. Try again in a few minutes."},
 	{sandbox.ErrUnavailable, http.StatusServiceUnavailable, "No sandbox can be started here at the moment. Read on meanwhile, and try again in a few minutes; whoever runs this lab finds the reason in its log."},

@@ -44,6 +44,8 @@ func (s *server) routes() http.Handler {
 
 			r.Get("/sandboxes/{id}", s.handle(s.getSandbox))
 			r.Get("/sandboxes/{id}/policies", s.handle(s.listPolicies))
+			r.Get("/sandboxes/{id}/history", s.handle(s.listHistory))
+			r.Get("/sandboxes/{id}/history/{change}", s.handle(s.showPoint))
 			r.Get("/sandboxes/{id}/why", s.handle(s.explainFlow))
 
 			r.Group(func(r chi.Router) {
@@ -66,6 +68,7 @@ func (s *server) routes() http.Handler {
 				r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))
 				r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
 				r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
+				r.Post("/sandboxes/{id}/history/{change}/restore", s.handle(s.restorePoint))
 				r.Post("/lessons/{slug}/exercises/{exercise}/begin", s.handle(s.beginExercise))
 				r.Post("/lessons/{slug}/exercises/{exercise}/restore", s.handle(s.restoreExercise))
 				r.Post("/lessons/{slug}/exercises/{exercise}/check", s.handle(s.checkExercise))

@@ -43,6 +43,12 @@ type Sandboxes interface {
 	Replace(ctx context.Context, id sandbox.ID, origin sandbox.Origin, src []byte, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
 	// DeletePolicies deletes the named policies, or all where refs is nil.
 	DeletePolicies(ctx context.Context, id sandbox.ID, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error)
+	// History tells what has become of the sandbox's policies, PoliciesAt what was in
+	// force after a change, and Restore makes that the only policies again, as Replace
+	// does.
+	History(id sandbox.ID) (sandbox.History, error)
+	PoliciesAt(id sandbox.ID, change int64) ([]sandbox.AppliedPolicy, error)
+	Restore(ctx context.Context, id sandbox.ID, change int64, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
 	// Explain says what is expected of a flow, and why.
 	Explain(ctx context.Context, id sandbox.ID, flow string) (sandbox.Prediction, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -94,15 +93,10 @@ func (s *server) apply(r *http.Request, src []byte) (sandbox.PolicyChange, error
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	query := r.URL.Query()
-	if query.Has("prune") {
-		var options []sandbox.ChangeOption
-		if query.Has("base") {
-			base, err := strconv.ParseInt(query.Get("base"), 10, 64)
-			if err != nil {
-				return sandbox.PolicyChange{}, refuse(http.StatusBadRequest, "base is %q; want the number of a change.", query.Get("base"))
-			}
-			options = append(options, sandbox.OnTopOf(base))
+	if r.URL.Query().Has("prune") {
+		options, err := onTopOf(r)
+		if err != nil {
+			return sandbox.PolicyChange{}, err
 		}
 		return s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginApply, src, options...)
 	}

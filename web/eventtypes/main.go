@@ -124,6 +124,7 @@ func answers(root string) (string, error) {
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[web.Schema](), reflect.TypeFor[web.LabContents](),
 		reflect.TypeFor[web.AnalysisRequest](), reflect.TypeFor[web.Analysis](),
+		reflect.TypeFor[sandbox.History](),
 	} {
 		if _, err := g.typeOf(t); err != nil {
 			return "", err
