@@ -15,7 +15,7 @@ import (
 // TakenAnchors are the IDs that a lesson's page has for itself. A heading must not get
 // one of them, or the page's script would take it for what it looks for.
 var TakenAnchors = []string{
-	"again", "apply", "connection", "delete-all", "delete-one", "disagreement", "flow-detail", "kept", "lab", "main", "matrix", "matrix-caption", "other",
+	"again", "apply", "connection", "delete-all", "delete-one", "disagreement", "kept", "lab", "main", "matrix", "matrix-caption", "other",
 	"policies", "policy", "policy-form", "policy-label", "problems", "proof", "replace", "reset", "settled", "simulated", "start", "status",
 	"steps", "stop", "title", "unavailable", "undo",
 }

@@ -227,12 +227,14 @@ export class FakeLab {
       "Content-Type": "text/html; charset=utf-8",
       "Content-Security-Policy": `default-src 'none'; script-src 'self'; style-src 'self' 'nonce-${nonce}'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
     });
-    const shown = (verdict) => `<span aria-hidden="true">${verdict[0]}</span><span class="visually-hidden">${verdict}</span>`;
     const picture = this.sandbox?.picture;
     const state = picture?.state ?? "none";
     const verdictOf = (flow) => picture?.observations.find((o) => o.flow === flow)?.verdict ?? "none";
-    const cell = (...ids) =>
-      `<td>${ids.map((f) => `<span class="flow" data-flow="${f}" data-verdict="${verdictOf(f)}" data-via="${f.endsWith("@name") ? "name" : "ip"}">${shown(verdictOf(f))}</span>`).join(" ")}</td>`;
+    const mark = (f) =>
+      `<span class="flow" data-flow="${f}" data-verdict="${verdictOf(f)}" data-via="${f.endsWith("@name") ? "name" : "ip"}"><span class="symbol" aria-hidden="true">${verdictOf(f)[0]}</span><span class="via visually-hidden">by</span> <span class="word visually-hidden">${verdictOf(f)}</span></span>`;
+    const cell = (...ids) => `<td><div class="cell" data-same="open">${ids.map(mark).join("")}</div></td>`;
+    const row = (pod) => `<th scope="row" data-end="${pod}"><span class="namespace">${pod.split("/")[0]}/</span><span class="pod">${pod.split("/")[1]}</span></th>`;
+    const column = (to, name, port) => `<th scope="col" data-end="${to}"><span class="pod">${name}</span> <span class="port">${port}</span></th>`;
     response.end(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="csp-nonce" content="${nonce}"><title>Fake lab</title>
@@ -241,7 +243,7 @@ export class FakeLab {
 body { color: CanvasText; background: Canvas; }
 .visually-hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
 @keyframes turn { from { opacity: 0.2 } }
-.changed { animation: turn 0.3s } @media (prefers-reduced-motion: reduce) { .changed { animation: none } }
+.turns { animation: turn 0.3s } @media (prefers-reduced-motion: reduce) { .turns { animation: none } }
 </style>
 <script type="module" src="/static/dist/lab.js"></script></head>
 <body><main><h1>Fake lab</h1>
@@ -258,15 +260,23 @@ body { color: CanvasText; background: Canvas; }
 <p id="kept" role="status"></p><div id="problems" role="alert"></div><button id="apply">Apply</button>
 <button id="replace" formaction="/policies?prune=true" hidden>Replace all</button></form>
 <ul id="policies"></ul><p id="undo" role="status"></p><form id="delete-all" method="post" action="/policies/delete" hidden><button>Delete all</button></form>
-<p id="settled" aria-live="polite"></p>
-<p id="disagreement" aria-live="polite"></p>
-<table id="matrix"><caption>Who can reach whom</caption>
-<thead><tr><th scope="col">from</th><th scope="col">api</th><th scope="col">dns</th></tr></thead>
-<tbody>
-<tr><th scope="row">web</th>${cell(flows[0], flows[1])}${cell(flows[2])}</tr>
-<tr><th scope="row">shell</th>${cell(flows[3], flows[4])}${cell(flows[5])}</tr>
-</tbody></table>
-${["open", "refused", "blocked", "dns-failed", "unknown", "none"].map((v) => `<template data-verdict-template="${v}">${shown(v)}</template>`).join("")}
+<div data-see="view" role="group" aria-label="View"></div>
+<button type="button" data-see="filter" aria-expanded="false">Filter</button>
+<button type="button" data-see="turn" aria-pressed="false">Transpose</button>
+<div data-see="filters" hidden><label>Text <input data-see="text"></label> <label>Verdict <select data-see="verdict"><option value="">any</option></select></label>
+<label>Changed <select data-see="since"><option value="">at any time</option></select></label> <label><input type="checkbox" data-see="changes"> changes</label>
+<button type="button" data-see="clear">Clear</button></div>
+<p data-see="found" role="status"></p><p data-see="pending" aria-hidden="true"></p>
+<p id="settled" role="status"></p>
+<p id="disagreement" role="status"></p>
+<div data-see="matrix"><table id="matrix"><caption>Who can reach whom</caption>
+<thead><tr><td rowspan="2"></td><th scope="colgroup" class="group" data-group="production">production</th><th scope="colgroup" class="group" data-group="cluster DNS">cluster DNS</th></tr>
+<tr>${column("production/api:8080/TCP", "api", "8080")}${column("kube-system/kube-dns:53/UDP", "dns", "53 UDP")}</tr></thead>
+<tbody data-group="production"><tr>${row("production/web")}${cell(flows[0], flows[1])}${cell(flows[2])}</tr></tbody>
+<tbody data-group="development"><tr>${row("development/shell")}${cell(flows[3], flows[4])}${cell(flows[5])}</tr></tbody>
+</table></div>
+<div data-see="list" hidden></div>
+<div data-see="picture" hidden></div>
 </section></main></body></html>`);
   }
 }

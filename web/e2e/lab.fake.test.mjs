@@ -97,8 +97,8 @@ test("start_shows_the_steps_with_a_running_clock_and_then_the_flows", async () =
   assert.equal(await verdict(webToApi), "none");
   lab.observe("open", ...flows);
   await turns(webToApi, "open");
-  assert.equal(await text(`[data-flow="${webToApi}"] .visually-hidden`), "open");
-  assert.equal(await page.locator(".changed").count(), 0, "a first measurement is no change");
+  assert.equal(await text(`[data-flow="${webToApi}"] .word`), "open");
+  assert.equal(await page.locator(".ring, .turns").count(), 0, "a first measurement is no change");
 });
 
 test("a_failed_start_says_why_and_offers_another", async () => {
@@ -185,28 +185,31 @@ test("apply_by_keyboard_sends_the_text_and_shows_what_turned", async () => {
   assert.equal(await editorText(), code);
 });
 
-test("a_flow_that_turns_is_marked_until_its_animation_ends", async () => {
+test("a_flow_that_turns_is_animated_once_and_ringed_until_the_next_change", async () => {
   await openReady();
   await page.evaluate(() => {
-    globalThis.marked = new Set();
-    new MutationObserver((records) => {
-      for (const r of records) if (r.target.classList.contains("changed")) globalThis.marked.add(r.target.dataset.flow);
-    }).observe(document.getElementById("matrix"), { attributeFilter: ["class"], subtree: true });
+    globalThis.marked = [];
+    document.getElementById("matrix").addEventListener("animationstart", (e) => globalThis.marked.push(e.target.dataset.flow));
   });
+  const ringed = () => page.locator(".ring").evaluateAll((s) => s.map((e) => e.dataset.flow));
   lab.change([deny], { [webToApi]: "blocked" });
   await turns(webToApi, "blocked");
-  await until(async () => (await page.locator(".changed").count()) === 0, "the mark is gone");
-  assert.deepEqual(await page.evaluate(() => [...globalThis.marked]), [webToApi]);
+  await until(async () => (await page.evaluate(() => globalThis.marked.length)) === 1 && (await page.locator(".turns").count()) === 0, "the animation has ended");
+  assert.deepEqual(await page.evaluate(() => globalThis.marked), [webToApi]);
+  assert.deepEqual(await ringed(), [webToApi]);
+  assert.equal(await text(`[data-flow="${webToApi}"] .word`), "blocked, changed last");
+  lab.change([], { [webToDns]: "blocked" });
+  await turns(webToDns, "blocked");
+  assert.deepEqual(await ringed(), [webToDns]);
+  assert.equal(await text(`[data-flow="${webToApi}"] .word`), "blocked");
 });
 
-test("without_motion_a_flow_stays_marked_until_the_next_change", async () => {
+test("without_motion_a_flow_is_ringed_all_the_same", async () => {
   await page.emulateMedia({ reducedMotion: "reduce" });
   await openReady();
   lab.change([deny], { [webToApi]: "blocked" });
-  await until(async () => (await page.locator(".changed").count()) === 1, "the mark");
-  lab.change([], { [webToDns]: "blocked" });
-  await turns(webToDns, "blocked");
-  assert.deepEqual(await page.locator(".changed").evaluateAll((s) => s.map((e) => e.dataset.flow)), [webToDns]);
+  await until(async () => (await page.locator(".ring").count()) === 1, "the ring");
+  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
 });
 
 test("only_the_cells_that_turned_are_touched", async () => {
@@ -214,7 +217,8 @@ test("only_the_cells_that_turned_are_touched", async () => {
   await page.evaluate(() => {
     globalThis.touched = new Set();
     new MutationObserver((records) => {
-      for (const r of records) globalThis.touched.add(r.target.closest?.("[data-flow]")?.dataset.flow);
+      // A cell has an attribute of its own, and a text none.
+      for (const r of records) globalThis.touched.add((r.target.parentElement?.closest("[data-flow]") ?? r.target.closest?.("[data-flow]") ?? r.target.querySelector?.("[data-flow]"))?.dataset.flow);
     }).observe(document.getElementById("matrix"), { attributes: true, childList: true, characterData: true, subtree: true });
   });
   lab.change([deny], { [webToApi]: "blocked" });
@@ -360,7 +364,7 @@ test("a_server_that_counts_anew_sends_a_picture_that_replaces_everything", async
   lab.sandbox.picture.observations = flows.map((flow) => ({ flow, verdict: "refused" }));
   lab.cut();
   await turns(webToApi, "refused");
-  assert.equal(await page.locator(".changed").count(), 0);
+  assert.equal(await page.locator(".ring, .turns").count(), 0);
 });
 
 test("a_server_that_is_away_is_found_again", async () => {
@@ -519,16 +523,22 @@ for (const [how, put] of [["typed", (key) => page.keyboard.press(key)], ["insert
 
 test("a_flow_tells_what_was_measured_and_arrow_keys_go_to_its_neighbours", async () => {
   await openReady();
-  await page.locator(`[data-flow="${webToApi}"]`).click();
-  await becomes("#flow-detail", /^production\/web to production\/api 8080\/TCP by IP: open, 0\.4 ms, answered by production\/api$/);
-  const at = () => page.evaluate(() => document.activeElement.dataset.flow);
-  for (const [key, want] of [["ArrowDown", flows[1]], ["ArrowDown", flows[3]], ["ArrowRight", flows[5]], ["ArrowUp", flows[2]], ["ArrowLeft", flows[0]], ["ArrowUp", flows[0]]]) {
+  const mark = page.locator(`[data-flow="${webToApi}"]`);
+  await mark.click();
+  assert.equal(await mark.getAttribute("title"), "production/web to production/api 8080/TCP by IP: open, 0.4 ms, answered by production/api");
+  assert.equal(await mark.getAttribute("aria-pressed"), "true");
+  const at = () => page.evaluate(() => document.activeElement.dataset.flow ?? document.activeElement.dataset.fold);
+  for (const [key, want] of [
+    ["ArrowRight", flows[1]], ["ArrowDown", flows[4]], ["ArrowRight", flows[5]], ["ArrowUp", flows[2]], ["ArrowLeft", flows[1]], ["ArrowUp", "to production"], ["ArrowUp", "to production"],
+    ["ArrowRight", "to cluster DNS"], ["ArrowDown", flows[2]], ["Home", "from production"], ["End", flows[2]], ["Control+End", flows[5]], ["Control+Home", "to production"],
+  ]) {
     await page.keyboard.press(key);
     assert.equal(await at(), want, key);
   }
+  await mark.focus();
   lab.observe("blocked", webToApi);
-  await becomes("#flow-detail", /by IP: blocked$/);
-  assert.match(await page.locator(`[data-flow="${webToApi}"]`).getAttribute("title"), /by IP: blocked$/);
+  await turns(webToApi, "blocked");
+  assert.match(await mark.getAttribute("title"), /by IP: blocked\. It changed 0 s ago, it was open$/);
 });
 
 test("without_the_script_the_textarea_is_the_editor", async () => {

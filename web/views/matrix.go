@@ -11,8 +11,8 @@ import (
 // Matrix is every flow of a topology as a table: a row for each source, a
 // column for each destination's port.
 type Matrix struct {
-	Groups []ColumnGroup
-	Rows   []Row
+	Columns []ColumnGroup
+	Rows    []RowGroup
 }
 
 // ColumnGroup is the columns of one namespace, or those outside of all.
@@ -23,9 +23,17 @@ type ColumnGroup struct {
 
 // Column is a port that flows lead to.
 type Column struct {
-	// Name is the pod's or host's, Port the port with its protocol where that
-	// is not TCP.
+	// To is the port as the IDs of flows have it, "production/api:8080/TCP".
+	To string
+	// Name is the pod's or host's, or for the cluster's DNS the port's; Port is the
+	// port with its protocol where that is not TCP.
 	Name, Port string
+}
+
+// RowGroup is the rows of one namespace.
+type RowGroup struct {
+	Namespace string
+	Rows      []Row
 }
 
 // Row is the flows of one source.
@@ -36,13 +44,31 @@ type Row struct {
 	Cells []Cell
 }
 
+// From is the source as flows have it, "namespace/name".
+func (r Row) From() string { return r.Namespace + "/" + r.Pod }
+
 // Cell is the flows from one source to one column. Self is set where the two
 // are the same pod, and there are no flows then.
 type Cell struct {
 	Self bool
 	// First is set in the first column of a group.
 	First bool
+	// Marks has the flow by address, and behind it the one by name where there is one.
 	Marks []Mark
+}
+
+// Same is the verdict of all the cell's flows where they have the same, and else empty.
+// The cell is then drawn as one.
+func (c Cell) Same() string {
+	if len(c.Marks) == 0 {
+		return ""
+	}
+	for _, m := range c.Marks {
+		if m.Verdict != c.Marks[0].Verdict {
+			return ""
+		}
+	}
+	return string(c.Marks[0].Verdict)
 }
 
 // Mark is what is known of one flow.
@@ -58,7 +84,7 @@ func (m Mark) ViaWords() string {
 	case sandbox.ViaName:
 		return Said.ByName
 	case sandbox.ViaDNS:
-		return "question"
+		return Said.Question
 	}
 	return Said.ByIP
 }
@@ -105,42 +131,56 @@ func NewMatrix(topology *sandbox.Topology, observed []sandbox.Observation) Matri
 	destinations := topology.Destinations()
 	first := make([]bool, len(destinations))
 	for i, d := range destinations {
-		group, name := groupOf(d)
-		if n := len(m.Groups); n == 0 || m.Groups[n-1].Name != group {
-			m.Groups = append(m.Groups, ColumnGroup{Name: group})
+		group, c := columnOf(d)
+		if n := len(m.Columns); n == 0 || m.Columns[n-1].Name != group {
+			m.Columns = append(m.Columns, ColumnGroup{Name: group})
 			first[i] = true
 		}
-		port := strconv.Itoa(d.Port)
-		if d.Protocol != sandbox.TCP || d.DNS {
-			port += " " + string(d.Protocol)
-		}
-		g := &m.Groups[len(m.Groups)-1]
-		g.Columns = append(g.Columns, Column{Name: name, Port: port})
+		g := &m.Columns[len(m.Columns)-1]
+		g.Columns = append(g.Columns, c)
 	}
 	for _, ns := range topology.Namespaces {
+		group := RowGroup{Namespace: ns.Name}
 		for _, pod := range ns.Pods {
 			row := Row{Namespace: ns.Name, Pod: pod.Name, Note: pod.Note}
-			from := ns.Name + "/" + pod.Name
 			for i, d := range destinations {
 				row.Cells = append(row.Cells, Cell{
-					Self:  d.To == from,
+					Self:  d.To == row.From(),
 					First: first[i],
-					Marks: marks[end{from, d.To, d.Port, d.Protocol}],
+					Marks: marks[end{row.From(), d.To, d.Port, d.Protocol}],
 				})
 			}
-			m.Rows = append(m.Rows, row)
+			group.Rows = append(group.Rows, row)
+		}
+		if len(group.Rows) > 0 {
+			m.Rows = append(m.Rows, group)
 		}
 	}
 	return m
 }
 
-func groupOf(d sandbox.Destination) (group, name string) {
+// columnOf is the destination as a column, and the name of its group.
+func columnOf(d sandbox.Destination) (group string, c Column) {
+	c = Column{To: fmt.Sprintf("%s:%d/%s", d.To, d.Port, d.Protocol), Port: strconv.Itoa(d.Port)}
 	switch {
 	case d.External:
-		return "outside", d.To
+		group, c.Name = "outside", d.To
 	case d.DNS:
-		return "cluster DNS", strings.TrimPrefix(d.To, sandbox.DNSNamespace+"/")
+		group, c.Name = "cluster DNS", d.PortName
+	default:
+		group, c.Name, _ = strings.Cut(d.To, "/")
 	}
-	group, name, _ = strings.Cut(d.To, "/")
-	return group, name
+	if d.Protocol != sandbox.TCP {
+		c.Port += " " + string(d.Protocol)
+	}
+	return group, c
+}
+
+// Wide says that the table has so many columns that narrow panes need narrow ones.
+func (m Matrix) Wide() bool {
+	n := 0
+	for _, g := range m.Columns {
+		n += len(g.Columns)
+	}
+	return n > 10
 }

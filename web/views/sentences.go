@@ -24,9 +24,13 @@ type Sentences struct {
 	Restart string `json:"restart"`
 	// Verdicts are the words for them.
 	Verdicts map[probe.Verdict]string `json:"verdicts"`
-	// ByIP and ByName say how a source finds its destination.
-	ByIP   string `json:"byIP"`
-	ByName string `json:"byName"`
+	// Symbols are what is drawn for them.
+	Symbols map[probe.Verdict]string `json:"symbols"`
+	// ByIP and ByName say how a source finds its destination; Question is a question to
+	// the cluster's DNS, which is found by nothing.
+	ByIP     string `json:"byIP"`
+	ByName   string `json:"byName"`
+	Question string `json:"question"`
 	// Insert is on the buttons that put a text into the editor, and Delete on those
 	// that delete a policy.
 	Insert string `json:"insert"`
@@ -54,21 +58,23 @@ var Said = Sentences{
 	Unavailable:   "You have no sandbox.",
 	Step:          "Your sandbox is being made, step {index} of {total}: {name}.",
 	Restart:       "Press Start for a new one; your YAML stays in the editor.",
-	Verdicts:      verdictWords(),
+	Verdicts:      verdicts(func(m VerdictMark) string { return m.Word }),
+	Symbols:       verdicts(func(m VerdictMark) string { return m.Symbol }),
 	ByIP:          "by IP",
 	ByName:        "by name",
+	Question:      "question",
 	Insert:        "Put into the editor",
 	Delete:        "Delete",
 	Instead:       "Stop your other sandbox?",
 	InsteadButton: "Stop it and start here",
 }
 
-func verdictWords() map[probe.Verdict]string {
-	words := map[probe.Verdict]string{}
+func verdicts(of func(VerdictMark) string) map[probe.Verdict]string {
+	all := map[probe.Verdict]string{}
 	for _, m := range VerdictMarks {
-		words[m.Verdict] = m.Word
+		all[m.Verdict] = of(m)
 	}
-	return words
+	return all
 }
 
 // state says how the sandbox is, with the reason for it.

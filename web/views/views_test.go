@@ -1,6 +1,7 @@
 package views
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,14 +35,19 @@ func TestThe_matrix_has_every_flow_once_in_its_place(t *testing.T) {
 	topology := topology(t)
 	m := NewMatrix(topology, nil)
 	columns := 0
-	for _, g := range m.Groups {
-		columns += len(g.Columns)
+	for _, g := range m.Columns {
+		for _, c := range g.Columns {
+			if d := topology.Destinations()[columns]; c.To != fmt.Sprintf("%s:%d/%s", d.To, d.Port, d.Protocol) {
+				t.Errorf("column %d is %s, want %s", columns, c.To, d.To)
+			}
+			columns++
+		}
 	}
-	if columns != len(topology.Destinations()) || len(m.Rows) != len(topology.Sources()) {
-		t.Errorf("%d columns and %d rows, want %d and %d", columns, len(m.Rows), len(topology.Destinations()), len(topology.Sources()))
+	if rows := allRows(m); columns != len(topology.Destinations()) || len(rows) != len(topology.Sources()) {
+		t.Errorf("%d columns and %d rows, want %d and %d", columns, len(rows), len(topology.Destinations()), len(topology.Sources()))
 	}
 	seen := map[string]bool{}
-	for _, r := range m.Rows {
+	for _, r := range allRows(m) {
 		for i, c := range r.Cells {
 			d := topology.Destinations()[i]
 			if c.Self != (d.To == r.Namespace+"/"+r.Pod) || c.Self == (len(c.Marks) > 0) {
@@ -66,10 +72,44 @@ func TestThe_matrix_has_every_flow_once_in_its_place(t *testing.T) {
 	}
 }
 
+func allRows(m Matrix) []Row {
+	var all []Row
+	for _, g := range m.Rows {
+		all = append(all, g.Rows...)
+	}
+	return all
+}
+
+// Where a connection by address and the same by name come to one, a cell says it once.
+func TestA_cell_is_drawn_as_one_where_all_its_flows_have_one_verdict(t *testing.T) {
+	topology := topology(t)
+	const byIP, byName = "production/web>production/api:8080/TCP", "production/web>production/api:8080/TCP@name"
+	for name, c := range map[string]struct {
+		seen []sandbox.Observation
+		want probe.Verdict
+	}{
+		"nothing is known": {nil, NotKnown},
+		"one is known":     {[]sandbox.Observation{{Flow: byIP, Verdict: probe.Open}}, ""},
+		"alike":            {[]sandbox.Observation{{Flow: byIP, Verdict: probe.Blocked}, {Flow: byName, Verdict: probe.Blocked}}, probe.Blocked},
+		"not alike":        {[]sandbox.Observation{{Flow: byIP, Verdict: probe.Blocked}, {Flow: byName, Verdict: probe.DNSFailed}}, ""},
+	} {
+		for _, r := range allRows(NewMatrix(topology, c.seen)) {
+			for _, cell := range r.Cells {
+				if len(cell.Marks) == 2 && cell.Marks[0].Flow.ID == byIP && cell.Same() != string(c.want) {
+					t.Errorf("%s: drawn as %q, want %q", name, cell.Same(), c.want)
+				}
+				if cell.Self && cell.Same() != "" {
+					t.Errorf("%s to itself is drawn as %q", r.From(), cell.Same())
+				}
+			}
+		}
+	}
+}
+
 func TestThe_matrix_shows_what_was_observed(t *testing.T) {
 	const flow = "production/web>production/api:8080/TCP@name"
 	m := NewMatrix(topology(t), []sandbox.Observation{{Flow: flow, Verdict: probe.DNSFailed, Detail: "no answer from the DNS service"}})
-	for _, r := range m.Rows {
+	for _, r := range allRows(m) {
 		for _, c := range r.Cells {
 			for _, mark := range c.Marks {
 				want := NotKnown

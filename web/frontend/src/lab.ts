@@ -5,8 +5,8 @@ import { actionsOn } from "./actions";
 import { find } from "./dom";
 import * as draft from "./draft";
 import * as exercise from "./exercise";
-import { mountMatrix } from "./matrix";
 import { follow } from "./sandbox";
+import { mountSee } from "./see";
 import { Store, type State } from "./state";
 import { mountStatus } from "./status";
 import "./walkthrough";
@@ -31,7 +31,7 @@ function mount(root: HTMLElement): void {
   const actions = actionsOn(lab, store, (sandbox) => follower.begin(sandbox));
   mountStatus(root, store, actions);
   mountWrite(root, store, actions);
-  mountMatrix(root, store, actions);
+  mountSee(root, store, actions);
   const follower = follow(lab, store);
 }
 

@@ -1,127 +1,522 @@
-// The matrix: patches the flows that have changed, and tells of one in a line.
+// The matrix: a table, and on a phone a list by source. The server has drawn every
+// mark; they are patched, and moved where the learner wants other rows and columns.
 
-import type { Actions } from "./actions";
-import { find } from "./dom";
 import type { Verdict } from "./events.gen";
-import type { Model } from "./model";
+import { changedByApply, everything, flowsOf, foldOf, isActive, layOut, pairOf, passes, sum } from "./matrixview";
+import type { Axes, End, Filter, Group, Layout, Line, View } from "./matrixview";
+import { nothing, type Model } from "./model";
 import * as sentences from "./sentences";
-import type { Store } from "./state";
+import { said } from "./sentences.gen";
 
-type Shown = Verdict | "none";
-
-export function mountMatrix(root: HTMLElement, store: Store, actions: Actions): void {
-  const matrix = new Matrix(find<HTMLTableElement>(root, "matrix"), actions.choose);
-  store.watch((now, before) => {
-    if (now.model !== before.model) matrix.render(now.model);
-  });
+/** What the matrix shows. */
+export interface Seen {
+  readonly model: Model;
+  /** What flows would become by the draft, where that is another verdict. */
+  readonly would: ReadonlyMap<string, Verdict>;
+  /** The chosen flow. */
+  readonly chosen: string | undefined;
+  /** Pods that stand out, because the selector under the cursor selects them. */
+  readonly lit: ReadonlySet<string>;
 }
 
-class Matrix {
-  #table: HTMLTableElement;
-  #flows = new Map<string, HTMLElement>();
-  #templates = new Map<string, HTMLTemplateElement>();
-  #model: Model | undefined;
-  #detail: HTMLElement;
-  #selected: HTMLElement | undefined;
-  #choose: (flow: string) => void;
+export interface Options {
+  readonly simulated: boolean;
+  /** The time of the server's clock, in milliseconds. */
+  now(): number;
+  choose(flow: string | undefined): void;
+  /** Groups that were folded or unfolded. */
+  fold(folded: ReadonlySet<string>): void;
+}
 
-  constructor(table: HTMLTableElement, chosen: (flow: string) => void) {
+/** A row or column of spots is a list of cells, and a cell of what can have the focus. */
+type Spots = HTMLElement[][][];
+
+const plain: View = { transposed: false, folded: new Set() };
+
+export class Matrix {
+  readonly #table: HTMLTableElement;
+  readonly #list: HTMLElement;
+  readonly #options: Options;
+  readonly #axes: Axes;
+  readonly #marks = new Map<string, HTMLElement>();
+  readonly #cells = new Map<string, HTMLElement>();
+  #ends = new Map<string, { row: string; column: string }>();
+  #view = plain;
+  #filter = everything;
+  #asList = false;
+  #seen: Seen = { model: nothing, would: new Map(), chosen: undefined, lit: new Set() };
+  #shown: ReadonlySet<string> | undefined;
+  #spots: Spots = [];
+  #sums: { element: HTMLElement; flows: string[] }[] = [];
+  #columns: { element: HTMLElement; line: Line }[] = [];
+  #rows: { element: HTMLElement; line: Line }[] = [];
+  #stop: HTMLElement | undefined;
+  /** The marks that are to be animated from the next frame on. */
+  #turning = new Set<HTMLElement>();
+  /** The mark whose title is read at the moment. */
+  #explained: HTMLElement | undefined;
+
+  constructor(table: HTMLTableElement, list: HTMLElement, options: Options) {
     this.#table = table;
-    this.#choose = chosen;
-    for (const t of document.querySelectorAll<HTMLTemplateElement>("template[data-verdict-template]")) {
-      this.#templates.set(t.dataset["verdictTemplate"]!, t);
+    this.#list = list;
+    this.#options = options;
+    this.#axes = this.#read();
+    table.setAttribute("role", "grid");
+    table.setAttribute("aria-readonly", "true");
+    for (const root of [table, list]) {
+      root.addEventListener("click", (e) => this.#press(e));
+      root.addEventListener("keydown", (e) => this.#key(e));
+      root.addEventListener("focusin", (e) => this.#explain(e.target));
+      root.addEventListener("pointerover", (e) => this.#explain(e.target));
+      root.addEventListener("animationend", (e) => (e.target as Element).classList.remove("turns"));
     }
-    for (const span of table.querySelectorAll<HTMLElement>("[data-flow]")) {
-      this.#flows.set(span.dataset["flow"]!, span);
-      // One stop for the Tab key; the arrow keys go on from there.
-      span.tabIndex = this.#flows.size === 1 ? 0 : -1;
+    this.#draw();
+  }
+
+  get flows(): number {
+    return this.#marks.size;
+  }
+
+  /** How many flows the filter lets through. */
+  get found(): number {
+    return this.#shown?.size ?? this.#marks.size;
+  }
+
+  /** Shows other rows and columns, other flows, or a list in place of the table. */
+  arrange(view: View, filter: Filter, asList: boolean): void {
+    this.#view = view;
+    this.#filter = filter;
+    this.#asList = asList;
+    this.#shown = this.#find();
+    this.#draw();
+  }
+
+  render(seen: Seen): void {
+    const last = this.#seen;
+    this.#seen = seen;
+    const { model } = seen;
+    const changed = new Set<HTMLElement>();
+    if (last.model !== model || last.would !== seen.would) {
+      for (const [id, mark] of this.#marks) {
+        if (!this.#patch(id, mark, last)) continue;
+        changed.add(mark.parentElement!);
+      }
+      for (const cell of changed) join(cell);
+      if (this.#turning.size > 0) requestAnimationFrame(() => this.#animate());
+      this.#count();
+      if (this.#explained) this.#explain(this.#explained);
     }
-    this.#detail = document.getElementById("flow-detail") ?? document.createElement("p");
-    if (!this.#detail.isConnected) {
-      this.#detail.id = "flow-detail";
-      this.#detail.className = "detail";
-      this.#detail.setAttribute("aria-live", "polite");
-      this.#detail.textContent = "Choose a mark to read more about it.";
-      (table.closest(".scroll") ?? table).after(this.#detail);
-    }
-    const choose = (e: Event): void => {
-      const span = (e.target as Element).closest<HTMLElement>("[data-flow]");
-      if (span) this.#select(span);
-    };
-    table.addEventListener("focusin", choose);
-    table.addEventListener("click", choose);
-    table.addEventListener("keydown", (e) => {
-      const from = (e.target as Element).closest<HTMLElement>("[data-flow]");
-      const to = from && neighbour(from, e.key);
-      if (!to) return;
-      e.preventDefault();
-      to.focus();
+    if (last.chosen !== seen.chosen || last.lit !== seen.lit) this.#mark(last.chosen);
+    if (!isActive(this.#filter)) return;
+    const shown = this.#find();
+    if (same(shown, this.#shown)) return;
+    this.#shown = shown;
+    this.#draw();
+  }
+
+  /** Looks again for what changed in the last seconds. */
+  tick(): void {
+    if (typeof this.#filter.since === "number") this.render(this.#seen);
+  }
+
+  /** Takes the keyboard to the matrix: to the chosen flow, or where it was last. */
+  focus(): void {
+    (this.#marks.get(this.#seen.chosen ?? "") ?? this.#stop)?.focus();
+  }
+
+  // The rows, columns and marks that the server has drawn.
+  #read(): Axes {
+    const end = (th: HTMLElement, group: string): End => ({
+      id: th.dataset["end"]!,
+      group,
+      name: th.querySelector(".pod")?.textContent ?? "",
+      port: th.querySelector(".port")?.textContent ?? "",
+      note: th.title,
     });
-    table.addEventListener("animationend", (e) => (e.target as Element).closest(".flow")?.classList.remove("changed"));
-  }
-
-  /** Draws the model. Flows that turn are marked as changed, but not those of a whole picture. */
-  render(model: Model): void {
-    const news = model.flows !== model.before;
-    const last = this.#model;
-    this.#model = model;
-    if (last && last.change !== model.change) {
-      for (const span of this.#table.querySelectorAll(".changed")) span.classList.remove("changed");
+    const groups = [...this.#table.querySelectorAll<HTMLTableCellElement>("thead th.group")];
+    const names = groups.flatMap((g) => Array<string>(g.colSpan).fill(g.dataset["group"]!));
+    const to = [...this.#table.querySelectorAll<HTMLElement>("thead th[data-end]")].map((th, i) => end(th, names[i]!));
+    const from: End[] = [];
+    const flows = new Map<string, string[]>();
+    for (const row of this.#table.querySelectorAll<HTMLTableRowElement>("tbody tr")) {
+      const source = end(row.cells[0]!, row.closest("tbody")!.dataset["group"]!);
+      from.push(source);
+      for (const [i, target] of to.entries()) {
+        const cell = row.cells[i + 1]!.querySelector<HTMLElement>(".cell");
+        if (!cell) continue;
+        const pair = pairOf(source.id, target.id);
+        const marks = [...cell.querySelectorAll<HTMLElement>("[data-flow]")];
+        this.#cells.set(pair, cell);
+        flows.set(pair, marks.map((m) => m.dataset["flow"]!));
+        for (const mark of marks) {
+          this.#marks.set(mark.dataset["flow"]!, mark);
+          this.#ends.set(mark.dataset["flow"]!, { row: source.id, column: target.id });
+          mark.setAttribute("role", "button");
+          mark.tabIndex = -1;
+        }
+      }
     }
-    for (const [id, span] of this.#flows) {
-      const seen = model.flows.get(id);
-      if (last && last.flows.get(id) === seen) continue;
-      const verdict = seen?.verdict ?? "none";
-      span.title = sentences.flow(id, seen);
-      if (span.dataset["verdict"] !== verdict) this.#turn(span, verdict, news);
-      if (span === this.#selected) this.#detail.textContent = span.title;
+    return { from, to, flows };
+  }
+
+  // --- What a flow is ---
+
+  /** Draws the flow's mark where anything of it is another; returns whether. */
+  #patch(id: string, mark: HTMLElement, last: Seen): boolean {
+    const { model, would } = this.#seen;
+    const verdict = model.flows.get(id)?.verdict ?? "none";
+    const next = would.get(id) ?? "";
+    const ring = model.change > 0 && changedByApply(model, id);
+    const old = mark.dataset;
+    if (old["verdict"] === verdict && (old["would"] ?? "") === next && mark.classList.contains("ring") === ring) return false;
+    if (old["verdict"] !== verdict) {
+      old["verdict"] = verdict;
+      mark.querySelector(".symbol")!.textContent = said.symbols[verdict];
+      const turned = model.turned.get(id);
+      // A mark that is drawn anew with the whole picture has not turned before the learner's eyes.
+      mark.classList.remove("turns");
+      this.#turning.delete(mark);
+      if (turned !== undefined && turned !== last.model.turned.get(id)) this.#turning.add(mark);
+    }
+    if (next) old["would"] = next === "open" ? "open" : "closed";
+    else delete old["would"];
+    mark.classList.toggle("ring", ring);
+    mark.removeAttribute("title");
+    mark.querySelector(".word")!.textContent = sentences.mark(verdict, next, ring);
+    return true;
+  }
+
+  #animate(): void {
+    for (const mark of this.#turning) mark.classList.add("turns");
+    this.#turning.clear();
+  }
+
+  // A title is read rarely, and written when it is.
+  #explain(target: EventTarget | null): void {
+    const mark = (target as Element | null)?.closest?.<HTMLElement>("[data-flow]");
+    if (!mark) return;
+    this.#explained = mark;
+    const id = mark.dataset["flow"]!;
+    const { model, would } = this.#seen;
+    const turned = model.turned.get(id);
+    const ago = turned === undefined ? undefined : Math.max(0, this.#options.now() - turned);
+    const title = sentences.flow(id, model.flows.get(id), { would: would.get(id), before: model.before.get(id)?.verdict, ago, simulated: this.#options.simulated });
+    if (mark.title !== title) mark.title = title;
+  }
+
+  #count(): void {
+    for (const { element, flows } of this.#sums) {
+      const { open, known, all } = sum(flows, this.#seen.model.flows);
+      const text = known === 0 ? "·" : `${open}/${all}`;
+      element.dataset["open"] = open === 0 ? "none" : open === all ? "all" : "some";
+      if (element.textContent !== text) element.textContent = text;
+      element.setAttribute("aria-label", sentences.openOf(open, known, all));
     }
   }
 
-  #turn(span: HTMLElement, verdict: Shown, news: boolean): void {
-    const first = span.dataset["verdict"] === "none";
-    span.dataset["verdict"] = verdict;
-    const template = this.#templates.get(verdict);
-    span.replaceChildren(template ? template.content.cloneNode(true) : verdict);
-    span.classList.remove("changed");
-    if (!news || first || verdict === "none") return;
-    void span.offsetWidth; // so that the animation begins anew
-    span.classList.add("changed");
+  // --- What stands out ---
+
+  #mark(before: string | undefined): void {
+    const { chosen, lit } = this.#seen;
+    if (before !== chosen) {
+      this.#choose(before, false);
+      this.#choose(chosen, true);
+    }
+    const at = chosen === undefined ? undefined : this.#ends.get(chosen);
+    const stands = (line: Line, id: string | undefined): boolean => id !== undefined && line.ends.some((e) => e.id === id);
+    const isLit = (line: Line): boolean => lit.size > 0 && line.ends.some((e) => lit.has(podOf(e.id)));
+    for (const { element, line } of [...this.#rows, ...this.#columns]) {
+      element.classList.toggle("in", stands(line, at?.row) || stands(line, at?.column));
+      element.classList.toggle("lit", isLit(line));
+    }
   }
 
-  #select(span: HTMLElement): void {
-    this.#selected = span;
-    for (const other of this.#flows.values()) other.tabIndex = other === span ? 0 : -1;
-    const id = span.dataset["flow"]!;
-    this.#detail.textContent = this.#model ? sentences.flow(id, this.#model.flows.get(id)) : span.title;
-    this.#choose(id);
+  #choose(id: string | undefined, chosen: boolean): void {
+    const mark = this.#marks.get(id ?? "");
+    mark?.classList.toggle("chosen", chosen);
+    if (chosen) mark?.setAttribute("aria-pressed", "true");
+    else mark?.removeAttribute("aria-pressed");
+    if (chosen && mark) {
+      this.#stopAt(mark);
+      if (this.#asList) mark.closest("details")!.open = true;
+    }
+  }
+
+  // --- Which are shown, and where ---
+
+  #find(): ReadonlySet<string> | undefined {
+    if (!isActive(this.#filter)) return undefined;
+    const { model, would } = this.#seen;
+    return new Set([...this.#marks.keys()].filter(passes(this.#filter, { model, would, now: this.#options.now() })));
+  }
+
+  #draw(): void {
+    const focused = document.activeElement as HTMLElement | null;
+    const held = focused && (this.#table.contains(focused) || this.#list.contains(focused)) ? focused : undefined;
+    const fold = held?.dataset["fold"];
+    const shown = this.#shown;
+    const layout = layOut(this.#axes, this.#view, (id) => shown?.has(id) ?? true);
+    this.#sums = [];
+    this.#rows = [];
+    this.#columns = [];
+    this.#spots = [];
+    for (const [id, mark] of this.#marks) mark.classList.toggle("faded", shown !== undefined && !shown.has(id));
+    if (this.#asList) this.#drawList(layout);
+    else this.#drawTable(layout);
+    this.#count();
+    this.#mark(this.#seen.chosen);
+    if (!this.#stop?.isConnected) this.#stopAt(this.#spots.flat(2).find((e) => e.dataset["flow"] !== undefined));
+    const back = fold ? this.#spots.flat(2).find((e) => e.dataset["fold"] === fold) : held;
+    if (back?.isConnected) back.focus({ preventScroll: true });
+  }
+
+  #drawTable({ rows, columns }: Layout): void {
+    const sides = columns.flatMap((group) => group.lines.map((line, i) => ({ group, line, first: i === 0 })));
+    const cols = make("colgroup");
+    cols.append(make("col"), ...sides.map(() => make("col")));
+    this.#columns = sides.map(({ line }, i) => ({ element: cols.children[i + 1] as HTMLElement, line }));
+
+    const head = make("thead");
+    const [names, ends] = [make("tr"), make("tr")];
+    const corner = make("td", "corner") as HTMLTableCellElement;
+    corner.rowSpan = 2;
+    names.append(corner);
+    const buttons = new Map<Group, HTMLElement>();
+    for (const group of columns) {
+      const th = make("th", "group first") as HTMLTableCellElement;
+      th.scope = "colgroup";
+      th.colSpan = group.lines.length;
+      th.title = group.name;
+      const button = foldButton(group);
+      buttons.set(group, button);
+      th.append(button);
+      names.append(th);
+    }
+    for (const { line, first } of sides) {
+      const th = make("th", first ? "first" : "") as HTMLTableCellElement;
+      th.scope = "col";
+      const end = make("span", "end");
+      end.append(...(line.folded ? [make("span", "port", sentences.ends(line.ends))] : endName(line.ends[0]!)));
+      th.append(end);
+      ends.append(th);
+      this.#columns.push({ element: th, line });
+    }
+    head.append(names, ends);
+    this.#spots.push([[], ...sides.map(({ group }) => [buttons.get(group)!])]);
+
+    const bodies = rows.map((group) => {
+      const body = make("tbody");
+      for (const [i, line] of group.lines.entries()) {
+        const tr = make("tr");
+        const th = make("th") as HTMLTableCellElement;
+        th.scope = "row";
+        const spots: HTMLElement[][] = [[]];
+        if (i === 0) {
+          const button = foldButton(group);
+          th.append(button);
+          spots[0]!.push(button);
+        }
+        if (line.folded) th.append(make("span", "port", sentences.ends(line.ends)));
+        else {
+          const end = line.ends[0]!;
+          th.title = end.note;
+          th.append(make("span", "namespace", `${end.group}/`), ...endName(end));
+        }
+        tr.append(th);
+        for (const { line: column, first } of sides) {
+          const td = make("td", first ? "first" : "");
+          spots.push(this.#fill(td, line, column));
+          tr.append(td);
+        }
+        this.#rows.push({ element: tr, line });
+        this.#spots.push(spots);
+        body.append(tr);
+      }
+      return body;
+    });
+    this.#table.replaceChildren(this.#table.caption!, cols, head, ...bodies);
+    this.#table.hidden = rows.length === 0;
+    this.#list.hidden = true;
+    this.#table.parentElement!.hidden = false;
+  }
+
+  /** Puts into the cell what is known of the flows between a row and a column; returns what can have the focus. */
+  #fill(td: HTMLElement, row: Line, column: Line): HTMLElement[] {
+    const [from, to] = this.#view.transposed ? [column, row] : [row, column];
+    if (from.folded || to.folded) {
+      const flows = flowsOf(this.#axes, from, to);
+      if (flows.length > 0) {
+        const element = make("span", "sum");
+        element.setAttribute("role", "button");
+        element.tabIndex = -1;
+        this.#sums.push({ element, flows });
+        td.append(element);
+        return [element];
+      }
+    }
+    const cell = this.#cells.get(pairOf(from.ends[0]!.id, to.ends[0]!.id));
+    if (!cell || from.folded || to.folded) {
+      td.append(Object.assign(make("span", "self", "–"), { ariaHidden: "true" }), make("span", "visually-hidden", "itself"));
+      return [];
+    }
+    td.append(cell);
+    return [...cell.children] as HTMLElement[];
+  }
+
+  #drawList({ rows, columns }: Layout): void {
+    const open = new Set([...this.#list.querySelectorAll("details[open]")].map((d) => (d as HTMLElement).dataset["end"]));
+    const parts: HTMLElement[] = [];
+    for (const group of rows) {
+      parts.push(make("h3", "", group.name));
+      for (const end of group.lines.flatMap((l) => l.ends)) {
+        const details = make("details") as HTMLDetailsElement;
+        details.dataset["end"] = end.id;
+        const summary = make("summary");
+        const count = make("span", "count");
+        summary.append(make("span", "pod", end.name), end.port ? ` ${end.port}` : "", " ", count);
+        const list = make("ul");
+        const flows: string[] = [];
+        for (const other of columns.flatMap((g) => g.lines.flatMap((l) => l.ends))) {
+          const [from, to] = this.#view.transposed ? [other, end] : [end, other];
+          const pair = pairOf(from.id, to.id);
+          const cell = this.#cells.get(pair);
+          if (!cell || !this.#axes.flows.get(pair)!.some((f) => this.#shown?.has(f) ?? true)) continue;
+          flows.push(...this.#axes.flows.get(pair)!);
+          const item = make("li");
+          const name = make("span", "end");
+          name.append(make("span", "namespace", `${other.group}/`), ...endName(other));
+          item.append(name, cell);
+          list.append(item);
+          this.#spots.push([[...cell.children] as HTMLElement[]]);
+        }
+        this.#sums.push({ element: count, flows });
+        const line = { ends: [end], folded: false };
+        this.#rows.push({ element: details, line });
+        details.open = open.has(end.id) || (open.size === 0 && parts.length === 1) || this.#shown !== undefined;
+        details.append(summary, list);
+        parts.push(details);
+      }
+    }
+    this.#list.replaceChildren(...parts);
+    this.#list.hidden = false;
+    this.#table.parentElement!.hidden = true;
+  }
+
+  // --- The mouse and the keyboard ---
+
+  #press(e: Event): void {
+    const target = e.target as Element;
+    const mark = target.closest<HTMLElement>("[data-flow]");
+    const fold = target.closest<HTMLElement>("[data-fold]");
+    const count = target.closest<HTMLElement>(".sum");
+    if (mark) {
+      this.#stopAt(mark);
+      this.#options.choose(mark.dataset["flow"]);
+    } else if (fold) {
+      this.#fold(fold.dataset["fold"]!);
+    } else if (count) {
+      const { flows } = this.#sums.find((s) => s.element === count)!;
+      const ends = flows.map((f) => this.#ends.get(f)!);
+      const of = (side: "from" | "to", ids: string[]): string[] => this.#axes[side].filter((x) => ids.includes(x.id)).map((x) => foldOf(side, x.group));
+      const folded = new Set(this.#view.folded);
+      for (const name of [...of("from", ends.map((x) => x.row)), ...of("to", ends.map((x) => x.column))]) folded.delete(name);
+      this.#options.fold(folded);
+      this.#marks.get(flows[0]!)?.focus();
+    }
+  }
+
+  #fold(name: string): void {
+    const folded = new Set(this.#view.folded);
+    if (!folded.delete(name)) folded.add(name);
+    this.#options.fold(folded);
+  }
+
+  #key(e: KeyboardEvent): void {
+    const at = (e.target as Element).closest<HTMLElement>("[data-flow], [data-fold], .sum");
+    if (!at || e.altKey || e.metaKey) return;
+    if ((e.key === "Enter" || e.key === " ") && at.tagName !== "BUTTON") at.click();
+    else if (e.key === "Escape" && this.#seen.chosen !== undefined) this.#options.choose(undefined);
+    else {
+      const to = beside(this.#spots, at, e.key, e.ctrlKey);
+      if (!to) return;
+      this.#stopAt(to);
+      to.focus();
+    }
+    e.preventDefault();
+  }
+
+  // One stop for the Tab key; the arrow keys go on from there.
+  #stopAt(element: HTMLElement | undefined): void {
+    if (this.#stop && this.#stop !== element) this.#stop.tabIndex = -1;
+    this.#stop = element;
+    if (element) element.tabIndex = 0;
   }
 }
 
-const marks = (cell: Element | undefined): HTMLElement[] => [...(cell?.querySelectorAll<HTMLElement>("[data-flow]") ?? [])];
-
-// The mark beside the given one, in the direction of the arrow key.
-function neighbour(span: HTMLElement, key: string): HTMLElement | undefined {
-  const cell = span.closest("td");
-  const row = cell?.closest("tr");
-  if (!cell || !row) return undefined;
-  const at = marks(cell).indexOf(span);
-  const back = key === "ArrowLeft" || key === "ArrowUp";
-  if (key === "ArrowLeft" || key === "ArrowRight") {
-    const step = (e: Element): Element | null => (back ? e.previousElementSibling : e.nextElementSibling);
-    for (let c = step(cell); c; c = step(c)) {
-      const there = marks(c);
-      if (there.length > 0) return there[Math.min(at, there.length - 1)];
+/** The spot that a key leads to from another. */
+function beside(spots: Spots, from: HTMLElement, key: string, ctrl: boolean): HTMLElement | undefined {
+  const row = spots.findIndex((r) => r.some((c) => c.includes(from)));
+  const column = spots[row]?.findIndex((c) => c.includes(from)) ?? -1;
+  if (column < 0) return undefined;
+  const here = spots[row]![column]!;
+  const at = here.indexOf(from);
+  const inRow = (r: HTMLElement[][] | undefined): HTMLElement[] => [...new Set(r?.flat())];
+  const line = inRow(spots[row]);
+  switch (key) {
+    case "ArrowRight":
+      return line[line.indexOf(from) + 1];
+    case "ArrowLeft":
+      return line[line.indexOf(from) - 1];
+    case "ArrowDown":
+    case "ArrowUp": {
+      const step = key === "ArrowDown" ? 1 : -1;
+      for (let r = row + step; r >= 0 && r < spots.length; r += step) {
+        const there = spots[r]![column];
+        if (there && there.length > 0) return there[Math.min(at, there.length - 1)];
+      }
+      return undefined;
     }
-  }
-  if (key === "ArrowUp" || key === "ArrowDown") {
-    const here = marks(cell)[back ? at - 1 : at + 1];
-    if (here) return here;
-    const step = (e: Element): Element | null => (back ? e.previousElementSibling : e.nextElementSibling);
-    for (let r = step(row); r; r = step(r)) {
-      const there = marks((r as HTMLTableRowElement).cells[cell.cellIndex]);
-      if (there.length > 0) return back ? there.at(-1) : there[0];
-    }
+    case "Home":
+      return ctrl ? spots.flat(2)[0] : line[0];
+    case "End":
+      return ctrl ? spots.flat(2).at(-1) : line.at(-1);
   }
   return undefined;
+}
+
+// Where all flows of a cell are alike, it is drawn as one.
+function join(cell: HTMLElement): void {
+  const marks = [...cell.children] as HTMLElement[];
+  const look = (m: HTMLElement): string => [m.dataset["verdict"], m.dataset["would"], m.classList.contains("ring")].join();
+  if (marks.every((m) => look(m) === look(marks[0]!))) cell.dataset["same"] = marks[0]!.dataset["verdict"]!;
+  else delete cell.dataset["same"];
+}
+
+function foldButton(group: Group): HTMLElement {
+  const button = make("button", "fold", group.name) as HTMLButtonElement;
+  button.type = "button";
+  button.tabIndex = -1;
+  button.dataset["fold"] = foldOf(group.side, group.name);
+  button.setAttribute("aria-expanded", String(!group.folded));
+  return button;
+}
+
+function endName(end: End): (HTMLElement | string)[] {
+  return [make("span", "pod", end.name), ...(end.port ? [" ", make("span", "port", end.port)] : [])];
+}
+
+/** The pod of a row or a column, "namespace/name". */
+function podOf(end: string): string {
+  return end.replace(/:\d+\/[A-Z]+$/, "");
+}
+
+function same(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.size === b.size && [...a].every((x) => b.has(x)));
+}
+
+function make(name: string, className = "", text = ""): HTMLElement {
+  const e = document.createElement(name);
+  if (className) e.className = className;
+  if (text) e.textContent = text;
+  return e;
 }

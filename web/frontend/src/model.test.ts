@@ -88,6 +88,13 @@ test("what_turned_is_counted_from_before_the_change_whichever_of_its_events_is_f
   }
 });
 
+test("a_flow_has_turned_when_its_verdict_is_another_and_not_when_it_is_first_known", () => {
+  const ready = after(nothing, snapshot({ observations: [saw(webToApi, "open")] }));
+  const model = after(ready, observations(1, saw(webToApi, "blocked"), saw(webToDb, "open")), observations(1, saw(webToDb, "open")));
+  assert.deepEqual([...model.turned], [[webToApi, at]]);
+  assert.equal(after(model, snapshot({})).turned.size, 0);
+});
+
 test("a_flow_that_turned_and_turned_back_has_not_turned", () => {
   const ready = after(nothing, snapshot({ observations: [saw(webToApi, "open")] }));
   const model = after(ready, observations(1, saw(webToApi, "blocked")), observations(1, saw(webToApi, "open")), {

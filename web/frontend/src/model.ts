@@ -40,6 +40,8 @@ export interface Model {
   readonly flows: ReadonlyMap<string, Observation>;
   /** The flows as they were before the last change. */
   readonly before: ReadonlyMap<string, Observation>;
+  /** When flows last went from one verdict to another, by the server's clock in milliseconds. */
+  readonly turned: ReadonlyMap<string, number>;
   /** Set once the last change has settled; "measuring" until then. */
   readonly settled: Summary | "measuring" | undefined;
   /** What is expected of each flow under the policies of the last change. */
@@ -58,6 +60,7 @@ export const nothing: Model = {
   change: 0,
   flows: new Map(),
   before: new Map(),
+  turned: new Map(),
   settled: undefined,
   expected: new Map(),
   disagreement: [],
@@ -78,6 +81,7 @@ export function reduce(model: Model, event: SandboxEvent): Model {
         change: s.change,
         flows,
         before: flows,
+        turned: new Map(),
         settled: undefined,
         expected: verdicts(s.predictions),
         disagreement: s.disagreement?.flows ?? [],
@@ -99,15 +103,19 @@ export function reduce(model: Model, event: SandboxEvent): Model {
       return { ...changed(model, event.policies.change), policies: afterwards(model.policies, event.policies) };
     case "observations": {
       const next = changed(model, event.observations.change);
-      const flows = new Map(next.flows);
-      for (const o of event.observations.flows) flows.set(o.flow, o);
-      return { ...next, flows };
+      const [flows, turned] = [new Map(next.flows), new Map(next.turned)];
+      for (const o of event.observations.flows) {
+        const before = flows.get(o.flow);
+        if (before && before.verdict !== o.verdict) turned.set(o.flow, Date.parse(event.time));
+        flows.set(o.flow, o);
+      }
+      return { ...next, flows, turned };
     }
     case "settled": {
       const next = changed(model, event.settled.change);
       // What was only for information is overtaken; a warning still holds.
       const notice = model.notice?.level === "warning" ? model.notice : undefined;
-      return { ...next, notice, settled: { ...event.settled, turned: turned(next) } };
+      return { ...next, notice, settled: { ...event.settled, turned: turns(next) } };
     }
     case "disagreement":
       return { ...model, disagreement: event.disagreement.flows };
@@ -165,14 +173,14 @@ function timed(step: Step, time: string): TimedStep {
   return { ...step, since: Date.parse(time) - (step.elapsedMillis ?? 0) };
 }
 
-function turned(model: Model): Turn[] {
-  const turns: Turn[] = [];
+function turns(model: Model): Turn[] {
+  const all: Turn[] = [];
   for (const [id, { verdict: to }] of model.flows) {
     const from = model.before.get(id)?.verdict;
     if (from === undefined || from === to) continue;
-    const turn = turns.find((t) => t.from === from && t.to === to);
+    const turn = all.find((t) => t.from === from && t.to === to);
     if (turn) turn.count++;
-    else turns.push({ from, to, count: 1 });
+    else all.push({ from, to, count: 1 });
   }
-  return turns.sort((a, b) => b.count - a.count);
+  return all.sort((a, b) => b.count - a.count);
 }

@@ -25,8 +25,17 @@ export const said = {
     "refused": "refused",
     "unknown": "unknown"
   },
+  "symbols": {
+    "blocked": "✕",
+    "dns-failed": "DNS",
+    "none": "·",
+    "open": "✓",
+    "refused": "⊘",
+    "unknown": "?"
+  },
   "byIP": "by IP",
   "byName": "by name",
+  "question": "question",
   "insert": "Put into the editor",
   "delete": "Delete",
   "instead": "Stop your other sandbox?",

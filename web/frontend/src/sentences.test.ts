@@ -35,7 +35,7 @@ test("where_the_lab_simulates_nothing_is_said_to_be_measured", () => {
   const summary = { change: 1, tookMillis: 640, firstFlipMillis: 130, flows: 99, flips: 31, turned: [turn("open", "blocked", 30), turn("open", "dns-failed", 1)] };
   assert.equal(sentences.settled(summary, true), "31 connections changed: 30 from open to blocked, 1 from open to DNS failed. All 99 connections worked out.");
   assert.equal(sentences.settled({ ...summary, flips: 0, turned: [] }, true), "No connection changed. All 99 connections worked out.");
-  assert.equal(sentences.settled("measuring", true), "Working out what has changed…");
+  assert.equal(sentences.measuring("measuring", true), "Working out what has changed…");
   assert.equal(sentences.status({ ...nothing, state: "ready" }, true), "Your sandbox is ready: every cell of the matrix is worked out by simulation.");
   assert.equal(sentences.status(nothing, true), "You have no sandbox yet. Press Start to get a simulated cluster of your own.");
 });
@@ -104,4 +104,34 @@ test("disagreement_names_a_flow_and_blames_nobody", () => {
 test("what_is_gone_and_what_was_changed_is_told_apart", () => {
   assert.equal(sentences.gone(["shop/a"], []), "shop/a is not in force any more.");
   assert.equal(sentences.gone(["shop/a", "shop/b"], ["shop/c"]), "shop/a and shop/b are not in force any more. shop/c was changed.");
+});
+
+test("while_a_change_is_measured_that_is_seen_and_nothing_is_said", () => {
+  assert.equal(sentences.settled("measuring", false), "");
+  assert.equal(sentences.measuring("measuring", false), "Measuring what has changed…");
+  assert.equal(sentences.measuring(undefined, false), "");
+});
+
+test("flow_says_since_when_and_what_the_draft_would_make_of_it", () => {
+  const seen = { flow: "", verdict: "blocked", latencyMicros: 3000 } as const;
+  assert.equal(
+    sentences.flow("a/b>c:1/TCP", seen, { ago: 5400, before: "open", would: "dns-failed", simulated: true }),
+    "a/b to c 1/TCP by IP: blocked. It changed 5 s ago, it was open. By your draft it would be DNS failed",
+  );
+  assert.equal(sentences.flow("a/b>c:1/TCP", seen, { ago: 7_200_000, before: "blocked" }), "a/b to c 1/TCP by IP: blocked, 3 ms. It changed 2 h ago");
+});
+
+test("a_mark_says_in_words_what_colour_ring_and_corner_say", () => {
+  assert.equal(sentences.mark("blocked", "", false), "blocked");
+  assert.equal(sentences.mark("none", "open", true), "not known yet, would be open, changed last");
+});
+
+test("what_is_folded_and_found_is_counted", () => {
+  assert.equal(sentences.openOf(2, 12, 12), "2 of 12 open");
+  assert.equal(sentences.openOf(0, 0, 1), "1 connection, not known yet");
+  assert.equal(sentences.ends([{ port: "" }, { port: "" }]), "2 pods");
+  assert.equal(sentences.ends([{ port: "80" }]), "1 port");
+  assert.equal(sentences.found(3, 161), "3 of 161 connections");
+  assert.equal(sentences.found(0, 161), "No connection is like this");
+  assert.equal(sentences.found(161, 161), "All 161 connections");
 });

@@ -4,7 +4,7 @@ import type { Disagreed, Observation, Verdict } from "./events.gen";
 import type { Model, PageState, Summary } from "./model";
 import { said } from "./sentences.gen";
 
-const words: Record<Verdict, string> = said.verdicts;
+const words: Record<Verdict | "none", string> = said.verdicts;
 
 /** The sentence of the status line. Where the lab simulates, nothing is measured. */
 export function status(model: Model, simulated: boolean, unavailable = false): string {
@@ -38,8 +38,7 @@ function stateSentence(model: Model, simulated: boolean, unavailable: boolean): 
 
 /** The line about the last change of policies. */
 export function settled(summary: Model["settled"], simulated: boolean): string {
-  if (summary === undefined) return "";
-  if (summary === "measuring") return `${simulated ? "Working out" : "Measuring"} what has changed…`;
+  if (summary === undefined || summary === "measuring") return "";
   // How long a simulation took says nothing about a network.
   const all = simulated ? `All ${summary.flows} connections worked out.` : `All ${summary.flows} connections measured after ${millis(summary.tookMillis)}.`;
   // A first look at a sandbox has nothing before it to differ from.
@@ -48,6 +47,11 @@ export function settled(summary: Model["settled"], simulated: boolean): string {
   if (simulated) return `${flips(summary)}. ${all}`;
   const first = summary.firstFlipMillis === undefined ? "" : ` The first changed after ${millis(summary.firstFlipMillis)}.`;
   return `${flips(summary)}.${first} ${all}`;
+}
+
+/** What is seen while a change has not settled; nothing is said of it. */
+export function measuring(summary: Model["settled"], simulated: boolean): string {
+  return summary !== "measuring" ? "" : simulated ? "Working out what has changed…" : "Measuring what has changed…";
 }
 
 /** The line about flows that are not as predicted, which the learner has no part in. */
@@ -84,15 +88,54 @@ function listed(names: string[]): string {
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join();
 }
 
+/** What there is to say of a flow besides what was seen of it. */
+export interface About {
+  /** What it would become by the draft, where that is another verdict. */
+  would?: Verdict | undefined;
+  /** What it was before the last change, and how many milliseconds ago it turned. */
+  before?: Verdict | undefined;
+  ago?: number | undefined;
+  /** Whether the lab simulates: what took a time there took none in a network. */
+  simulated?: boolean;
+}
+
 /** The line about one flow. */
-export function flow(id: string, seen: Observation | undefined): string {
-  const name = flowName(id);
-  if (!seen) return `${name}: ${said.verdicts.none}`;
-  const parts = [words[seen.verdict]];
-  if (seen.latencyMicros) parts.push(millis(seen.latencyMicros / 1000));
-  if (seen.server) parts.push(`answered by ${seen.server}`);
-  if (seen.detail) parts.push(seen.detail);
-  return `${name}: ${parts.join(", ")}`;
+export function flow(id: string, seen: Observation | undefined, about: About = {}): string {
+  const parts = [words[seen?.verdict ?? "none"]];
+  if (seen?.latencyMicros && !about.simulated) parts.push(millis(seen.latencyMicros / 1000));
+  if (seen?.server) parts.push(`answered by ${seen.server}`);
+  if (seen?.detail) parts.push(seen.detail);
+  const more = [`${flowName(id)}: ${parts.join(", ")}`];
+  if (about.ago !== undefined) more.push(`It changed ${ago(about.ago)} ago${about.before && about.before !== seen?.verdict ? `, it was ${words[about.before]}` : ""}`);
+  if (about.would) more.push(`By your draft it would be ${words[about.would]}`);
+  return more.join(". ");
+}
+
+/** What a mark of the matrix says of its flow: the verdict, what the draft would make of it, and whether the last change of policies has turned it. */
+export function mark(verdict: Verdict | "none", would: Verdict | "", ring: boolean): string {
+  return [words[verdict], would && `would be ${words[would]}`, ring && "changed last"].filter(Boolean).join(", ");
+}
+
+/** What a cell of several flows says of them. */
+export function openOf(open: number, known: number, all: number): string {
+  return known === 0 ? `${all} ${all === 1 ? "connection" : "connections"}, ${words.none}` : `${open} of ${all} open`;
+}
+
+/** What stands at the head of a folded namespace. */
+export function ends(of: readonly { port: string }[]): string {
+  const what = of[0]?.port ? "port" : "pod";
+  return `${of.length} ${what}${of.length === 1 ? "" : "s"}`;
+}
+
+/** How many flows a filter has found. */
+export function found(n: number, all: number): string {
+  return n === all ? `All ${all} connections` : n === 0 ? "No connection is like this" : `${n} of ${all} connections`;
+}
+
+function ago(ms: number): string {
+  const s = Math.round(ms / 1000);
+  if (s < 90) return `${s} s`;
+  return s < 90 * 60 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;
 }
 
 // A flow's ID is source>destination:port/protocol, with @name behind it where

@@ -18,8 +18,6 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   const status = find(root, "status");
   const steps = find(root, "steps");
   const [start, reset, stop] = ["start", "reset", "stop"].map((id) => find<HTMLFormElement>(root, id)) as [HTMLFormElement, HTMLFormElement, HTMLFormElement];
-  const settled = find(root, "settled");
-  const disagreement = find(root, "disagreement");
   const connection = find(root, "connection");
 
   onSubmit(start, actions.start);
@@ -33,8 +31,6 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
 
   function render({ model, problem }: State): void {
     write(status, problem ?? sentences.status(model, simulated, unavailable));
-    write(settled, sentences.settled(model.settled, simulated));
-    write(disagreement, sentences.disagreement(model.disagreement));
     show(start, startable.includes(model.state) && !unavailable, status);
     show(reset, resettable.includes(model.state), status);
     show(stop, stoppable.includes(model.state), status);
