@@ -12,7 +12,8 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
-// Apply parses the YAML and applies its policies, all or none. A *policy.Error
+// Apply parses the YAML and applies its policies, all or none. What is no NetworkPolicy
+// in it is set aside, and told of, as long as something is left. A *policy.Error
 // says what is wrong with it and where, a *LimitError that it would be too much. The
 // effect is told in events that carry the number of the returned change.
 func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, error) {
@@ -21,12 +22,12 @@ func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, e
 	if err != nil {
 		return PolicyChange{}, err
 	}
-	policies, err := in.parse(ctx, src)
+	policies, others, err := in.parse(ctx, src)
 	if err != nil {
 		return PolicyChange{}, err
 	}
 	return in.changePolicies(ctx, arrived, plan{
-		origin: OriginApply,
+		origin: OriginApply, setAside: others,
 		next: func(now inForce) (inForce, error) {
 			next := now.with(policies)
 			return next, next.allowed()
@@ -75,14 +76,15 @@ func (m *Manager) Replace(ctx context.Context, id ID, origin Origin, src []byte,
 		return PolicyChange{}, err
 	}
 	var policies []policy.Policy
+	var others []policy.Other
 	if len(bytes.TrimSpace(src)) > 0 {
-		if policies, err = in.parse(ctx, src); err != nil {
+		if policies, others, err = in.parse(ctx, src); err != nil {
 			return PolicyChange{}, err
 		}
 	}
 	next := newInForce(policies)
 	return in.changePolicies(ctx, arrived, plan{
-		origin:  origin,
+		origin: origin, setAside: others,
 		options: options,
 		next:    func(inForce) (inForce, error) { return next, next.allowed() },
 		do: func(ctx context.Context, c Cluster) error {
@@ -110,29 +112,42 @@ func (m *Manager) Replace(ctx context.Context, id ID, origin Origin, src []byte,
 	})
 }
 
-// parse reads one learner's input at a time: who sends more at once waits for their
+// parse reads the policies of the input, and what else there is in it, one learner's
+// input at a time: who sends more at once waits for their
 // own, and not everybody else. The policies' texts are kept, so each is a copy that
 // does not hold all that came with it.
-func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, error) {
+func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, []policy.Other, error) {
 	select {
 	case in.reading <- struct{}{}:
 		defer func() { <-in.reading }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
+		return nil, nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
 	}
-	policies, err := policy.ParseContext(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
+	opts := policy.ParseOptions{Namespaces: in.topology.NamespaceNames()}
+	policies, err := policy.ParseContext(ctx, src, opts)
+	var invalid *policy.Error
+	var others []policy.Other
+	if errors.As(err, &invalid) && len(src) <= policy.MaxBytes {
+		// Perhaps it is only that there is more than policies.
+		var only []byte
+		if only, others = policy.OnlyPolicies(src); only != nil && others != nil {
+			policies, err = policy.ParseContext(ctx, only, opts)
+		}
+	}
 	for i := range policies {
 		policies[i].Source = strings.Clone(policies[i].Source)
 	}
-	return policies, err
+	return policies, others, err
 }
 
 // plan is a change of policies: what is in force after it, and how to bring that about.
 type plan struct {
 	origin  Origin
 	options []ChangeOption
-	next    func(now inForce) (inForce, error)
-	do      func(context.Context, Cluster) error
+	// setAside is what the input has besides policies.
+	setAside []policy.Other
+	next     func(now inForce) (inForce, error)
+	do       func(context.Context, Cluster) error
 }
 
 // ChangeOption is something to know of a change of policies.
@@ -222,6 +237,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 			in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(number, cluster, is)})
 		}
 		told = in.feed.policies(number, plan.origin, in.policies.applied())
+		told.SetAside = plan.setAside
 	}
 	if err = errors.Join(err, listErr); err != nil {
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)

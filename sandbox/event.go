@@ -104,6 +104,9 @@ type PolicyChange struct {
 	// Policies are all that are in force now. They are for whoever made the change,
 	// and not part of the event.
 	Policies []AppliedPolicy `json:"-"`
+	// SetAside is what was in the input besides NetworkPolicies. It, too, is for whoever
+	// made the change.
+	SetAside []policy.Other `json:"-"`
 }
 
 // Origin is what a change of policies came from.

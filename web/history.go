@@ -64,7 +64,7 @@ func (s *server) restorePoint(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, policiesChanged{change, policyTexts(change.Policies)})
+	return writeJSON(w, http.StatusOK, changedTo(change))
 }
 
 func pointOf(r *http.Request) (int64, error) {

@@ -85,3 +85,38 @@ func TestHistory_is_its_learner_s_alone(t *testing.T) {
 		t.Errorf("in force is %+v", now)
 	}
 }
+
+func TestApply_sets_aside_what_is_no_NetworkPolicy_and_says_so(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	const beside = "apiVersion: v1\nkind: Namespace\nmetadata: {name: production}\n---\n" + denyAll +
+		"---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: l7, namespace: production}\nspec: {}\n"
+	for _, query := range []string{"", "?prune=true"} {
+		a := v.send("PUT", "/sandboxes/"+id+"/policies"+query, strings.NewReader(beside), "Content-Type", "application/yaml", "Accept", "application/json")
+		if a.status != http.StatusOK {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+		var changed policiesChanged
+		strict(t, a.body, &changed)
+		if s := changed.SetAside; len(s) != 2 || s[0].Kind != "Namespace" || s[0].Line != 1 || s[1].Line != 14 || !strings.Contains(s[1].Message, "another kind") {
+			t.Errorf("set aside is %+v", s)
+		}
+		if now := v.policies(id); len(now) != 1 || strings.Contains(now[0].YAML, "Namespace\n") {
+			t.Errorf("in force is %+v", now)
+		}
+	}
+
+	// Where nothing is left, nothing is done: it is no wish to delete everything.
+	a := v.send("PUT", "/sandboxes/"+id+"/policies?prune=true", strings.NewReader("apiVersion: v1\nkind: Namespace\nmetadata: {name: production}\n"), "Content-Type", "application/yaml", "Accept", "application/json")
+	refusal(t, a, http.StatusUnprocessableEntity)
+	if now := v.policies(id); len(now) != 1 {
+		t.Errorf("in force is %+v", now)
+	}
+	// And a mistake in a policy beside it is still the policy's.
+	a = v.put(id, strings.Replace(beside, "podSelector: {}", "podSelektor: {}", 1))
+	refusal(t, a, http.StatusUnprocessableEntity)
+	contains(t, a.body, "podSelektor")
+	if strings.Contains(a.body, "Cilium") {
+		t.Errorf("what is set aside is called a problem, too: %s", a.body)
+	}
+}

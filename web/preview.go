@@ -300,9 +300,7 @@ func readFile(ctx context.Context, lab *sandbox.Topology, f DraftFile) (analysed
 	if errors.As(err, &invalid) {
 		// Perhaps it is only that there is more than policies.
 		only, others := policy.OnlyPolicies(src)
-		for _, o := range others {
-			out.SetAside = append(out.SetAside, SetAside{Line: o.Line, Kind: o.Kind, Name: o.Name, Message: o.Sentence()})
-		}
+		out.SetAside = setAside(others)
 		if len(others) > 0 {
 			if only == nil {
 				return out, nil
@@ -323,6 +321,14 @@ func readFile(ctx context.Context, lab *sandbox.Topology, f DraftFile) (analysed
 	}
 	out.policies = policies
 	return out, nil
+}
+
+func setAside(others []policy.Other) []SetAside {
+	out := make([]SetAside, len(others))
+	for i, o := range others {
+		out[i] = SetAside{Line: o.Line, Kind: o.Kind, Name: o.Name, Message: o.Sentence()}
+	}
+	return out
 }
 
 func fixes(all []policy.Fix) []policy.Fix {

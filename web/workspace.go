@@ -48,6 +48,12 @@ func (s *server) listPolicies(w http.ResponseWriter, r *http.Request) error {
 type policiesChanged struct {
 	sandbox.PolicyChange
 	Policies []policyText `json:"policies"`
+	// SetAside is what was no NetworkPolicy in what was sent.
+	SetAside []SetAside `json:"setAside"`
+}
+
+func changedTo(c sandbox.PolicyChange) policiesChanged {
+	return policiesChanged{c, policyTexts(c.Policies), setAside(c.SetAside)}
 }
 
 // applyPolicies takes YAML as the body.
@@ -64,7 +70,7 @@ func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, policiesChanged{change, policyTexts(change.Policies)})
+	return writeJSON(w, http.StatusOK, changedTo(change))
 }
 
 // applyPoliciesForm takes YAML as the form's field yaml. What is wrong with it
