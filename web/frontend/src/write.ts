@@ -22,7 +22,7 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
   const text = (): string => fileOf(store.get().workspace, store.get().active)?.text ?? "";
 
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
-  void import("./editor").then(({ mountEditor }) => mountEditor(textarea, nonce, store, actions));
+  void import("./editor/editor").then(({ mountEditor }) => mountEditor(textarea, nonce, store, actions));
   textarea.value = text();
   textarea.addEventListener("input", () => actions.edit(store.get().active ?? "", textarea.value));
 

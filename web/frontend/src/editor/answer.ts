@@ -1,0 +1,81 @@
+// The server's answer about the file, kept beside its text: while it is typed on, the
+// answer's places move along, and those that were typed into are not shown any more.
+
+import { setDiagnostics, type Diagnostic } from "@codemirror/lint";
+import { ChangeSet, StateEffect, StateField, type ChangeDesc, type EditorState, type Text, type TransactionSpec } from "@codemirror/state";
+import type { EditorView } from "@codemirror/view";
+import type { AnalysedFile, Fix } from "../answers.gen";
+import { offsetOf } from "./places";
+
+/** What a part of the text selects. */
+export interface Selected {
+  from: number;
+  to: number;
+  pods: readonly string[];
+  text: string;
+}
+
+export interface Answer {
+  file: AnalysedFile;
+  /** The text that it is about. */
+  about: Text;
+  /** What has changed since. */
+  since: ChangeDesc;
+  /** By their places in the text as it is now. */
+  selectors: readonly Selected[];
+}
+
+const set = StateEffect.define<Answer | undefined>();
+
+export const answer = StateField.define<Answer | undefined>({
+  create: () => undefined,
+  update(now, tr) {
+    for (const e of tr.effects) if (e.is(set)) return e.value;
+    if (!now || !tr.docChanged) return now;
+    const selectors = now.selectors.flatMap((s) => {
+      if (tr.changes.touchesRange(s.from, s.to)) return [];
+      return [{ ...s, from: tr.changes.mapPos(s.from, 1), to: tr.changes.mapPos(s.to, -1) }];
+    });
+    return { ...now, since: now.since.composeDesc(tr.changes.desc), selectors };
+  },
+});
+
+/** Takes the answer in, if it is about the text that is there. */
+export function takeAnswer(state: EditorState, file: AnalysedFile): TransactionSpec {
+  const doc = state.doc;
+  const selectors = file.selectors
+    .map((s) => ({ from: offsetOf(doc, s.from.line, s.from.column), to: offsetOf(doc, s.to.line, s.to.column), pods: s.pods, text: s.text }))
+    // The innermost is found first.
+    .sort((a, b) => a.to - a.from - (b.to - b.from));
+  const since = ChangeSet.empty(doc.length).desc;
+  const diagnostics = file.problems.map((p): Diagnostic => {
+    const from = offsetOf(doc, p.line, p.column);
+    const to = p.endLine > 0 ? offsetOf(doc, p.endLine, p.endColumn) : from;
+    return {
+      from,
+      to: Math.max(from, to),
+      severity: p.severity,
+      message: p.field && !p.message.includes(p.field) ? `${p.field}: ${p.message}` : p.message,
+      actions: p.fixes.map((fix) => ({ name: fix.title, apply: (view) => applyFix(view, fix) })),
+    };
+  });
+  const { effects } = setDiagnostics(state, diagnostics);
+  return { effects: [set.of({ file, about: doc, since, selectors }), ...(Array.isArray(effects) ? effects : effects ? [effects] : [])] as StateEffect<unknown>[] };
+}
+
+/** Carries the fix out, unless what it would change was changed since; reports whether it did. */
+export function applyFix(view: EditorView, fix: Fix): boolean {
+  const now = view.state.field(answer);
+  if (!now) return false;
+  const edits = fix.edits.map((e) => ({ from: offsetOf(now.about, e.line, e.column), to: offsetOf(now.about, e.endLine, e.endColumn), insert: e.text }));
+  if (edits.some((e) => now.since.touchesRange(e.from, e.to))) return false;
+  const changes = edits.map((e) => ({ from: now.since.mapPos(e.from, 1), to: now.since.mapPos(e.to, e.to > e.from ? -1 : 1), insert: e.insert }));
+  view.dispatch({ changes, userEvent: "input.complete", scrollIntoView: true });
+  view.focus();
+  return true;
+}
+
+/** What the innermost selector at the offset selects. */
+export function selectedAt(state: EditorState, offset: number): Selected | undefined {
+  return state.field(answer)?.selectors.find((s) => s.from <= offset && offset <= s.to);
+}

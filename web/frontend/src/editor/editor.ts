@@ -1,0 +1,311 @@
+// The YAML editor in place of the textarea: it shows the file that is open.
+
+import { closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from "@codemirror/autocomplete";
+import { defaultKeymap, history, historyKeymap, isolateHistory } from "@codemirror/commands";
+import { yaml } from "@codemirror/lang-yaml";
+import { bracketMatching, codeFolding, foldGutter, foldKeymap, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { lintKeymap, nextDiagnostic, previousDiagnostic, setDiagnostics, type Diagnostic } from "@codemirror/lint";
+import { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from "@codemirror/search";
+import { Annotation, Compartment, EditorSelection, EditorState, StateEffect, StateField, type Extension, type StateCommand } from "@codemirror/state";
+import {
+  activateHover, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, placeholder, showPanel, type Command,
+} from "@codemirror/view";
+import type { Actions } from "../actions";
+import { analysed } from "../analysis";
+import type { Problem } from "../api";
+import { button, make } from "../dom";
+import type { Place, State, Store } from "../state";
+import { fileOf } from "../workspace/workspace";
+import { answer, selectedAt, takeAnswer } from "./answer";
+import { complete } from "./complete";
+import { completing, offerFixes } from "./completing";
+import { explainHere, explaining } from "./explaining";
+import { Facts } from "./facts";
+import { indentAfter } from "./indent";
+import { markDeciding, marks } from "./marks";
+import { offsetOf } from "./places";
+import { keyName, showSheet } from "./sheet";
+import { highlight, theme } from "./theme";
+
+/** The longest text that the lab takes, and that is coloured, in characters. */
+const longest = 256 << 10;
+const tooLong = `This is longer than the ${longest >> 10} KiB that the lab takes. Until it is shorter, nothing in it is coloured, completed or checked.`;
+
+/** Marks a change of the text that the store has told. */
+const fromStore = Annotation.define<boolean>();
+
+/** Whoever has no keyboard is told of no keys. */
+const hasKeys = matchMedia("(hover: hover) and (pointer: fine)");
+
+// The YAML package indents only what is complete already.
+const breakLine: StateCommand = ({ state, dispatch }) => {
+  const change = state.changeByRange((range) => {
+    const line = state.doc.lineAt(range.from);
+    const insert = "\n" + indentAfter(line.text.slice(0, range.from - line.from));
+    return { changes: { from: range.from, to: range.to, insert }, range: EditorSelection.cursor(range.from + insert.length) };
+  });
+  dispatch(state.update(change, { scrollIntoView: true, userEvent: "input" }));
+  return true;
+};
+
+// Left to itself, Chromium keeps the selected text's look by an inline style,
+// which the page's policy forbids.
+function typeOverSelection(event: InputEvent, view: EditorView): boolean {
+  if (event.inputType !== "insertText" || event.data === null || view.composing || view.state.selection.main.empty) return false;
+  view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  return true;
+}
+
+/** Goes to a problem and shows what it is, until the cursor moves. */
+function toProblem(go: Command): Command {
+  return (view) => {
+    if (!go(view)) {
+      view.dispatch({ effects: EditorView.announce.of("There is no problem in this file.") });
+      return true;
+    }
+    activateHover(view, view.state.selection.main.from, 1, { until: (tr) => tr.docChanged || tr.selection !== undefined });
+    const said = view.dom.querySelector(".cm-tooltip .cm-diagnosticText")?.textContent;
+    if (said) view.dispatch({ effects: EditorView.announce.of(said) });
+    return true;
+  };
+}
+
+/** Writes the text with the same indentation everywhere; what was wrong with it is said. */
+async function format(view: EditorView): Promise<void> {
+  const { format } = await import("./format");
+  const before = view.state.doc;
+  const result = format(before.toString());
+  if (!("text" in result)) {
+    say(view, result.line > 0 ? `Line ${result.line}: ${result.message}` : result.message);
+    return;
+  }
+  if (result.text === before.toString()) {
+    say(view, "It is formatted already.");
+    return;
+  }
+  // The cursor stays in its line, at its word.
+  const line = before.lineAt(view.state.selection.main.head);
+  view.dispatch({ changes: { from: 0, to: before.length, insert: result.text }, annotations: isolateHistory.of("full"), userEvent: "input.format" });
+  const now = view.state.doc.line(Math.min(line.number, view.state.doc.lines));
+  view.dispatch({ selection: { anchor: now.from + /^\s*/.exec(now.text)![0].length }, scrollIntoView: true });
+  say(view, "Formatted.");
+}
+
+/** Says something below the text until the next key. */
+function say(view: EditorView, message: string): void {
+  view.dispatch({ effects: [setNotice.of(message), EditorView.announce.of(message)] });
+}
+
+const setNotice = StateEffect.define<string>();
+const notice = StateField.define<string>({
+  create: (state) => (state.doc.length > longest ? tooLong : ""),
+  update(now, tr) {
+    for (const e of tr.effects) if (e.is(setNotice)) return e.value;
+    if (!tr.docChanged) return now;
+    return tr.newDoc.length > longest ? tooLong : "";
+  },
+  provide: (field) =>
+    showPanel.from(field, (message) => {
+      if (!message) return null;
+      return () => {
+        const dom = make("div", message);
+        dom.className = "cm-notice";
+        return { dom };
+      };
+    }),
+});
+
+// A text of a megabyte stays one that can be typed in, since it is not coloured.
+const language = new Compartment();
+const languageFor = (length: number): Extension => (length > longest ? [] : yaml());
+const switchLanguage = EditorState.transactionExtender.of((tr) => {
+  if (!tr.docChanged || tr.startState.doc.length > longest === tr.newDoc.length > longest) return null;
+  return { effects: language.reconfigure(languageFor(tr.newDoc.length)) };
+});
+
+/** Puts the editor in the place of the textarea: it edits the file that is open. */
+export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store: Store, actions: Actions): void {
+  const place = make("div");
+  place.className = "editor";
+  textarea.before(place);
+  const label = textarea.labels[0];
+  if (label) label.id ||= "policy-label";
+  const hint = make("p", hasKeys.matches ? `Tab leaves the editor. ${keyName("Ctrl+Space")} completes. F1 lists all keys.` : "");
+  hint.className = "visually-hidden";
+  hint.id = "policy-hint";
+  place.after(hint);
+
+  const facts = new Facts(textarea.closest<HTMLElement>("[data-lab]")?.dataset["lab"] ?? "");
+  const explains = explaining(facts);
+  const extensions = [
+    nonce ? EditorView.cspNonce.of(nonce) : [],
+    lineNumbers(),
+    highlightActiveLineGutter(),
+    highlightSpecialChars(),
+    history(),
+    foldGutter(),
+    codeFolding(),
+    drawSelection(),
+    switchLanguage,
+    notice,
+    EditorState.allowMultipleSelections.of(true), // for the places of a snippet
+    indentUnit.of("  "),
+    EditorState.tabSize.of(2),
+    syntaxHighlighting(highlight),
+    bracketMatching(),
+    closeBrackets(),
+    highlightActiveLine(),
+    highlightSelectionMatches(),
+    search({ top: true }),
+    completing(facts),
+    answer,
+    marks,
+    explains,
+    placeholder(hasKeys.matches ? `Write a policy, or press ${keyName("Ctrl+Space")} for one to begin with.` : "Write a policy, or choose one to begin with by Insert."),
+    EditorView.lineWrapping,
+    EditorView.contentAttributes.of({
+      ...(label ? { "aria-labelledby": label.id } : { "aria-label": "Policy, in YAML" }),
+      "aria-describedby": hint.id,
+      tabindex: "0", // It can be reached without, but checkers look for it.
+      autocapitalize: "off",
+      spellcheck: "false",
+    }),
+    keymap.of([
+      { key: "Mod-Enter", run: () => (void actions.apply(), true) },
+      { key: "F8", run: toProblem(nextDiagnostic), shift: toProblem(previousDiagnostic) },
+      { key: "Mod-.", run: offerFixes },
+      { key: "Mod-i", run: explainHere(explains), preventDefault: true },
+      { key: "Shift-Alt-f", run: (view) => (void format(view), true) },
+      { key: "F1", run: () => (showSheet(), true) },
+      ...closeBracketsKeymap,
+      ...completionKeymap,
+      ...searchKeymap,
+      ...foldKeymap,
+      ...lintKeymap.filter((k) => k.key !== "F8"),
+      { key: "Enter", run: breakLine },
+      ...historyKeymap,
+      ...defaultKeymap,
+    ]),
+    EditorView.domEventHandlers({ beforeinput: typeOverSelection }),
+    EditorView.updateListener.of((update) => {
+      // What comes from the store is not told back to it.
+      if (update.docChanged && open !== undefined && !update.transactions.some((t) => t.annotation(fromStore))) {
+        shown = update.state.doc.toString();
+        actions.edit(open, shown);
+      }
+      if (update.docChanged || update.selectionSet || update.focusChanged || update.startState.field(answer) !== update.state.field(answer)) light();
+    }),
+    theme,
+  ];
+  const begin = (text: string): EditorState => EditorState.create({ doc: text, extensions: [extensions, language.of(languageFor(text.length))] });
+
+  /** The file that is in the view, and what the others' states were: each has an undo of its own. */
+  let open: string | undefined;
+  let shown = "";
+  const states = new Map<string, EditorState>();
+  const view = new EditorView({ parent: place, state: begin("") });
+  textarea.hidden = true;
+  label?.addEventListener("click", () => view.focus());
+  place.prepend(tools(view, (view) => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined));
+
+  function show({ active, workspace }: State): void {
+    const file = fileOf(workspace, active);
+    if (file?.id !== open) {
+      if (open !== undefined) states.set(open, view.state);
+      open = file?.id;
+      view.setState((open !== undefined && states.get(open)) || begin(file?.text ?? ""));
+      shown = view.state.doc.toString();
+    }
+    for (const id of states.keys()) if (!fileOf(workspace, id)) states.delete(id);
+    const text = file?.text ?? "";
+    if (text !== shown) {
+      shown = text;
+      view.dispatch({
+        changes: { from: 0, to: view.state.doc.length, insert: text },
+        selection: { anchor: 0 },
+        annotations: [isolateHistory.of("full"), fromStore.of(true)],
+      });
+    }
+  }
+
+  /** Takes in what the server says of the text, once it is about the one that is there. */
+  function take({ analysis, chosen }: State): void {
+    const about = analysed(analysis, open);
+    if (!about || about.text !== shown) return;
+    view.dispatch(takeAnswer(view.state, about.file));
+    const why = analysis?.why?.flow === chosen ? analysis?.why : undefined;
+    const mine = (p: { namespace: string; name: string }): boolean => about.file.policies.some((q) => q.namespace === p.namespace && q.name === p.name);
+    view.dispatch({ effects: markDeciding((why?.steps ?? []).flatMap((s) => s.places.filter(mine))) });
+  }
+
+  /** Without an answer about the text, what Apply complained of is shown. */
+  function showRefused({ refused, analysis }: State): void {
+    if (analysis) return;
+    const { doc } = view.state;
+    const diagnostics = (refused?.problems ?? []).flatMap((p: Problem): Diagnostic[] => {
+      if (p.line <= 0) return [];
+      const from = offsetOf(doc, p.line, p.column);
+      const word = /^[^\s:]+/.exec(doc.sliceString(from, doc.lineAt(from).to))?.[0].length ?? 0;
+      return [{ from, to: from + word, severity: "error", message: p.field ? `${p.field}: ${p.message}` : p.message }];
+    });
+    view.dispatch(setDiagnostics(view.state, diagnostics));
+  }
+
+  let lit: readonly string[] = [];
+  /** Lights up what the selector under the cursor selects, as long as the cursor is here. */
+  function light(): void {
+    const pods = view.hasFocus ? (selectedAt(view.state, view.state.selection.main.head)?.pods ?? []) : [];
+    if (pods.length === lit.length && pods.every((p, i) => p === lit[i])) return;
+    lit = pods;
+    actions.light(new Set(pods));
+  }
+
+  function goTo({ line, column }: Place): void {
+    if (line > 0) {
+      const anchor = offsetOf(view.state.doc, line, column);
+      view.dispatch({ selection: { anchor }, effects: EditorView.scrollIntoView(anchor, { y: "center" }) });
+    }
+    view.focus();
+    place.scrollIntoView({ block: "nearest" });
+  }
+
+  show(store.get());
+  take(store.get());
+  store.watch((now, before) => {
+    show(now);
+    if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen) take(now);
+    if (now.refused !== before.refused) showRefused(now);
+    if (now.place && now.place !== before.place) goTo(now.place);
+    if (now.sandbox !== before.sandbox || (now.model.state !== before.model.state && now.model.state === "ready")) facts.renew();
+  });
+}
+
+/** The editor's own buttons, for whoever does not press keys. */
+function tools(view: EditorView, canComplete: (view: EditorView) => boolean): HTMLElement {
+  const bar = make("div");
+  bar.className = "editor-tools";
+  bar.setAttribute("role", "toolbar");
+  bar.setAttribute("aria-label", "Editor");
+  const tool = (text: string, title: string, run: () => void): HTMLButtonElement => {
+    const b = button(text, run);
+    b.className = "quiet";
+    b.title = title;
+    return b;
+  };
+  const insert = tool("Insert", "What can stand at the cursor; in an empty file, whole policies", () => {
+    view.focus();
+    if (!canComplete(view)) say(view, "Nothing can be completed here. An empty file is offered whole policies.");
+    else startCompletion(view);
+  });
+  bar.append(
+    insert,
+    tool("Format", "The same indentation everywhere", () => void format(view)),
+    tool("Find", "Search and replace", () => openSearchPanel(view)),
+  );
+  if (hasKeys.matches) {
+    const keys = tool("?", "Keys", showSheet);
+    keys.setAttribute("aria-label", "Keys in the editor");
+    bar.append(keys);
+  }
+  return bar;
+}

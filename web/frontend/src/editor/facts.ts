@@ -1,0 +1,32 @@
+// What the editor asks the server for once: what can stand in a policy, and what is in
+// the lab. Without an answer it offers less, and that is all.
+
+import type { LabContents, Schema } from "../answers.gen";
+
+export class Facts {
+  schema: Schema | undefined;
+  lab: LabContents | undefined;
+  #asked = 0;
+
+  constructor(private readonly name: string) {
+    void ask<Schema>("/schema").then((schema) => (this.schema = schema));
+    this.renew();
+  }
+
+  /** Asks for the lab anew: with another sandbox, pods have other addresses. */
+  renew(): void {
+    const asked = ++this.#asked;
+    void ask<LabContents>(`/labs/${encodeURIComponent(this.name)}`).then((lab) => {
+      if (lab && asked === this.#asked) this.lab = lab;
+    });
+  }
+}
+
+async function ask<T>(url: string): Promise<T | undefined> {
+  try {
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
+    return answer.ok ? ((await answer.json()) as T) : undefined;
+  } catch {
+    return undefined;
+  }
+}
