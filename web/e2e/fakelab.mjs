@@ -27,6 +27,10 @@ spec:
   podSelector: {}
 `;
 
+/** What the page asks for the editor to complete: nothing is known. */
+export const schema = { root: "NetworkPolicy", types: {} };
+export const contents = { lab: "network-policies", running: false, namespaces: [], pods: [], services: [], hosts: [], ranges: [] };
+
 /** What events tell of a policy. */
 const ref = ({ namespace, name }) => ({ namespace, name });
 
@@ -195,6 +199,10 @@ export class FakeLab {
     switch (key) {
       case "GET /":
         return this.#page(response);
+      case "GET /schema":
+        return json(200, schema);
+      case "GET /labs/network-policies":
+        return json(200, contents);
       case "GET /favicon.ico":
         response.writeHead(204);
         return response.end();

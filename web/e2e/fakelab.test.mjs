@@ -117,6 +117,14 @@ test("both_speak_the_protocol_that_is_generated_from_Go", async () => {
   assert.equal(picture.lab, "network-policies");
 });
 
+test("both_answer_what_the_editor_asks_for", async () => {
+  const { ask } = await learner();
+  for (const [path, type] of [["/schema", "Schema"], ["/labs/network-policies", "LabContents"]]) {
+    assertIs(type, await (await ask("GET", path)).json());
+    assertIs(type, await (await fetch(new URL(path, fake.url))).json());
+  }
+});
+
 test("what_is_not_of_the_protocol_is_refused", () => {
   const event = { seq: 1, time: new Date().toISOString(), type: "state", state: { state: "ready" } };
   assertEvent(event);

@@ -1,9 +1,9 @@
-// The event protocol as the server has it: the types that are generated from Go, read
-// for the tests, so that a fake can be held to them.
+// The event protocol and the answers as the server has them: the types that are
+// generated from Go, read for the tests, so that a fake can be held to them.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-const source = readFileSync(new URL("../frontend/src/events.gen.ts", import.meta.url), "utf8");
+const source = ["events", "answers"].map((name) => readFileSync(new URL(`../frontend/src/${name}.gen.ts`, import.meta.url), "utf8")).join("\n");
 
 const types = new Map([...source.matchAll(/^export type (\w+) = ((?:"[^"]*"(?: \| )?)+);$/gm)].map(([, name, values]) => [name, values.split(" | ").map((v) => JSON.parse(v))]));
 
@@ -21,6 +21,10 @@ export function assertIs(type, value, where = type) {
   if (type.endsWith("[]")) {
     assert.ok(Array.isArray(value), `${where} is no list`);
     value.forEach((v, i) => assertIs(type.slice(0, -2), v, `${where}[${i}]`));
+  } else if (type.endsWith(" | null")) {
+    if (value !== null) assertIs(type.slice(0, -" | null".length), value, where);
+  } else if (type.startsWith("Record<string, ")) {
+    for (const [key, v] of Object.entries(value)) assertIs(type.slice("Record<string, ".length, -1), v, `${where}.${key}`);
   } else if (types.has(type)) {
     assert.ok(types.get(type).includes(value), `${where} is ${JSON.stringify(value)}, want one of ${types.get(type)}`);
   } else if (interfaces.has(type)) {

@@ -48,6 +48,14 @@ const breakLine: StateCommand = ({ state, dispatch }) => {
   return true;
 };
 
+// Dashes alone in a line part two documents, which they do at its very beginning only.
+const dashes = EditorView.inputHandler.of((view, from, to, text) => {
+  const line = view.state.doc.lineAt(from);
+  if (text !== "-" || from !== to || from !== line.to || !/^\s+--$/.test(line.text)) return false;
+  view.dispatch({ changes: { from: line.from, to, insert: "---" }, selection: { anchor: line.from + 3 }, userEvent: "input.type" });
+  return true;
+});
+
 // Left to itself, Chromium keeps the selected text's look by an inline style,
 // which the page's policy forbids.
 function typeOverSelection(event: InputEvent, view: EditorView): boolean {
@@ -151,6 +159,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     EditorState.allowMultipleSelections.of(true), // for the places of a snippet
     indentUnit.of("  "),
     EditorState.tabSize.of(2),
+    EditorState.phrases.of({ regexp: "regular expression", "by word": "whole words", "No diagnostics": "No problems", Diagnostics: "Problems" }),
     syntaxHighlighting(highlight),
     bracketMatching(),
     closeBrackets(),
@@ -186,6 +195,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
       ...historyKeymap,
       ...defaultKeymap,
     ]),
+    dashes,
     EditorView.domEventHandlers({ beforeinput: typeOverSelection }),
     EditorView.updateListener.of((update) => {
       // What comes from the store is not told back to it.

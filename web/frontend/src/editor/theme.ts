@@ -29,7 +29,7 @@ export const theme = EditorView.theme({
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", overflow: "auto" },
   ".cm-content": { caretColor: "var(--text)", paddingBlock: "var(--s2)" },
   ".cm-cursor, .cm-dropCursor": { borderLeftColor: "var(--text)" },
-  ".cm-gutters": { color: "var(--faint)", backgroundColor: "var(--pane)", border: "none" },
+  ".cm-gutters": { color: "var(--faint)", backgroundColor: "transparent", border: "none" },
   ".cm-foldGutter .cm-gutterElement": { cursor: "pointer", padding: "0 var(--s1)" },
   ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--sunk) 70%, transparent)" },
   ".cm-activeLineGutter": { backgroundColor: "transparent", color: "var(--text)" },
@@ -40,6 +40,11 @@ export const theme = EditorView.theme({
   ".cm-selectionMatch": { backgroundColor: "var(--accent-soft)" },
   ".cm-searchMatch": { backgroundColor: "var(--warn-soft)", outline: "1px solid var(--warn)" },
   ".cm-searchMatch-selected": { backgroundColor: "var(--accent-soft)", outline: "2px solid var(--accent)" },
+
+  "@media (forced-colors: active)": {
+    "& .cm-selectionBackground": { forcedColorAdjust: "none", background: "Highlight !important" },
+    "& .cm-deciding": { borderLeft: "3px solid CanvasText" },
+  },
 
   // The lines that decide about the chosen connection, and what a selector selects.
   ".cm-deciding": { backgroundColor: "var(--warn-soft)", boxShadow: "inset 3px 0 var(--warn)" },
@@ -76,7 +81,7 @@ export const theme = EditorView.theme({
   ".cm-explains p": { margin: "var(--s1) 0 0", whiteSpace: "pre-line", color: "var(--soft)" },
   ".cm-explains .cm-explains-now": { color: "var(--text)" },
 
-  ".cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", fontSize: "var(--t2)", maxHeight: "15rem" },
+  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", fontSize: "var(--t2)", maxHeight: "15rem" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "var(--s1) var(--s3)", lineHeight: "1.4", display: "flex", gap: "var(--s3)", alignItems: "baseline" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]": { color: "var(--text)", backgroundColor: "var(--accent-soft)", boxShadow: "inset 3px 0 var(--accent)" },
   ".cm-completionMatchedText": { textDecoration: "none", fontWeight: "700", color: "var(--accent)" },
