@@ -18,10 +18,12 @@ func (s *server) routes() http.Handler {
 	r.Get("/healthz", s.handle(s.health))
 	r.Get("/static/*", s.handle(s.static))
 
-	// A preview comes with every key, so it has a count of its own.
+	// A preview comes with every key, and policies with every wish, so they have a count
+	// of their own.
 	r.Group(func(r chi.Router) {
 		r.Use(s.knownHost, s.sameOrigin, s.session, s.limit(s.limits.previews), s.renew, s.inTurn, compress)
 		r.Post("/labs/{lab}/analysis", s.handle(s.analyse))
+		r.Post("/labs/{lab}/policies-for", s.handle(s.policiesFor))
 	})
 	r.Group(func(r chi.Router) {
 		r.Use(s.knownHost, s.sameOrigin, s.session, s.limit(s.limits.requests), s.renew)

@@ -125,6 +125,7 @@ func answers(root string) (string, error) {
 		reflect.TypeFor[web.Schema](), reflect.TypeFor[web.LabContents](),
 		reflect.TypeFor[web.AnalysisRequest](), reflect.TypeFor[web.Analysis](),
 		reflect.TypeFor[sandbox.History](),
+		reflect.TypeFor[web.Wishes](), reflect.TypeFor[web.Built](),
 	} {
 		if _, err := g.typeOf(t); err != nil {
 			return "", err

@@ -68,8 +68,8 @@ func (b *builder) isolate() {
 	}
 }
 
-// keepClosed isolates for ingress, too, what is to be closed to at least half of the
-// pods there are, also where it would do to close their egress: so that it stays closed
+// keepClosed isolates for ingress, too, what is to be closed to at least two thirds
+// of the pods there are, also where it would do to close their egress: so that it stays closed
 // to pods to come, and a connection that matters has a lock at both ends.
 func (b *builder) keepClosed() {
 	var sources int
@@ -96,7 +96,7 @@ func (b *builder) keepClosed() {
 	}
 	for to, w := range ways {
 		maps.DeleteFunc(w.closed, func(from int, _ bool) bool { return w.open[from] })
-		if n := len(w.closed); n > 0 && 2*n >= sources-1 && !b.unnamed(to) {
+		if n := len(w.closed); n > 0 && 3*n >= 2*(sources-1) && !b.unnamed(to) {
 			b.ingress[to] = true
 		}
 	}

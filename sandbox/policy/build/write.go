@@ -40,9 +40,10 @@ func (b *builder) write() []networkingv1.NetworkPolicy {
 	return out
 }
 
-// namespace makes the policies of one namespace: one for each pod, or label, that has
-// something to let through; one for DNS where more than one of them need it; and one
-// that only closes, for those that have nothing.
+// namespace makes the policies of one namespace: a default deny where every pod is
+// isolated, so that pods to come are, too; one for DNS where more than one policy needs
+// it; one for each pod, or label, that has something to let through; and what only closes,
+// for the others.
 func (b *builder) namespace(ns string) []networkingv1.NetworkPolicy {
 	w := writer{builder: b, namespace: ns, names: map[string]bool{}}
 	groups := w.groups()
@@ -52,22 +53,44 @@ func (b *builder) namespace(ns string) []networkingv1.NetworkPolicy {
 			asking = append(asking, &groups[i])
 		}
 	}
-	if len(asking) > 1 {
-		w.allowDNS(asking)
-	}
-	var closed []group
-	for _, g := range groups {
-		ingress, egress := w.rules(g.classes, false), w.rules(g.classes, true)
-		if len(ingress)+len(egress)+len(g.dns) == 0 {
-			if g.ingress || g.egress {
-				closed = append(closed, g)
-			}
-			continue
+	dnsForAll := len(asking) > 1 && w.allowDNS(asking)
+	ingress, egress := w.defaultDeny(groups, dnsForAll)
+	for i := range groups {
+		g := &groups[i]
+		// What the default deny does need not be said again.
+		g.ingress = g.ingress && (!ingress || len(w.rules(g.classes, false)) > 0)
+		g.egress = g.egress && (!egress || len(w.rules(g.classes, true)) > 0 || len(g.dns) > 0)
+		if g.ingress || g.egress {
+			w.open(*g)
 		}
-		w.open(g)
 	}
-	w.close(closed)
 	return w.out
+}
+
+// defaultDeny closes every pod of the namespace, for the directions in which all are
+// isolated, and reports which these are. A pod that is alone does not need it, unless it
+// has nothing to let through; nor does egress where a rule for DNS isolates all for it.
+func (w *writer) defaultDeny(groups []group, dnsForAll bool) (ingress, egress bool) {
+	members := w.members[w.namespace]
+	idle := func(outward bool) bool {
+		return slices.ContainsFunc(groups, func(g group) bool { return len(w.rules(g.classes, outward)) == 0 && (!outward || len(g.dns) == 0) })
+	}
+	all := func(isolated map[int]bool, outward bool) bool {
+		return len(groups) > 0 && (len(members) > 1 || idle(outward)) && !slices.ContainsFunc(members, func(n int) bool { return !isolated[n] })
+	}
+	ingress, egress = all(w.builder.ingress, false), all(w.builder.egress, true)
+	if dnsForAll && !ingress {
+		egress = false
+	}
+	switch {
+	case ingress && egress:
+		w.out = append(w.out, w.policy(metav1.LabelSelector{}, w.free("default-deny"), true, true))
+	case ingress:
+		w.out = append(w.out, w.policy(metav1.LabelSelector{}, w.free("default-deny-ingress"), true, false))
+	case egress:
+		w.out = append(w.out, w.policy(metav1.LabelSelector{}, w.free("default-deny-egress"), false, true))
+	}
+	return ingress, egress || dnsForAll
 }
 
 // writer writes one namespace's policies.
@@ -240,8 +263,11 @@ func (w *writer) selector(classes []int, judge func(int) verdict, whole int) []c
 	return w.covering(w.namespace, false, classes, judge, whole, costPolicy)
 }
 
-// open writes the policy of a group that has something to let through.
+// open writes the policy of a group: what it lets through, or, for the directions that
+// the group has, that nothing is.
 func (w *writer) open(g group) {
+	ingress, egress := w.rules(g.classes, false), w.rules(g.classes, true)
+	idle := len(ingress)+len(egress)+len(g.dns) == 0
 	judge := func(n int) verdict {
 		if slices.Contains(g.classes, n) {
 			return must
@@ -249,11 +275,15 @@ func (w *writer) open(g group) {
 		return never
 	}
 	for _, c := range w.selector(g.classes, judge, 2) {
-		p := w.policy(*c.peer.PodSelector, w.free(w.nameOf(c)), g.ingress, g.egress)
-		for _, r := range w.rules(g.classes, false) {
+		name := w.nameOf(c)
+		if idle {
+			name = "isolate-" + name
+		}
+		p := w.policy(*c.peer.PodSelector, w.free(name), g.ingress, g.egress)
+		for _, r := range ingress {
 			p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: r.peers, Ports: policyPorts(r.ports)})
 		}
-		for _, r := range w.rules(g.classes, true) {
+		for _, r := range egress {
 			p.Spec.Egress = append(p.Spec.Egress, networkingv1.NetworkPolicyEgressRule{To: r.peers, Ports: policyPorts(r.ports)})
 		}
 		if len(g.dns) > 0 {
@@ -265,7 +295,8 @@ func (w *writer) open(g group) {
 
 // allowDNS writes the rule for DNS once, for all that ask, and takes it from the groups:
 // where it was the only thing that they may send, so that they need no more for egress.
-func (w *writer) allowDNS(asking []*group) {
+// It reports whether that isolates every pod of the namespace for egress.
+func (w *writer) allowDNS(asking []*group) (all bool) {
 	byPorts := map[string][]int{}
 	ports := map[string][]port{}
 	for _, g := range asking {
@@ -299,6 +330,7 @@ func (w *writer) allowDNS(asking []*group) {
 			p := w.policy(*c.peer.PodSelector, w.free("allow-dns"), false, true)
 			p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{w.dnsRule(ports[key])}
 			w.out = append(w.out, p)
+			all = all || policy.SelectsAll(&p.Spec.PodSelector)
 		}
 	}
 	for _, g := range asking {
@@ -307,6 +339,7 @@ func (w *writer) allowDNS(asking []*group) {
 			g.egress = false
 		}
 	}
+	return all
 }
 
 func (w *writer) dnsRule(ports []port) networkingv1.NetworkPolicyEgressRule {
@@ -316,55 +349,6 @@ func (w *writer) dnsRule(ports []port) networkingv1.NetworkPolicyEgressRule {
 			PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{policy.DNSLabel: policy.DNSLabelValue}},
 		}},
 		Ports: policyPorts(ports),
-	}
-}
-
-// close writes policies that only isolate: for every pod of the namespace where all are
-// isolated anyway, else for those that need it.
-func (w *writer) close(groups []group) {
-	var need [2][]int // For ingress and for egress.
-	for _, g := range groups {
-		if g.ingress {
-			need[0] = append(need[0], g.classes...)
-		}
-		if g.egress {
-			need[1] = append(need[1], g.classes...)
-		}
-	}
-	all := func(isolated map[int]bool) bool {
-		return !slices.ContainsFunc(w.members[w.namespace], func(n int) bool { return !isolated[n] })
-	}
-	ingress, egress := len(need[0]) > 0 && all(w.builder.ingress), len(need[1]) > 0 && all(w.builder.egress)
-	switch {
-	case ingress && egress:
-		w.out = append(w.out, w.policy(metav1.LabelSelector{}, w.free("default-deny"), true, true))
-	case ingress:
-		w.out = append(w.out, w.policy(metav1.LabelSelector{}, w.free("default-deny-ingress"), true, false))
-	case egress:
-		w.out = append(w.out, w.policy(metav1.LabelSelector{}, w.free("default-deny-egress"), false, true))
-	}
-	// The rest, by what it needs.
-	byNeed := map[[2]bool][]int{}
-	for _, g := range groups {
-		if key := [2]bool{g.ingress && !ingress, g.egress && !egress}; key[0] || key[1] {
-			byNeed[key] = append(byNeed[key], g.classes...)
-		}
-	}
-	for _, key := range [][2]bool{{true, true}, {true, false}, {false, true}} {
-		classes := byNeed[key]
-		if len(classes) == 0 {
-			continue
-		}
-		slices.Sort(classes)
-		judge := func(n int) verdict {
-			if key[0] && !w.builder.ingress[n] || key[1] && !w.builder.egress[n] {
-				return never
-			}
-			return may
-		}
-		for _, c := range w.selector(classes, judge, 1) {
-			w.out = append(w.out, w.policy(*c.peer.PodSelector, w.free("isolate-"+w.nameOf(c)), key[0], key[1]))
-		}
 	}
 }
 

@@ -233,3 +233,38 @@ export interface History {
   from: number;
   entries: Entry[];
 }
+
+export type Wish = "open" | "closed";
+
+export interface Wishes {
+  flows: Record<string, Wish>;
+}
+
+export interface BuiltFile {
+  namespace: string;
+  name: string;
+  yaml: string;
+  sentences: string[];
+}
+
+export type Cause = "alike" | "twice" | "by-name" | "own-traffic" | "own-node" | "not-selected" | "nowhere";
+
+export interface NotBuilt {
+  cause: Cause;
+  ends: string[];
+  text: string;
+  advice: string;
+}
+
+export interface Built {
+  change: number;
+  files: BuiltFile[];
+  refusals: NotBuilt[];
+  more?: number;
+  else: string[];
+  changes: FlowChange[];
+  free: string[];
+  summary: string;
+  others: Ref[];
+  beside: string[];
+}
