@@ -184,6 +184,7 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 		if s, _, _ := l.Get(id); s.Disagreement == nil || !slices.Equal(s.Disagreement.Flows, d.Flows) {
 			t.Errorf("one who comes now is told %+v", s.Disagreement)
 		}
+		synctest.Wait() // for the log, which is told after the watchers
 		if !strings.Contains(l.log.String(), `level=WARN msg="flows are not as predicted"`) {
 			t.Error("the log has no warning")
 		}

@@ -31,16 +31,21 @@ export function documents(text: string): string[] {
 
 /** Which NetworkPolicy the text of one document is; undefined where it does not say so. */
 export function refOf(text: string): Ref | undefined {
-  const { kind, namespace, name } = text.trimStart().startsWith("{") ? ofJSON(text) : ofYAML(text);
+  const { kind, namespace, name } = headOf(text);
   return kind === "NetworkPolicy" && namespace && name ? { namespace, name } : undefined;
 }
 
 /** What the text calls itself, be it a policy or not yet; empty where it has no name. */
 export function nameIn(text: string): string {
-  return (text.trimStart().startsWith("{") ? ofJSON(text) : ofYAML(text)).name ?? "";
+  return headOf(text).name ?? "";
 }
 
-interface Head {
+/** What the text of one document says that it is. */
+export function headOf(text: string): Head {
+  return text.trimStart().startsWith("{") ? ofJSON(text) : ofYAML(text);
+}
+
+export interface Head {
   kind?: string | undefined;
   namespace?: string | undefined;
   name?: string | undefined;
