@@ -10,7 +10,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
-func lessonTopology(t *testing.T) *sandbox.Topology {
+func lessonTopology(t testing.TB) *sandbox.Topology {
 	t.Helper()
 	src, err := os.ReadFile("../lessons/content/01-network-policies/topology.yaml")
 	if err != nil {

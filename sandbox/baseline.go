@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -34,6 +35,24 @@ func NewBaseline(t *Topology, a Addresses, policies []policy.Policy) (*Baseline,
 	b := &Baseline{Addresses: a, Flows: t.Flows(), Predictor: predictor}
 	b.Verdicts = predictor.Verdicts(b.Flows)
 	return b, nil
+}
+
+// Why says why a flow is as it is expected to be. It fails with ErrNoFlow where the
+// topology has none of that ID.
+func (b *Baseline) Why(flow string) (*Why, error) { return b.Predictor.why(b.Flows, flow) }
+
+func (p *Predictor) why(flows []Flow, id string) (*Why, error) {
+	i := slices.IndexFunc(flows, func(f Flow) bool { return f.ID == id })
+	if i < 0 {
+		return nil, fmt.Errorf("flow %q: %w", id, ErrNoFlow)
+	}
+	return p.Why(flows[i])
+}
+
+// WhyOf is Why of the flow with the ID under other policies, those of the Predictor,
+// which must be of the same topology.
+func (b *Baseline) WhyOf(draft *Predictor, flow string) (*Why, error) {
+	return draft.why(b.Flows, flow)
 }
 
 // Verdicts are the verdicts of the flows that can be predicted, by their IDs.

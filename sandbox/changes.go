@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -253,37 +252,6 @@ func (in *instance) predict(change int64, c Cluster, policies inForce) *Predicti
 		return &Predictions{Change: change, Policies: []PolicyRef{}, Expected: []Expected{}}
 	}
 	return predictor.Expect(change, in.flows)
-}
-
-// Explain says what is expected of one flow under the policies in force, and why, with
-// the rules that allow it or do not. It waits for a change that is at work.
-func (m *Manager) Explain(ctx context.Context, id ID, flow string) (Prediction, error) {
-	in, err := m.find(id)
-	if err != nil {
-		return Prediction{}, err
-	}
-	i := slices.IndexFunc(in.flows, func(f Flow) bool { return f.ID == flow })
-	if i < 0 {
-		return Prediction{}, fmt.Errorf("sandbox %s, flow %q: %w", id, flow, ErrNoFlow)
-	}
-	select {
-	case <-in.turn:
-	case <-ctx.Done():
-		return Prediction{}, fmt.Errorf("sandbox %s: %w", id, ctx.Err())
-	}
-	policies := in.policies
-	in.turn <- struct{}{}
-	in.mu.Lock()
-	cluster := in.cluster
-	in.mu.Unlock()
-	if cluster == nil {
-		return Prediction{}, fmt.Errorf("sandbox %s is %s: %w", id, in.feed.state(), ErrNotReady)
-	}
-	predictor, err := NewPredictor(in.topology, cluster.Addresses(), policies)
-	if err != nil {
-		return Prediction{}, err
-	}
-	return predictor.Predict(in.flows[i])
 }
 
 // changeTimeout is how long the cluster may take to accept a change.

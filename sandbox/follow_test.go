@@ -64,8 +64,12 @@ func TestFollow_what_kubectl_changes_is_predicted_measured_and_told_at_once(t *t
 		if s := settled[len(settled)-1].Settled; s.Change != 1 || s.Flips == 0 {
 			t.Errorf("it settled with %+v, want flips of change 1", s)
 		}
-		if p, err := l.Explain(t.Context(), id, "production/web>production/api:8080/TCP"); err != nil || p.Verdict != probe.Blocked {
-			t.Errorf("explained as %v, %v", p.Verdict, err)
+		b, err := l.Baseline(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, err := b.Why("production/web>production/api:8080/TCP"); err != nil || w.Verdict != probe.Blocked {
+			t.Errorf("explained as %+v, %v", w, err)
 		}
 
 		if err := l.provider.Cluster(id).Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {

@@ -19,6 +19,7 @@ import (
 // compiled once and then only read, so it may be asked from many goroutines at a
 // time.
 type Predictor struct {
+	topology  *Topology
 	evaluator *policy.Evaluator
 	addresses Addresses
 }
@@ -41,7 +42,7 @@ func NewPredictor(t *Topology, a Addresses, policies []policy.Policy) (*Predicto
 	if err != nil {
 		return nil, fmt.Errorf("predict flows: %w", err)
 	}
-	return &Predictor{evaluator: evaluator, addresses: a}, nil
+	return &Predictor{topology: t, evaluator: evaluator, addresses: a}, nil
 }
 
 // Evaluator answers what is no flow of the topology. It must not be changed.

@@ -284,6 +284,11 @@ func analyse(ctx context.Context, lab *sandbox.Topology, baseline *sandbox.Basel
 	predictions := predictor.Expect(baseline.Change, baseline.Flows)
 	out.Policies, out.Expected = predictions.Policies, predictions.Expected
 	out.Changes, out.Summary = compare(baseline, predictions)
+	if draft.Flow != "" {
+		if out.Why, err = baseline.WhyOf(predictor, draft.Flow); err != nil {
+			return nil, err
+		}
+	}
 	return out, nil
 }
 

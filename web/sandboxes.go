@@ -12,7 +12,6 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
-	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
@@ -49,8 +48,6 @@ type Sandboxes interface {
 	History(id sandbox.ID) (sandbox.History, error)
 	PoliciesAt(id sandbox.ID, change int64) ([]sandbox.AppliedPolicy, error)
 	Restore(ctx context.Context, id sandbox.ID, change int64, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
-	// Explain says what is expected of a flow, and why.
-	Explain(ctx context.Context, id sandbox.ID, flow string) (sandbox.Prediction, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
 	Reset(id sandbox.ID) (sandbox.Snapshot, int64, error)
 	Stop(id sandbox.ID) error
@@ -218,32 +215,6 @@ func (s *server) stopOf(r *http.Request) error {
 		return err
 	}
 	return s.Sandboxes.Stop(snapshot.ID)
-}
-
-// why is what is told of one flow: what is expected of it under the policies in force,
-// and a sentence for each question that decides.
-type why struct {
-	Flow    string        `json:"flow"`
-	Verdict probe.Verdict `json:"verdict"`
-	Why     []string      `json:"why"`
-}
-
-// explainFlow tells of the flow of the query what events leave out.
-func (s *server) explainFlow(w http.ResponseWriter, r *http.Request) error {
-	snapshot, err := s.sandboxOf(r)
-	if err != nil {
-		return err
-	}
-	flow := r.URL.Query().Get("flow")
-	prediction, err := s.Sandboxes.Explain(r.Context(), snapshot.ID, flow)
-	if err != nil {
-		return err
-	}
-	told := why{Flow: flow, Verdict: prediction.Verdict, Why: []string{}}
-	for _, d := range prediction.Decisions {
-		told.Why = append(told.Why, d.String())
-	}
-	return writeJSON(w, http.StatusOK, told)
 }
 
 // back sends the browser to the page that the form was on; to the workbench with the

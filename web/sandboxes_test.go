@@ -16,7 +16,6 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
-	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
@@ -452,25 +451,5 @@ func TestWho_leaves_leaves_no_sandbox_behind(t *testing.T) {
 				return other.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json").status == http.StatusAccepted
 			})
 		})
-	}
-}
-
-func TestWhy_is_told_of_one_flow_in_sentences(t *testing.T) {
-	l := newLab(t, setup{})
-	v := l.learner(t)
-	id := v.start()
-	ask := func(flow string) reply {
-		return v.send("GET", "/sandboxes/"+id+"/why?flow="+url.QueryEscape(flow), nil)
-	}
-	v.put(id, denyAll)
-	var told why
-	const byName = "production/web>production/api:8080/TCP@name"
-	strict(t, ask(byName).body, &told)
-	if told.Flow != byName || told.Verdict != probe.DNSFailed || len(told.Why) != 1 || !strings.Contains(told.Why[0], "production/default-deny-all") || !strings.HasSuffix(told.Why[0], ".") {
-		t.Errorf("told %+v", told)
-	}
-	refusal(t, ask("production/web>nowhere:1/TCP"), http.StatusNotFound)
-	if a := l.learner(t).send("GET", "/sandboxes/"+id+"/why?flow="+url.QueryEscape(byName), nil); a.status != http.StatusNotFound {
-		t.Errorf("somebody else's: status %d", a.status)
 	}
 }
