@@ -15,9 +15,13 @@ import (
 // TakenAnchors are the IDs that a lesson's page has for itself. A heading must not get
 // one of them, or the page's script would take it for what it looks for.
 var TakenAnchors = []string{
-	"again", "apply", "connection", "delete-all", "delete-one", "disagreement", "kept", "lab", "main", "matrix", "matrix-caption", "other",
-	"policies", "policy", "policy-form", "policy-label", "problems", "proof", "replace", "reset", "settled", "simulated", "start", "status",
-	"steps", "stop", "title", "unavailable", "undo",
+	"again", "agreement", "apply", "back-to-exercise", "build", "connection", "contents",
+	"delete-all", "delete-one", "disagreement", "end", "history", "kept", "lab",
+	"last-change", "lesson", "main", "matrix", "matrix-caption", "menu", "other", "policies",
+	"policies-view", "policy", "policy-form", "policy-label", "problems", "progress", "proof",
+	"replace", "reset", "sandbox", "schemes-label", "see", "settled", "simulated", "start",
+	"state-chip", "status", "steps", "stop", "terminal", "title", "unavailable", "undo", "why",
+	"write",
 }
 
 var (

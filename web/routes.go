@@ -58,6 +58,7 @@ func (s *server) routes() http.Handler {
 			r.Group(func(r chi.Router) {
 				r.Use(s.limit(s.limits.changes))
 				r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
+				r.Post("/scheme", s.handle(s.chooseScheme))
 				r.Post("/me/name", s.handle(s.nameMe))
 				r.Post("/me/forget", s.handle(s.forgetMe))
 				// Each gives a cookie, and with it a count of its own.

@@ -316,7 +316,7 @@ func TestA_forms_problems_are_shown_beside_the_text_that_has_them(t *testing.T) 
 	if a.status != http.StatusUnprocessableEntity {
 		t.Fatalf("status = %d", a.status)
 	}
-	contains(t, a.body, "<h1>Workbench</h1>", "<li>line 10, column 3: ", "podSelectr: {}", "&lt;/textarea&gt;&lt;b&gt;")
+	contains(t, a.body, ">Workbench</h1>", "<li>line 10, column 3: ", "podSelectr: {}", "&lt;/textarea&gt;&lt;b&gt;")
 }
 
 func TestWhat_the_sandbox_is_not_ready_for_is_said(t *testing.T) {
@@ -425,7 +425,7 @@ func TestStarting_another_lab_asks_first_without_scripts(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	other := v.startOther()
 	page := v.page("GET", "/lessons/network-policies", nil)
-	contains(t, page.body, `id="other"`, "is still there; to start one here stops that one")
+	contains(t, page.body, `id="other"`, "to start one here stops that one")
 	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}}
 	a := v.page("POST", "/sandboxes", form)
 	contains(t, a.body, views.Said.Instead, `name="instead" value="`+other+`"`, `name="lab" value="network-policies"`, `name="lesson" value="network-policies"`, `href="/lessons/network-policies#lab"`)

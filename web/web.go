@@ -105,6 +105,7 @@ func (s *server) page(r *http.Request, title string) views.Page {
 	return views.Page{
 		Title:     title,
 		Simulated: s.simulated(),
+		Scheme:    schemeOf(r),
 		Nonce:     nonceOf(r.Context()),
 		StylesURL: s.Static.URL(static.Styles),
 		ScriptURL: s.Static.URL("dist/site.js"),

@@ -257,6 +257,7 @@ body { color: CanvasText; background: Canvas; }
 <body><main><h1>Fake lab</h1>
 <pre tabindex="0"><code>${code}</code></pre><p><button type="button" data-insert>Into the editor</button></p>
 <section id="lab" aria-label="Lab" data-lab="network-policies" data-sandbox="${picture?.id ?? ""}" data-state="${state}" data-seq="0" data-change="0">
+<button type="button" id="state-chip"><b>Ready</b></button>
 <p id="status" role="status" aria-live="polite">The server's sentence.</p>
 <form id="start" method="post" action="/sandboxes" ${state === "none" ? "" : "hidden"}><input type="hidden" name="lab" value="network-policies"><button>Start</button></form>
 <form id="reset" method="post" action="/reset" ${state === "ready" ? "" : "hidden"}><button>Reset</button></form>

@@ -140,6 +140,7 @@ test("the_lab_on_a_real_cluster", async (t) => {
   });
 
   await t.test("stop_removes_the_sandbox_for_both_tabs", async () => {
+    await page.locator("#state-chip").click();
     await page.locator("#stop button").click();
     for (const tab of [page, second]) {
       await until(async () => (await tab.locator("#lab").getAttribute("data-state")) === "stopped", "stopped", 60_000);

@@ -47,9 +47,15 @@ test("the_lab_on_the_simulator", async (t) => {
     await t.test(`the ${name} says that the lab simulates and is accessible`, async () => {
       await page.goto(at(path));
       const banner = page.getByRole("complementary", { name: "About this lab" });
+      const chip = page.getByRole("button", { name: "Simulated", exact: true });
+      assert.equal(await chip.isVisible(), true);
+      await chip.click();
       assert.equal(await banner.isVisible(), true);
       assert.match(await banner.textContent(), /^\s*Simulated\..*make run SANDBOX=kind/s);
       assert.doesNotMatch(await said(), /measur/i);
+      await assertAccessible(page, `${name}, with what simulated means`);
+      await page.keyboard.press("Escape");
+      assert.equal(await banner.isVisible(), false);
       await assertAccessible(page, name);
       await page.setViewportSize({ width: 390, height: 844 });
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -58,7 +64,7 @@ test("the_lab_on_the_simulator", async (t) => {
     });
   }
 
-  await t.test("the_banner_is_accessible_in_the_dark_and_on_a_phone", async () => {
+  await t.test("the_page_is_accessible_in_the_dark_and_on_a_phone", async () => {
     await page.goto(at("/"));
     await page.emulateMedia({ colorScheme: "dark" });
     await page.setViewportSize({ width: 390, height: 844 });
@@ -91,8 +97,7 @@ test("the_lab_on_the_simulator", async (t) => {
     await page.reload();
     await becomes((flow) => verdictIn(flow, {}), page);
     assert.equal(await page.locator("#policy").inputValue(), denyAll);
-    assert.equal(await page.locator("#simulated").isVisible(), true);
-    assert.equal(await second.locator("#simulated").isVisible(), true);
+    for (const tab of [page, second]) assert.equal(await tab.getByRole("button", { name: "Simulated", exact: true }).isVisible(), true);
   });
 
   await t.test("what_is_allowed_opens_in_both_tabs", async () => {
@@ -120,6 +125,7 @@ test("the_lab_on_the_simulator", async (t) => {
   });
 
   await t.test("stop_removes_the_sandbox_for_both_tabs", async () => {
+    await page.locator("#state-chip").click();
     await page.locator("#stop button").click();
     for (const tab of [page, second]) {
       await until(async () => (await state(tab)) === "stopped", "stopped");

@@ -246,6 +246,7 @@ async function tell(page, film, server) {
     hand.look(page.locator("#what-to-take-along")),
   );
   film.end();
+  await page.locator("#state-chip").click();
   await page.locator("#stop button").click();
   await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "stopped", "stopped", 120_000);
 }

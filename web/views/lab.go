@@ -70,6 +70,14 @@ func (l Lab) stateSentence() string {
 	return Said.state(l.Sandbox, l.Simulated, l.Unavailable != "")
 }
 
+// Word says in a word or two how the sandbox is.
+func (l Lab) Word() string {
+	if l.Unavailable != "" && l.Sandbox.State == StateNone {
+		return Said.NoPlace
+	}
+	return Said.Words[l.Sandbox.State]
+}
+
 // CanStart says whether the Start button is shown.
 func (l Lab) CanStart() bool {
 	switch l.Sandbox.State {

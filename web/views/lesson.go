@@ -15,3 +15,20 @@ type Lesson struct {
 	// Quizzes lists those about the lesson.
 	Quizzes []Entry
 }
+
+// bar is the page's, with how far the learner has come.
+func (l Lesson) bar() Bar {
+	b := Bar{Parent: "Lessons", ParentURL: "/", Here: l.Title, Lab: &l.Lab}
+	next := false
+	for _, section := range l.Sections {
+		if section.ID == "" {
+			continue
+		}
+		step := ProgressStep{Title: section.Title, Done: l.Done[section.ID]}
+		if !step.Done && !next {
+			step.Next, next = true, true
+		}
+		b.Progress = append(b.Progress, step)
+	}
+	return b
+}

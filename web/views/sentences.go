@@ -15,6 +15,9 @@ type Sentences struct {
 	// where nothing is measured.
 	States    map[sandbox.State]string `json:"states"`
 	Simulated map[sandbox.State]string `json:"simulated"`
+	// Words are the same in a word or two, and NoPlace is where no sandbox can be made.
+	Words   map[sandbox.State]string `json:"words"`
+	NoPlace string                   `json:"noPlace"`
 	// Unavailable is for StateNone where no sandbox can be made.
 	Unavailable string `json:"unavailable"`
 	// Step is said of a creation with a running step; in it stand {index}, {total} and
@@ -55,6 +58,16 @@ var Said = Sentences{
 		StateNone:     "You have no sandbox yet. Press Start to get a simulated cluster of your own.",
 		sandbox.Ready: "Your sandbox is ready: every cell of the matrix is worked out by simulation.",
 	},
+	Words: map[sandbox.State]string{
+		StateNone:        "No cluster yet",
+		sandbox.Queued:   "Waiting",
+		sandbox.Creating: "Starting",
+		sandbox.Ready:    "Ready",
+		sandbox.Stopping: "Stopping",
+		sandbox.Stopped:  "Stopped",
+		sandbox.Failed:   "Failed",
+	},
+	NoPlace:       "Not available",
 	Unavailable:   "You have no sandbox.",
 	Step:          "Your sandbox is being made, step {index} of {total}: {name}.",
 	Restart:       "Press Start for a new one; your YAML stays in the editor.",

@@ -5,6 +5,7 @@ import { actionsOn } from "./actions";
 import { find } from "./dom";
 import * as draft from "./draft";
 import * as exercise from "./exercise";
+import "./frame";
 import { follow } from "./sandbox";
 import { mountSee } from "./see";
 import { Store, type State } from "./state";

@@ -14,6 +14,16 @@ export const said = {
     "none": "You have no sandbox yet. Press Start to get a simulated cluster of your own.",
     "ready": "Your sandbox is ready: every cell of the matrix is worked out by simulation."
   },
+  "words": {
+    "creating": "Starting",
+    "failed": "Failed",
+    "none": "No cluster yet",
+    "queued": "Waiting",
+    "ready": "Ready",
+    "stopped": "Stopped",
+    "stopping": "Stopping"
+  },
+  "noPlace": "Not available",
   "unavailable": "You have no sandbox.",
   "step": "Your sandbox is being made, step {index} of {total}: {name}.",
   "restart": "Press Start for a new one; your YAML stays in the editor.",

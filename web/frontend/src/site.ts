@@ -1,2 +1,18 @@
-// What every page has.
-export {};
+// What every page has: the choice of colours without a reload.
+
+const form = document.querySelector<HTMLFormElement>("[data-schemes]");
+
+form?.addEventListener("submit", (e) => {
+  const chosen = e.submitter as HTMLButtonElement | null;
+  if (!chosen) return;
+  e.preventDefault();
+  show(chosen.value);
+  // The server keeps it, so that the next page comes in these colours at once.
+  void fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams({ scheme: chosen.value }) }).catch(() => {});
+});
+
+function show(scheme: string): void {
+  if (scheme) document.documentElement.dataset["scheme"] = scheme;
+  else delete document.documentElement.dataset["scheme"];
+  for (const button of form!.querySelectorAll("button")) button.ariaPressed = String(button.value === scheme);
+}

@@ -6,6 +6,7 @@ import { find, make, onSubmit, show, write } from "./dom";
 import type { Connection } from "./feed";
 import type { Model, PageState } from "./model";
 import * as sentences from "./sentences";
+import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
 
 const startable: PageState[] = ["none", "stopped", "failed"];
@@ -18,7 +19,9 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   const status = find(root, "status");
   const steps = find(root, "steps");
   const [start, reset, stop] = ["start", "reset", "stop"].map((id) => find<HTMLFormElement>(root, id)) as [HTMLFormElement, HTMLFormElement, HTMLFormElement];
-  const connection = find(root, "connection");
+  // These are in the bar and in the line below, outside of the lab.
+  const connection = find(document.body, "connection");
+  const word = find(document.body, "state-chip").querySelector("b")!;
 
   onSubmit(start, actions.start);
   onSubmit(reset, actions.reset);
@@ -31,6 +34,7 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
 
   function render({ model, problem }: State): void {
     write(status, problem ?? sentences.status(model, simulated, unavailable));
+    write(word, unavailable && model.state === "none" ? said.noPlace : said.words[model.state]);
     show(start, startable.includes(model.state) && !unavailable, status);
     show(reset, resettable.includes(model.state), status);
     show(stop, stoppable.includes(model.state), status);
