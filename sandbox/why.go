@@ -187,7 +187,7 @@ func (p *Predictor) endStep(d policy.Decision, kind networkingv1.PolicyType) Why
 
 // diagnose adds what is probably the mistake to the step that it is about.
 func (w *Why) diagnose(d policy.Diagnosis) {
-	if d.Field == "" {
+	if d.Field == "" || d.Cause == policy.CauseNothingAllows || d.Cause == policy.CauseOneEnd {
 		return // The steps say it already.
 	}
 	failed := func(of StepOf) int {
