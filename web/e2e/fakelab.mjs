@@ -31,6 +31,11 @@ spec:
 export const schema = { root: "NetworkPolicy", types: {} };
 export const contents = { lab: "network-policies", running: false, namespaces: [], pods: [], services: [], hosts: [], ranges: [] };
 
+/** Nothing is said about a draft. */
+export const analysis = ({ files }) => ({
+  change: 0, files: files.map(({ id }) => ({ id, policies: [], problems: [], selectors: [], setAside: [] })), summary: "No flow would change.", why: null,
+});
+
 /** What events tell of a policy. */
 const ref = ({ namespace, name }) => ({ namespace, name });
 
@@ -203,6 +208,8 @@ export class FakeLab {
         return json(200, schema);
       case "GET /labs/network-policies":
         return json(200, contents);
+      case "POST /labs/network-policies/analysis":
+        return json(200, analysis(JSON.parse(body)));
       case "GET /favicon.ico":
         response.writeHead(204);
         return response.end();

@@ -123,6 +123,9 @@ test("both_answer_what_the_editor_asks_for", async () => {
     assertIs(type, await (await ask("GET", path)).json());
     assertIs(type, await (await fetch(new URL(path, fake.url))).json());
   }
+  const draft = JSON.stringify({ files: [{ id: "a", text: code }] });
+  assertIs("Analysis", await (await ask("POST", "/labs/network-policies/analysis", draft)).json());
+  assertIs("Analysis", await (await fetch(new URL("/labs/network-policies/analysis", fake.url), { method: "POST", body: draft })).json());
 });
 
 test("what_is_not_of_the_protocol_is_refused", () => {

@@ -2,6 +2,8 @@
 
 import type { Base } from "./workspace/workspace";
 
+import type { Analysis, AnalysisRequest } from "./answers.gen";
+
 export interface Problem {
   line: number;
   column: number;
@@ -68,6 +70,11 @@ export async function deletePolicies(id: string, policy?: string): Promise<numbe
 
 async function changeOf(answer: Response): Promise<number> {
   return ((await answer.json()) as { change: number }).change;
+}
+
+/** Asks what a draft of the lab's policies would come to. */
+export async function analysis(lab: string, request: AnalysisRequest): Promise<Analysis> {
+  return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/analysis`, JSON.stringify(request), "application/json")).json()) as Analysis;
 }
 
 export function eventsPath(id: string, after: number): string {

@@ -2,6 +2,8 @@
 // Without this script the page's forms do the same with a reload each.
 
 import { actionsOn } from "./actions";
+import { analyse } from "./analysis";
+import * as api from "./api";
 import { find } from "./dom";
 import * as draft from "./draft";
 import * as exercise from "./exercise";
@@ -34,6 +36,7 @@ function mount(root: HTMLElement): void {
   mountWrite(root, store, actions);
   mountSee(root, store, actions);
   const follower = follow(lab, store);
+  analyse(store, (request) => api.analysis(lab, request));
 }
 
 /** The file that the page begins with. A text that it was asked for neither gives way to the draft nor replaces it. */

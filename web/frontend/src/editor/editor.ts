@@ -4,7 +4,7 @@ import { closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion }
 import { defaultKeymap, history, historyKeymap, isolateHistory } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, codeFolding, foldGutter, foldKeymap, indentUnit, syntaxHighlighting } from "@codemirror/language";
-import { lintKeymap, nextDiagnostic, previousDiagnostic, setDiagnostics, type Diagnostic } from "@codemirror/lint";
+import { lintKeymap, nextDiagnostic, previousDiagnostic } from "@codemirror/lint";
 import { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from "@codemirror/search";
 import { Annotation, Compartment, EditorSelection, EditorState, StateEffect, StateField, type Extension, type StateCommand } from "@codemirror/state";
 import {
@@ -12,6 +12,7 @@ import {
 } from "@codemirror/view";
 import type { Actions } from "../actions";
 import { analysed } from "../analysis";
+import type { Problem as AnalysedProblem } from "../answers.gen";
 import type { Problem } from "../api";
 import { button, make } from "../dom";
 import type { Place, State, Store } from "../state";
@@ -238,27 +239,29 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     }
   }
 
+  /** What Apply complained of, and in which text. */
+  let complaints: { text: string; problems: readonly Problem[] } = { text: "", problems: [] };
+
   /** Takes in what the server says of the text, once it is about the one that is there. */
-  function take({ analysis, chosen }: State): void {
+  function take({ analysis, chosen, refused }: State, before?: State): void {
     const about = analysed(analysis, open);
-    if (!about || about.text !== shown) return;
-    view.dispatch(takeAnswer(view.state, about.file));
+    const file = about?.text === shown ? about.file : undefined;
+    const more = complaints.text === shown ? complaints.problems : [];
+    // An answer about an older text is not taken: what is shown moves with the text until the next.
+    if (!file && refused === before?.refused) return;
+    const problems = [...(file?.problems ?? []), ...more.filter((p) => !file?.problems.some((q) => q.line === p.line && q.message === p.message)).map(whole)];
+    view.dispatch(takeAnswer(view.state, { id: "", policies: [], selectors: [], setAside: [], ...file, problems }));
     const why = analysis?.why?.flow === chosen ? analysis?.why : undefined;
-    const mine = (p: { namespace: string; name: string }): boolean => about.file.policies.some((q) => q.namespace === p.namespace && q.name === p.name);
+    const mine = (p: { namespace: string; name: string }): boolean => file?.policies.some((q) => q.namespace === p.namespace && q.name === p.name) ?? false;
     view.dispatch({ effects: markDeciding((why?.steps ?? []).flatMap((s) => s.places.filter(mine))) });
   }
 
-  /** Without an answer about the text, what Apply complained of is shown. */
-  function showRefused({ refused, analysis }: State): void {
-    if (analysis) return;
+  /** A complaint of Apply as a problem: of the word at its place. */
+  function whole(p: Problem): AnalysedProblem {
     const { doc } = view.state;
-    const diagnostics = (refused?.problems ?? []).flatMap((p: Problem): Diagnostic[] => {
-      if (p.line <= 0) return [];
-      const from = offsetOf(doc, p.line, p.column);
-      const word = /^[^\s:]+/.exec(doc.sliceString(from, doc.lineAt(from).to))?.[0].length ?? 0;
-      return [{ from, to: from + word, severity: "error", message: p.field ? `${p.field}: ${p.message}` : p.message }];
-    });
-    view.dispatch(setDiagnostics(view.state, diagnostics));
+    const from = offsetOf(doc, p.line, p.column);
+    const word = /^[^\s:]+/.exec(doc.sliceString(from, doc.lineAt(from).to))?.[0].length ?? 0;
+    return { ...p, field: p.field ?? "", endLine: p.line, endColumn: p.column + word, severity: "error", code: "", fixes: [] };
   }
 
   let lit: readonly string[] = [];
@@ -283,8 +286,8 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   take(store.get());
   store.watch((now, before) => {
     show(now);
-    if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen) take(now);
-    if (now.refused !== before.refused) showRefused(now);
+    if (now.refused !== before.refused) complaints = { text: shown, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
+    if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen || now.refused !== before.refused) take(now, before);
     if (now.place && now.place !== before.place) goTo(now.place);
     if (now.sandbox !== before.sandbox || (now.model.state !== before.model.state && now.model.state === "ready")) facts.renew();
   });
