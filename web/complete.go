@@ -196,16 +196,16 @@ func schemaAnswer() (handler, error) {
 		return nil, err
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
-		writeTagged(w, r, body)
+		writeTagged(w, r, "application/json", body)
 		return nil
 	}, nil
 }
 
-// writeTagged sends JSON that a client may keep, as long as it asks each time whether
+// writeTagged sends what a client may keep, as long as it asks each time whether
 // it is still the same.
-func writeTagged(w http.ResponseWriter, r *http.Request, body []byte) {
+func writeTagged(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
 	sum := sha256.Sum256(body)
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "private, no-cache")
 	w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
@@ -302,7 +302,7 @@ func (s *server) showLab(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeTagged(w, r, body)
+	writeTagged(w, r, "application/json", body)
 	return nil
 }
 

@@ -40,6 +40,7 @@ func (s *server) routes() http.Handler {
 
 			r.Get("/schema", s.handle(s.schema))
 			r.Get("/labs/{lab}", s.handle(s.showLab))
+			r.Get("/labs/{lab}/picture", s.handle(s.showPicture))
 
 			r.Get("/me", s.handle(s.showMe))
 			r.Get("/me/record.json", s.handle(s.exportMe))

@@ -77,6 +77,11 @@ export async function analysis(lab: string, request: AnalysisRequest): Promise<A
   return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/analysis`, JSON.stringify(request), "application/json")).json()) as Analysis;
 }
 
+/** The lab's picture, as SVG. */
+export async function picture(lab: string): Promise<string> {
+  return (await send("GET", `/labs/${encodeURIComponent(lab)}/picture`)).text();
+}
+
 export function eventsPath(id: string, after: number): string {
   return `${path(id)}/events?after=${after}`;
 }

@@ -2,7 +2,7 @@
 // mark; they are patched, and moved where the learner wants other rows and columns.
 
 import type { Verdict } from "./events.gen";
-import { changedByApply, everything, flowsOf, foldOf, isActive, layOut, pairOf, passes, sum } from "./matrixview";
+import { changedByApply, everything, flowsOf, foldOf, isActive, layOut, pairOf, passes, podOf, sum } from "./matrixview";
 import type { Axes, End, Filter, Group, Layout, Line, View } from "./matrixview";
 import { nothing, type Model } from "./model";
 import * as sentences from "./sentences";
@@ -73,8 +73,8 @@ export class Matrix {
     this.#draw();
   }
 
-  get flows(): number {
-    return this.#marks.size;
+  get flows(): string[] {
+    return [...this.#marks.keys()];
   }
 
   /** How many flows the filter lets through. */
@@ -503,11 +503,6 @@ function foldButton(group: Group): HTMLElement {
 
 function endName(end: End): (HTMLElement | string)[] {
   return [make("span", "pod", end.name), ...(end.port ? [" ", make("span", "port", end.port)] : [])];
-}
-
-/** The pod of a row or a column, "namespace/name". */
-function podOf(end: string): string {
-  return end.replace(/:\d+\/[A-Z]+$/, "");
 }
 
 function same(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {

@@ -31,6 +31,11 @@ export function pairOf(from: string, to: string): string {
   return `${from}>${to}`;
 }
 
+/** The pod or host of a row or a column: "production/api" of "production/api:8080/TCP". */
+export function podOf(end: string): string {
+  return end.replace(/:\d+\/[A-Z]+$/, "");
+}
+
 /** How the learner wants to see the matrix. */
 export interface View {
   readonly transposed: boolean;

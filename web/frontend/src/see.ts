@@ -2,10 +2,13 @@
 // in them.
 
 import type { Actions } from "./actions";
-import type { Verdict } from "./events.gen";
+import type { AnalysedPolicy } from "./answers.gen";
+import * as api from "./api";
 import { find, write } from "./dom";
+import type { Verdict } from "./events.gen";
 import { Matrix, type Seen } from "./matrix";
 import { everything, isActive, type Filter } from "./matrixview";
+import { Picture, type Isolated } from "./picture";
 import * as sentences from "./sentences";
 import type { State, Store } from "./state";
 
@@ -28,14 +31,20 @@ class See {
   readonly #root: HTMLElement;
   readonly #key: string;
   readonly #simulated: boolean;
-  #seen: Seen;
+  #seen: Drawn;
   readonly #matrix: Matrix;
+  readonly #picture: Picture;
+  readonly #store: Store;
+  /** Which policies in force isolate each pod, as of a change. */
+  #isolated: ReadonlyMap<string, Isolated> = new Map();
+  #isolatedAt = "";
   readonly #narrow = matchMedia("(max-width: 40rem)");
   #remembered: Remembered;
   #filter = everything;
 
   constructor(root: HTMLElement, store: Store, actions: Actions) {
     this.#root = root;
+    this.#store = store;
     this.#key = `netpol-lab:see:${root.dataset["lab"] ?? ""}`;
     this.#simulated = root.dataset["simulated"] !== undefined;
     this.#remembered = this.#recall();
@@ -45,6 +54,11 @@ class See {
       now: () => Date.now() - (store.get().ahead ?? 0),
       choose: actions.choose,
       fold: (folded) => this.#remember({ folded: [...folded] }),
+    });
+    this.#picture = new Picture(this.#part("picture"), { lab: root.dataset["lab"] ?? "", flows: this.#matrix.flows, choose: actions.choose, light: actions.light });
+    this.#part("view").addEventListener("click", (e) => {
+      const pressed = (e.target as Element).closest<HTMLElement>("[data-view]");
+      if (pressed) this.#remember({ picture: pressed.dataset["view"] === "picture" });
     });
     this.#part("turn").addEventListener("click", () => this.#remember({ transposed: !this.#remembered.transposed }));
     const filters = this.#part("filters");
@@ -75,7 +89,33 @@ class See {
     if (model.settled !== "measuring") write(find(this.#root, "settled"), sentences.settled(model.settled, this.#simulated));
     write(find(this.#root, "disagreement"), sentences.disagreement(model.disagreement));
     this.#matrix.render(this.#seen);
+    if (this.#remembered.picture) this.#drawPicture();
     this.#say();
+  }
+
+  #drawPicture(): void {
+    this.#picture.render(this.#seen, this.#isolated);
+    void this.#picture.show();
+    void this.#isolate();
+  }
+
+  /** Asks which policies in force isolate which pods, where that is not known of this change. */
+  async #isolate(): Promise<void> {
+    const { sandbox, model } = this.#store.get();
+    const at = `${sandbox} ${model.change} ${model.state}`;
+    if (at === this.#isolatedAt) return;
+    this.#isolatedAt = at;
+    const lab = this.#root.dataset["lab"] ?? "";
+    try {
+      const files = model.state === "ready" ? (await api.policies(sandbox)).policies.map((p) => ({ id: `${p.namespace}/${p.name}`, text: p.yaml })) : [];
+      const { files: analysed } = await api.analysis(lab, { files });
+      if (at !== this.#isolatedAt) return;
+      this.#isolated = isolation(analysed.flatMap((f) => f.policies));
+      this.#picture.render(this.#seen, this.#isolated);
+    } catch (error) {
+      if (!(error instanceof api.Refusal)) throw error;
+      this.#isolatedAt = ""; // it is asked again with what happens next
+    }
   }
 
   #part<E extends HTMLElement = HTMLElement>(name: string): E {
@@ -106,14 +146,24 @@ class See {
   }
 
   #say(): void {
-    write(this.#part("found"), isActive(this.#filter) ? sentences.found(this.#matrix.found, this.#matrix.flows) : "");
+    write(this.#part("found"), isActive(this.#filter) ? sentences.found(this.#matrix.found, this.#matrix.flows.length) : "");
   }
 
   // --- How it is seen ---
 
   #arrange(): void {
     const { transposed, folded } = this.#remembered;
+    const { picture } = this.#remembered;
+    for (const b of this.#part("view").querySelectorAll<HTMLElement>("[data-view]")) b.setAttribute("aria-pressed", String((b.dataset["view"] === "picture") === picture));
     this.#part("turn").setAttribute("aria-pressed", String(transposed));
+    this.#root.querySelector<HTMLElement>(".see-tools")!.dataset["shows"] = picture ? "picture" : "matrix";
+    this.#part("picture").hidden = !picture;
+    if (picture) {
+      this.#part("matrix").hidden = this.#part("list").hidden = this.#part("filters").hidden = true;
+      this.#part("filter").setAttribute("aria-expanded", "false");
+      this.#drawPicture();
+      return;
+    }
     this.#matrix.arrange({ transposed, folded: new Set(folded) }, this.#filter, this.#narrow.matches);
     this.#say();
   }
@@ -143,9 +193,27 @@ class See {
   }
 }
 
-const none: ReadonlyMap<string, Verdict> = new Map();
+/** What is drawn, and the analysis that it is drawn from. */
+interface Drawn extends Seen {
+  readonly analysis: State["analysis"];
+}
 
 /** What is to be drawn of the state; what has not changed is the very same as before. */
-function seenIn({ model, chosen, lit }: State, before?: Seen): Seen {
-  return { model, would: before?.would ?? none, chosen, lit };
+function seenIn({ model, analysis, chosen, lit }: State, before?: Drawn): Drawn {
+  const would = before && before.analysis === analysis ? before.would : new Map(analysis?.changes?.map((c): [string, Verdict] => [c.flow, c.to]));
+  return { model, analysis, would, chosen, lit };
+}
+
+/** By which of the policies each pod is isolated. */
+function isolation(policies: readonly AnalysedPolicy[]): Map<string, Isolated> {
+  const pods = new Map<string, { ingress: string[]; egress: string[] }>();
+  for (const p of policies) {
+    for (const pod of p.selects) {
+      const by = pods.get(pod) ?? { ingress: [], egress: [] };
+      if (p.isolates.includes("Ingress")) by.ingress.push(`${p.namespace}/${p.name}`);
+      if (p.isolates.includes("Egress")) by.egress.push(`${p.namespace}/${p.name}`);
+      pods.set(pod, by);
+    }
+  }
+  return pods;
 }

@@ -1,6 +1,6 @@
 // What the page says, in plain English.
 
-import type { Disagreed, Observation, Verdict } from "./events.gen";
+import type { Disagreed, Observation, Verdict, Way } from "./events.gen";
 import type { Model, PageState, Summary } from "./model";
 import { said } from "./sentences.gen";
 
@@ -125,6 +125,23 @@ export function openOf(open: number, known: number, all: number): string {
 export function ends(of: readonly { port: string }[]): string {
   const what = of[0]?.port ? "port" : "pod";
   return `${of.length} ${what}${of.length === 1 ? "" : "s"}`;
+}
+
+/** A flow's port and way, where its ends stand beside it. */
+export function port(id: string): string {
+  const m = /:(\d+)\/([A-Z]+)(@name)?$/.exec(id);
+  return m ? `${m[1]}${m[2] === "TCP" ? "" : ` ${m[2]}`}${m[3] ? ` ${said.byName}` : ""}` : id;
+}
+
+/** Who isolates a pod in a direction. */
+export function isolated(way: Way, by: readonly string[]): string {
+  return `Isolated for ${way} by ${listed([...by])}`;
+}
+
+/** An end of the picture, and how it is isolated. */
+export function end(id: string, by: { ingress: readonly string[]; egress: readonly string[] } | undefined): string {
+  const ways = (["ingress", "egress"] as const).filter((way) => by && by[way].length > 0);
+  return ways.length === 0 ? id : `${id}, isolated for ${ways.join(" and ")}`;
 }
 
 /** How many flows a filter has found. */
