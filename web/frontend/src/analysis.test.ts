@@ -1,107 +1,120 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { analyse, analysed } from "./analysis";
-import { Refusal } from "./api";
+import { analyse } from "./analysis";
 import type { Analysis, AnalysisRequest } from "./answers.gen";
-import { nothing } from "./model";
+import { Refusal } from "./api";
 import { Store } from "./state";
-import { edit, empty, type File } from "./workspace/workspace";
+import { empty, type Workspace } from "./workspace/workspace";
 
-const file: File = { id: "a", text: "one", base: undefined, removed: false, conflict: undefined };
-
-/** A store with one file, and the questions that are asked about it, each to be answered by hand. */
-function lab(): { store: Store; asked: { request: AnalysisRequest; answer(): Promise<void>; refuse(why: Error): void }[]; type(text: string): void } {
-  const store = new Store({ workspace: { ...empty, files: [file] } });
-  const asked: ReturnType<typeof lab>["asked"] = [];
-  analyse(store, (request) => {
-    let resolve: (a: Analysis) => void, reject: (e: Error) => void;
-    const promise = new Promise<Analysis>((yes, no) => ([resolve, reject] = [yes, no]));
-    asked.push({
-      request,
-      async answer() {
-        resolve({ change: 0, files: request.files.map((f) => ({ id: f.id, policies: [], problems: [], selectors: [], setAside: [] })), summary: request.files[0]?.text ?? "", why: null });
-        await new Promise(setImmediate);
-      },
-      refuse: (why) => reject(why),
-    });
-    return promise;
-  });
-  return { store, asked, type: (text) => store.update({ workspace: edit(store.get().workspace, "a", text) }) };
+function workspace(text: string): Workspace {
+  return { ...empty, files: [{ id: "a", text, base: undefined, removed: false, conflict: undefined }] };
 }
 
-test("the_draft_is_asked_about_at_once_and_the_answer_knows_what_it_is_about", async () => {
-  const { store, asked } = lab();
-  assert.deepEqual(asked[0]!.request, { files: [{ id: "a", text: "one" }] });
-  await asked[0]!.answer();
-  assert.equal(store.get().analysis?.summary, "one");
-  assert.equal(analysed(store.get().analysis, "a")?.text, "one");
-  assert.equal(analysed(store.get().analysis, "b"), undefined);
+function answer(summary: string): Analysis {
+  return { change: 0, files: [], summary, why: null };
+}
+
+/** A lab whose answers the test gives. */
+class Lab {
+  asked: { request: AnalysisRequest; signal: AbortSignal; answer: (a: Analysis) => void; fail: (error: Error) => void }[] = [];
+
+  ask = (request: AnalysisRequest, signal: AbortSignal): Promise<Analysis> =>
+    new Promise((resolve, reject) => {
+      this.asked.push({ request, signal, answer: resolve, fail: reject });
+      signal.addEventListener("abort", () => reject(new Refusal("broken off")));
+    });
+}
+
+/** Lets everything run that is not waiting for a time or the lab. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+test("one question is asked at a time, and the next is about the newest draft", async () => {
+  const [store, lab] = [new Store({ workspace: workspace("1") }), new Lab()];
+  analyse(store, lab.ask);
+  store.update({ workspace: workspace("12") });
+  store.update({ workspace: workspace("123") });
+  assert.deepEqual(lab.asked.map((q) => q.request.files[0]!.text), ["1"]);
+  lab.asked[0]!.answer(answer("first"));
+  await settle();
+  assert.equal(store.get().analysis?.summary, "first");
+  assert.equal(store.get().analysis?.of.files[0]!.text, "1");
+  assert.deepEqual(lab.asked.map((q) => q.request.files[0]!.text), ["1", "123"]);
+  lab.asked[1]!.answer(answer("second"));
+  await settle();
+  assert.equal(store.get().analysis?.summary, "second");
+  assert.equal(lab.asked.length, 2);
 });
 
-test("what_is_typed_while_a_question_is_out_is_asked_in_one_when_it_is_answered", async () => {
-  const { store, asked, type } = lab();
-  type("on");
-  type("o");
-  type("or");
-  assert.equal(asked.length, 1);
-  await asked[0]!.answer();
-  assert.equal(asked.length, 2);
-  assert.equal(asked[1]!.request.files[0]!.text, "or");
-  assert.equal(analysed(store.get().analysis, "a")?.text, "one"); // still of the text before
-  await asked[1]!.answer();
-  assert.equal(store.get().analysis?.summary, "or");
-  assert.equal(asked.length, 2);
-});
-
-test("a_chosen_flow_and_a_change_of_the_cluster_are_asked_about_and_what_is_not_part_of_it_is_not", async () => {
-  const { store, asked } = lab();
-  await asked[0]!.answer();
-  store.update({ lit: new Set(["a/b"]) });
-  store.update({ workspace: { ...store.get().workspace, change: 7 } });
-  assert.equal(asked.length, 1);
-  store.update({ chosen: "x" });
-  assert.equal(asked[1]!.request.flow, "x");
-  await asked[1]!.answer();
-  store.update({ model: { ...nothing, change: 3 } });
-  assert.equal(asked.length, 3);
-});
-
-test("a_file_that_is_to_be_removed_is_no_part_of_the_draft", async () => {
-  const { store, asked } = lab();
-  await asked[0]!.answer();
-  store.update({ workspace: { ...store.get().workspace, files: [{ ...file, removed: true }] } });
-  assert.deepEqual(asked[1]!.request.files, []);
-});
-
-test("a_question_that_is_refused_is_asked_again_after_a_while_with_what_is_there_then", async (t) => {
+test("a question that takes long is given up for a newer one, and its answer comes to nothing", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { store, asked, type } = lab();
-  asked[0]!.refuse(new Refusal("too fast", 429));
-  await new Promise(setImmediate);
-  type("two");
-  assert.equal(asked.length, 1);
+  const [store, lab] = [new Store({ workspace: workspace("1") }), new Lab()];
+  analyse(store, lab.ask);
+  store.update({ workspace: workspace("12") });
+  assert.equal(lab.asked[0]!.signal.aborted, false);
+  t.mock.timers.tick(150);
+  await settle();
+  assert.equal(lab.asked[0]!.signal.aborted, true);
+  assert.equal(lab.asked.length, 2);
+  lab.asked[0]!.answer(answer("old"));
+  lab.asked[1]!.answer(answer("new"));
+  await settle();
+  assert.equal(store.get().analysis?.summary, "new");
+});
+
+test("a question is not given up while nothing newer is written", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [store, lab] = [new Store({ workspace: workspace("1") }), new Lab()];
+  analyse(store, lab.ask);
+  t.mock.timers.tick(5000);
+  await settle();
+  assert.equal(lab.asked[0]!.signal.aborted, false);
+  // Once it is late, the next key is reason enough.
+  store.update({ workspace: workspace("12") });
+  await settle();
+  assert.equal(lab.asked[0]!.signal.aborted, true);
+  assert.equal(lab.asked.length, 2);
+});
+
+test("without the lab the last answer stays and it is said why; then it is asked again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [store, lab] = [new Store({ workspace: workspace("1") }), new Lab()];
+  analyse(store, lab.ask);
+  lab.asked[0]!.answer(answer("good"));
+  await settle();
+  store.update({ workspace: workspace("12") });
+  lab.asked[1]!.fail(new Refusal("You are offline."));
+  await settle();
+  assert.equal(store.get().analysis?.summary, "good");
+  assert.equal(store.get().unanswered, "You are offline.");
+  assert.equal(lab.asked.length, 2);
   t.mock.timers.tick(1000);
-  await new Promise(setImmediate);
-  assert.equal(asked[1]!.request.files[0]!.text, "two");
-  await asked[1]!.answer();
-  assert.equal(store.get().analysis?.summary, "two");
+  await settle();
+  assert.equal(lab.asked.length, 3);
+  lab.asked[2]!.answer(answer("better"));
+  await settle();
+  assert.equal(store.get().analysis?.summary, "better");
+  assert.equal(store.get().unanswered, undefined);
 });
 
-test("what_is_refused_for_what_it_is_is_not_asked_again_until_it_is_something_else", async () => {
-  const { asked, type } = lab();
-  asked[0]!.refuse(new Refusal("no such lab", 404));
-  await new Promise(setImmediate);
-  assert.equal(asked.length, 1);
-  type("two");
-  assert.equal(asked.length, 2);
+test("what the lab refuses for what it is is not sent again", async () => {
+  const [store, lab] = [new Store({ workspace: workspace("1") }), new Lab()];
+  analyse(store, lab.ask);
+  lab.asked[0]!.fail(new Refusal("Too much.", 413));
+  await settle();
+  store.update({ lit: new Set(["production/web"]) });
+  await settle();
+  assert.equal(lab.asked.length, 1);
+  assert.equal(store.get().unanswered, "Too much.");
 });
 
-test("a_draft_that_is_too_long_is_not_sent_and_has_no_answer", async () => {
-  const { store, asked, type } = lab();
-  await asked[0]!.answer();
-  type("x".repeat(300_000));
-  assert.equal(asked.length, 1);
-  assert.equal(store.get().analysis, undefined);
-  type("short");
-  assert.equal(asked[1]!.request.files[0]!.text, "short");
+test("the chosen flow is asked about, and a file that is to go is not", async () => {
+  const w = workspace("1");
+  const [store, lab] = [new Store({ workspace: { ...w, files: [...w.files, { ...w.files[0]!, id: "b", removed: true }] } }), new Lab()];
+  analyse(store, lab.ask);
+  lab.asked[0]!.answer(answer(""));
+  await settle();
+  store.update({ chosen: "production/web>production/api:8080/TCP" });
+  assert.deepEqual(lab.asked[1]!.request, { files: [{ id: "a", text: "1" }], flow: "production/web>production/api:8080/TCP" });
 });

@@ -24,38 +24,60 @@ const longest = 256 << 10;
 /** How long to wait after a question that was not answered, in milliseconds. */
 const pause = 1000;
 
+/** How long a question may take before a newer one takes its place, in milliseconds. */
+const slow = 150;
+
+const tooLong = "The draft is too long for a preview.";
+
 /**
  * Keeps the store's analysis that of the newest draft. One question is asked at a time,
- * and what has changed meanwhile is in the next: no answer overtakes a newer one.
+ * and what has changed meanwhile is in the next: no answer overtakes a newer one. Where
+ * the lab is not in reach, the last answer stays, and the store says why there is no newer.
  */
-export function analyse(store: Store, ask: (request: AnalysisRequest) => Promise<Answer>): void {
-  let asking = false;
+export function analyse(store: Store, ask: (request: AnalysisRequest, signal: AbortSignal) => Promise<Answer>): void {
+  let asking: AbortController | undefined;
   let asked: Subject | undefined;
+  let late: ReturnType<typeof setTimeout> | undefined;
 
   async function run(): Promise<void> {
     if (asking) return;
-    asking = true;
     for (let now = subject(store.get()); !same(now, asked); now = subject(store.get())) {
       asked = now;
       if (now.workspace.files.reduce((sum, f) => sum + f.text.length, 0) > longest) {
-        store.update({ analysis: undefined });
+        store.update({ analysis: undefined, unanswered: tooLong });
         continue;
       }
+      const question = (asking = new AbortController());
+      late = setTimeout(overtake, slow);
       try {
-        const answer = await ask(requestOf(now));
-        store.update({ analysis: { ...answer, of: now.workspace } });
+        const answer = await ask(requestOf(now), question.signal);
+        store.update({ analysis: { ...answer, of: now.workspace }, unanswered: undefined });
       } catch (error) {
+        if (question.signal.aborted) continue;
+        store.update({ unanswered: error instanceof Error ? error.message : String(error) });
         // What the lab refuses for what it is, it refuses again.
         if (error instanceof Refusal && error.status >= 400 && error.status < 500 && error.status !== 429) continue;
-        // The lab is not in reach, or has had enough: an old answer stays what it is.
+        // The lab is not in reach, or has had enough.
         await new Promise((resolve) => setTimeout(resolve, pause));
         asked = undefined;
+      } finally {
+        clearTimeout(late);
+        late = undefined;
       }
     }
-    asking = false;
+    asking = undefined;
   }
 
-  store.watch(() => void run());
+  // What takes long, over a bad connection, is given up for what has been written since.
+  function overtake(): void {
+    late = undefined;
+    if (!same(subject(store.get()), asked)) asking?.abort();
+  }
+
+  store.watch(() => {
+    if (asking && late === undefined) overtake();
+    else void run();
+  });
   void run();
 }
 

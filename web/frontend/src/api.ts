@@ -2,7 +2,7 @@
 
 import type { Base } from "./workspace/workspace";
 
-import type { Analysis, AnalysisRequest } from "./answers.gen";
+import type { Analysis, AnalysisRequest, Why } from "./answers.gen";
 
 export interface Problem {
   line: number;
@@ -73,8 +73,13 @@ async function changeOf(answer: Response): Promise<number> {
 }
 
 /** Asks what a draft of the lab's policies would come to. */
-export async function analysis(lab: string, request: AnalysisRequest): Promise<Analysis> {
-  return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/analysis`, JSON.stringify(request), "application/json")).json()) as Analysis;
+export async function analysis(lab: string, request: AnalysisRequest, signal: AbortSignal): Promise<Analysis> {
+  return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/analysis`, JSON.stringify(request), "application/json", signal)).json()) as Analysis;
+}
+
+/** Asks why the flow is as it is under the policies in force. */
+export async function why(id: string, flow: string, signal: AbortSignal): Promise<Why> {
+  return (await (await send("GET", `${path(id)}/why?flow=${encodeURIComponent(flow)}`, undefined, undefined, signal)).json()) as Why;
 }
 
 /** The lab's picture, as SVG. */
@@ -99,12 +104,12 @@ function path(id: string): string {
   return `/sandboxes/${encodeURIComponent(id)}`;
 }
 
-async function send(method: string, url: string, body?: string, type?: string): Promise<Response> {
+async function send(method: string, url: string, body?: string, type?: string, given?: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (type) headers["Content-Type"] = type;
   let answer: Response;
   try {
-    answer = await fetch(url, { method, headers, body: body ?? null, signal: AbortSignal.timeout(patience) });
+    answer = await fetch(url, { method, headers, body: body ?? null, signal: given ? AbortSignal.any([given, AbortSignal.timeout(patience)]) : AbortSignal.timeout(patience) });
   } catch (error) {
     throw new Refusal(unreachable(error));
   }

@@ -36,7 +36,7 @@ function mount(root: HTMLElement): void {
   mountWrite(root, store, actions);
   mountSee(root, store, actions);
   const follower = follow(lab, store);
-  analyse(store, (request) => api.analysis(lab, request));
+  analyse(store, (request, signal) => api.analysis(lab, request, signal));
 }
 
 /** The file that the page begins with. A text that it was asked for neither gives way to the draft nor replaces it. */

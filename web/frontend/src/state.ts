@@ -35,6 +35,10 @@ export interface State {
   workspace: Workspace;
   /** The newest answer about the workspace's draft. */
   analysis: Analysis | undefined;
+  /** Why there is no answer about what the draft is now; undefined where there is one, or it is on its way. */
+  unanswered: string | undefined;
+  /** Only the flows that the draft would change are looked for. */
+  onlyChanges: boolean;
   /** Why the sandbox could not be started, replaced or stopped; undefined where it could. */
   problem: string | undefined;
   /** Why the last Apply or change of files came to nothing. */
@@ -57,6 +61,8 @@ export const initial: State = {
   ahead: undefined,
   workspace: empty,
   analysis: undefined,
+  unanswered: undefined,
+  onlyChanges: false,
   problem: undefined,
   refused: undefined,
   chosen: undefined,
