@@ -41,6 +41,8 @@ type instance struct {
 	turn chan struct{}
 	// reading has a place for the one input that is parsed at a time.
 	reading chan struct{}
+	// opening has a place for the one who opens the terminal.
+	opening chan struct{}
 	// policies are in force; whoever has the turn may read and replace them.
 	policies inForce
 	// baselines keeps what drafts are compared with.
@@ -53,6 +55,7 @@ type instance struct {
 	cluster  Cluster
 	observer *observer
 	touched  time.Time
+	terminal *terminal // the last one, which may have ended
 }
 
 func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
@@ -69,7 +72,7 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 	in := &instance{
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
 		feed: newFeed(picture, flows, seq), flows: flows, gone: make(chan struct{}),
-		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), touched: time.Now(),
+		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), opening: make(chan struct{}, 1), touched: time.Now(),
 	}
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)
@@ -315,7 +318,11 @@ func (in *instance) observe(cluster Cluster) {
 
 	in.mu.Lock()
 	in.cluster, in.observer = nil, nil
+	terminal := in.terminal
 	in.mu.Unlock()
+	if terminal != nil {
+		terminal.end(ErrNotReady)
+	}
 	if err := cluster.Close(); err != nil {
 		in.m.opts.Log.Warn("connections to a sandbox not closed", "sandbox", in.id, "error", err)
 	}

@@ -192,6 +192,9 @@ func (t *Topology) validate() error {
 		if strings.HasPrefix(ns.Name, "kube-") || ns.Name == "default" {
 			bad("%s: this namespace belongs to Kubernetes", path)
 		}
+		if strings.HasPrefix(ns.Name, "netpol-lab-") {
+			bad("%s: this namespace belongs to the lab", path)
+		}
 		pods := map[string]Pod{}
 		for _, p := range ns.Pods {
 			ppath := path + ".pods[" + p.Name + "]"

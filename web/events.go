@@ -44,17 +44,39 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Asked for before the upgrade: a browser's script is not told why that fails, and
-	// can find it out by the same request without one.
-	done, err := s.sockets.open(ownerOf(r.Context()))
-	if err != nil {
-		w.Header().Set("Retry-After", "30")
+	conn, done, err := s.upgrade(w, r)
+	if conn == nil {
 		return err
 	}
 	defer done()
+	subscription, err := s.Sandboxes.Subscribe(snapshot.ID, after)
+	if err != nil { // it has gone since it was looked up
+		s.farewell(conn, websocket.CloseNormalClosure, nil)
+		return nil
+	}
+	defer subscription.Close()
+	s.stream(conn, subscription)
+	return nil
+}
+
+// upgrade makes the request a websocket of the learner's, which done closes. There is
+// no connection where the request is refused with the error, or was answered.
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (conn *websocket.Conn, done func(), err error) {
+	// Asked for before the upgrade: a browser's script is not told why that fails, and
+	// can find it out by the same request without one.
+	leave, err := s.sockets.open(ownerOf(r.Context()))
+	if err != nil {
+		w.Header().Set("Retry-After", "30")
+		return nil, nil, err
+	}
+	defer func() {
+		if conn == nil {
+			leave()
+		}
+	}()
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
-		return refuse(http.StatusUpgradeRequired, "Events are sent over a websocket: connect with ws:// in the place of http://.")
+		return nil, nil, refuse(http.StatusUpgradeRequired, "This is sent over a websocket: connect with ws:// in the place of http://.")
 	}
 	// The buffers are the ones that the HTTP server has for the connection anyway: a
 	// pool's would come on top of them.
@@ -69,24 +91,32 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 			s.fail(w, r, &statusError{status: status, message: message, err: reason})
 		},
 	}
-	conn, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return nil // the upgrader has answered
+	if conn, err = upgrader.Upgrade(w, r, nil); err != nil {
+		return nil, nil, nil // the upgrader has answered
 	}
-	defer conn.Close()
 	if tcp, ok := conn.NetConn().(*net.TCPConn); ok {
 		if err := tcp.SetWriteBuffer(socketBuffer); err != nil {
 			s.Log.Warn("websocket's buffer not bounded", "request", requestID(r.Context()), "error", err)
 		}
 	}
-	subscription, err := s.Sandboxes.Subscribe(snapshot.ID, after)
-	if err != nil { // it has gone since it was looked up
-		s.farewell(conn, websocket.CloseNormalClosure, nil)
-		return nil
-	}
-	defer subscription.Close()
-	s.stream(conn, subscription)
-	return nil
+	return conn, func() { conn.Close(); leave() }, nil
+}
+
+// pinged pings the client until the returned function is called; gone is called where
+// that fails.
+func (s *server) pinged(conn *websocket.Conn, gone func()) (stop func()) {
+	var ping *time.Timer // pings may be written beside the messages
+	started := make(chan struct{})
+	ping = time.AfterFunc(s.timings.ping, func() {
+		<-started
+		if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timings.write)) != nil {
+			gone()
+			return
+		}
+		ping.Reset(s.timings.ping)
+	})
+	close(started)
+	return func() { ping.Stop() }
 }
 
 // stream sends events until the sandbox or the server stops, or the client is
@@ -105,18 +135,7 @@ func (s *server) stream(conn *websocket.Conn, subscription *sandbox.Subscription
 		for err := alive(""); err == nil; _, _, err = conn.ReadMessage() {
 		}
 	}()
-	var ping *time.Timer // pings may be written beside the messages
-	started := make(chan struct{})
-	ping = time.AfterFunc(s.timings.ping, func() {
-		<-started
-		if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timings.write)) != nil {
-			cancel()
-			return
-		}
-		ping.Reset(s.timings.ping)
-	})
-	close(started)
-	defer ping.Stop()
+	defer s.pinged(conn, cancel)()
 
 	for {
 		message, err := subscription.NextMessage(ctx)

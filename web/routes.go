@@ -29,6 +29,7 @@ func (s *server) routes() http.Handler {
 		r.Use(s.knownHost, s.sameOrigin, s.session, s.limit(s.limits.requests), s.renew)
 
 		r.Get("/sandboxes/{id}/events", s.handle(s.events))
+		r.Get("/sandboxes/{id}/terminal", s.handle(s.terminal))
 
 		r.Group(func(r chi.Router) {
 			r.Use(s.inTurn, compress)

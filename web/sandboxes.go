@@ -55,6 +55,8 @@ type Sandboxes interface {
 	StopOwner(owner string) error
 	// Subscribe reads the sandbox's events after the given number.
 	Subscribe(id sandbox.ID, after int64, options ...sandbox.SubscribeOption) (*sandbox.Subscription, error)
+	// Terminal opens the sandbox's terminal, and takes it from whoever has it open.
+	Terminal(ctx context.Context, id sandbox.ID, size sandbox.TerminalSize) (*sandbox.TerminalView, error)
 }
 
 // A form's text may be three times as long as what it encodes.

@@ -15,7 +15,8 @@
 //
 // The others are for the learner's terminal. hold is its container's main process,
 // which waits for the end. relay passes what the command "probe" asks on to the
-// server by its standard output, and the answers back.
+// server by its standard output, and the answers back. PROBE_FROM names the pod to
+// probe from where the arguments of "probe" do not.
 package main
 
 import (
@@ -51,7 +52,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if filepath.Base(os.Args[0]) == "probe" {
-		os.Exit(ask(ctx, relaySocket, os.Args[1:], os.Stdout, os.Stderr))
+		args := os.Args[1:]
+		if from := os.Getenv("PROBE_FROM"); from != "" {
+			args = append([]string{"--from", from}, args...)
+		}
+		os.Exit(ask(ctx, relaySocket, args, os.Stdout, os.Stderr))
 	}
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	if errors.Is(err, errUsage) {

@@ -41,6 +41,8 @@ var (
 	serviceAccounts = resource{corev1.SchemeGroupVersion, "serviceaccounts"}
 	roles           = resource{rbacv1.SchemeGroupVersion, "roles"}
 	roleBindings    = resource{rbacv1.SchemeGroupVersion, "rolebindings"}
+	clusterRoles    = resource{rbacv1.SchemeGroupVersion, "clusterroles"}
+	clusterBindings = resource{rbacv1.SchemeGroupVersion, "clusterrolebindings"}
 	networkPolicies = resource{networkingv1.SchemeGroupVersion, "networkpolicies"}
 	deployments     = resource{schema.GroupVersion{Group: "apps", Version: "v1"}, "deployments"}
 )
@@ -120,6 +122,10 @@ func (a *api) watch(ctx context.Context, r resource, namespace string, opts meta
 
 func (a *api) create(ctx context.Context, r resource, namespace string, object runtime.Object) error {
 	return at(a.groups[r.group].Post(), r, namespace).Body(object).Do(ctx).Error()
+}
+
+func (a *api) update(ctx context.Context, r resource, namespace, name string, object runtime.Object) error {
+	return at(a.groups[r.group].Put(), r, namespace).Name(name).Body(object).Do(ctx).Error()
 }
 
 func (a *api) patch(ctx context.Context, r resource, namespace, name string, kind types.PatchType, patch []byte, opts metav1.PatchOptions) error {

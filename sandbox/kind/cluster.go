@@ -45,6 +45,10 @@ type cluster struct {
 	addrs  sandbox.Addresses
 	opened map[string]bool // The pods whose stream was asked for before.
 
+	// opening is held while a shell is opened or ended.
+	opening sync.Mutex
+	shell   *shell // the last one, until it has ended
+
 	// surroundings has one goroutine at a time read again what all pods share.
 	surroundings singleflight.Group
 }
@@ -217,21 +221,30 @@ func (c *cluster) open(ctx context.Context, pod string) (io.ReadWriteCloser, err
 		}
 	}
 	namespace, name := splitName(pod)
-	url := c.pods.execURL(namespace, name, &corev1.PodExecOptions{
+	return c.exec(ctx, namespace, name, &corev1.PodExecOptions{
 		Container: probeContainer, Command: []string{"/netpol-probe", "dial"}, Stdin: true, Stdout: true, Stderr: true,
-	})
+	}, nil)
+}
+
+// exec runs a command in a pod. With a terminal, sizes tells how large it is.
+func (c *cluster) exec(ctx context.Context, namespace, pod string, opts *corev1.PodExecOptions, sizes remotecommand.TerminalSizeQueue) (*execStream, error) {
+	url := c.pods.execURL(namespace, pod, opts)
 	executor, err := remotecommand.NewWebSocketExecutor(c.proberConfig, "GET", url)
 	if err != nil {
 		return nil, err
 	}
 	// client-go would write the end of every stream to the standard error in
-	// many lines; the Prober logs it once.
+	// many lines; whoever reads the stream is told once.
 	ctx, cancel := context.WithCancel(klog.NewContext(ctx, klog.Logger{}))
 	stdinReader, stdin := io.Pipe()
 	stdout, stdoutWriter := io.Pipe()
 	stderr := &tail{}
+	streams := remotecommand.StreamOptions{Stdin: stdinReader, Stdout: stdoutWriter, Tty: opts.TTY, TerminalSizeQueue: sizes}
+	if opts.Stderr {
+		streams.Stderr = stderr
+	}
 	go func() {
-		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdinReader, Stdout: stdoutWriter, Stderr: stderr})
+		err := executor.StreamWithContext(ctx, streams)
 		if err == nil {
 			err = io.EOF
 		}

@@ -115,12 +115,14 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// publishCA gives Calico's agent the cluster's certificate authority before the
+// rootCA is the ConfigMap with the cluster's certificate authority in each namespace.
+const rootCA = "kube-root-ca.crt"
+
+// publishCA gives the namespace the cluster's certificate authority before the
 // controller manager comes to it, which keeps it from then on.
-func (c *cluster) publishCA(ctx context.Context) error {
-	const name = "kube-root-ca.crt"
-	return created(c.admin.create(ctx, configMaps, sandbox.DNSNamespace, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: sandbox.DNSNamespace, Name: name},
+func (c *cluster) publishCA(ctx context.Context, namespace string) error {
+	return created(c.admin.create(ctx, configMaps, namespace, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rootCA},
 		Data:       map[string]string{"ca.crt": string(c.proberConfig.CAData)},
 	}))
 }

@@ -200,7 +200,8 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if f.calico {
-			if err := c.publishCA(groupCtx); err != nil {
+			// Calico's agent waits for it.
+			if err := c.publishCA(groupCtx, sandbox.DNSNamespace); err != nil {
 				return err
 			}
 			return errors.Join(createCalico(groupCtx, name), c.oneDNSReplica(groupCtx))

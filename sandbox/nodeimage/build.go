@@ -45,7 +45,6 @@ const (
 	LabelKubernetes = "netpol-lab.kubernetes"
 	LabelCalico     = "netpol-lab.calico"
 	LabelPodImage   = "netpol-lab.pod-image"
-	LabelTerminal   = "netpol-lab.terminal-image" // the name of the terminal's image in the node
 	LabelHash       = "netpol-lab.hash"
 )
 

@@ -26,6 +26,8 @@ const StartCalico = "/kind/bin/start-calico"
 //   - Nobody competes for leadership, so nobody asks for it every two seconds.
 //   - The controllers are those that a lab needs. Garbage collection and quotas
 //     watch every kind of object there is, for nothing here.
+//   - No pod may have more processes than it can need: the learner's terminal runs
+//     what the learner likes.
 const KindConfig = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
@@ -59,4 +61,8 @@ kubeadmConfigPatches:
   scheduler:
     extraArgs:
       leader-elect: "false"
+- |
+  apiVersion: kubelet.config.k8s.io/v1beta1
+  kind: KubeletConfiguration
+  podPidsLimit: 256
 `

@@ -203,7 +203,7 @@ func nodeConfig(hash, cni string) imageConfig {
 		StopSignal: "SIGRTMIN+3",
 		Labels: map[string]string{
 			LabelCNI: cni, LabelKubernetes: KubernetesVersion, LabelCalico: CalicoVersion,
-			LabelPodImage: PodImage, LabelTerminal: TerminalImage, LabelHash: hash,
+			LabelPodImage: PodImage, LabelHash: hash,
 		},
 	}
 }

@@ -223,6 +223,7 @@ type Cluster struct {
 	probed    int
 	closed    bool
 	refuse    error
+	shell     *Shell // the last one
 	// changed is closed when the policies change, and then replaced.
 	changed chan struct{}
 }
