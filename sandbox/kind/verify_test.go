@@ -30,7 +30,7 @@ var (
 // TestVerify compares the predictions with the measurements of a real cluster:
 // random sets of policies, every flow. 'make verify-real' runs it at length.
 func TestVerify_the_cluster_does_what_was_predicted(t *testing.T) {
-	v := newVerifier(t)
+	v := newVerifier(t, "verify", parseTopology(t, "testdata/verify.yaml"))
 	seed := *verifySeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixMilli())
@@ -99,9 +99,9 @@ type verifier struct {
 	denied   bool // what the marker's policy makes of its flow
 }
 
-func newVerifier(t *testing.T) *verifier {
+func parseTopology(t *testing.T, file string) *sandbox.Topology {
 	t.Helper()
-	src, err := os.ReadFile("testdata/verify.yaml")
+	src, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,13 @@ func newVerifier(t *testing.T) *verifier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const id = "verify"
+	return topology
+}
+
+// newVerifier makes a cluster with the topology, which has a namespace marker as in
+// testdata/verify.yaml.
+func newVerifier(t *testing.T, id sandbox.ID, topology *sandbox.Topology) *verifier {
+	t.Helper()
 	c, err := shared.Create(t.Context(), sandbox.Spec{ID: id, Topology: topology}, func(sandbox.Step) {})
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,9 @@ package views
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// build is the matrix as a builder: what is to be open, and the policies for it.
+// build is the lab's pane for what is wanted, beside the one that shows what is: a wish
+// for each connection, and the policies that the lab makes of them. All of it is the
+// script's; without one it is absent, and the page says so.
 func build(l Lab) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -30,6 +32,10 @@ func build(l Lab) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<noscript><p class=\"detail\">With scripts, this pane has a second side: you say which connections you want open and closed, and the lab writes the policies.</p></noscript><section id=\"want\" class=\"want\" aria-label=\"What I want\" hidden><div class=\"want-tools\"><p class=\"want-how\">Press a cell for open, closed, or free. Heads set a row, a column or a namespace at once.</p><div class=\"want-start\"><span id=\"want-from\">Start from</span> <button type=\"button\" data-want=\"seen\" aria-describedby=\"want-from\">what I saw</button> <button type=\"button\" data-want=\"nothing\" aria-describedby=\"want-from\">nothing</button></div><p data-want=\"count\" class=\"want-count\"></p></div><p data-want=\"said\" class=\"visually-hidden\" role=\"status\"></p><div class=\"want-body\"><div data-want=\"matrix\" class=\"want-matrix\" tabindex=\"0\" role=\"region\" aria-label=\"What I want, for each connection\"></div><div data-want=\"answer\" class=\"want-answer\" aria-live=\"polite\"></div></div></section>")
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
 		return nil
 	})
 }

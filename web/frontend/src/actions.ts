@@ -7,7 +7,7 @@ import * as exercise from "./exercise";
 import * as sentences from "./sentences";
 import { said } from "./sentences.gen";
 import type { Place, Store } from "./state";
-import { edit, fileOf } from "./workspace/workspace";
+import { draft as drafted, edit, fileOf, replaceAll } from "./workspace/workspace";
 
 export interface Actions {
   /** Starts a sandbox of the lab; where that ends another lab's, it asks first. */
@@ -26,6 +26,8 @@ export interface Actions {
   edit(file: string, text: string): void;
   /** Puts the text's policies into the workspace as drafts, and opens the first: one change, which can be taken back. */
   draft(text: string): void;
+  /** Puts the policies that were made of wishes into the workspace, as drafts; with replace they are to be the only ones. */
+  want(text: string, replace: boolean): void;
 
   /** Chooses a flow, of which the page then tells why; undefined chooses none. */
   choose(flow: string | undefined): void;
@@ -77,6 +79,13 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
     goTo: (place) => store.update({ active: place.file, place: { ...place } }),
     edit: (file, text) => store.update({ workspace: edit(store.get().workspace, file, text) }),
     draft: (text) => store.update({ workspace: edit(store.get().workspace, store.get().active ?? "", text) }),
+    want: (text, replace) => {
+      const before = store.get().workspace;
+      const said = "What I want is in the workspace, as drafts.";
+      const workspace = replace ? replaceAll(before, text, said) : drafted(before, text, said)[0];
+      const first = workspace.files.find((f) => !f.removed && text.includes(f.text.trim()));
+      store.update({ workspace, active: first?.id ?? store.get().active });
+    },
 
     choose: (flow) => store.update({ chosen: flow }),
     light: (pods) => store.update({ lit: pods }),

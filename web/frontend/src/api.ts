@@ -1,8 +1,7 @@
 // The lab's requests. Each fails with a Refusal whose message can be shown.
 
+import type { Analysis, AnalysisRequest, Built, Why, Wish } from "./answers.gen";
 import type { Base } from "./workspace/workspace";
-
-import type { Analysis, AnalysisRequest, Why } from "./answers.gen";
 
 export interface Problem {
   line: number;
@@ -85,6 +84,12 @@ export async function why(id: string, flow: string, signal: AbortSignal): Promis
 /** The lab's picture, as SVG. */
 export async function picture(lab: string): Promise<string> {
   return (await send("GET", `/labs/${encodeURIComponent(lab)}/picture`)).text();
+}
+
+/** Asks for the policies that do what is wished for each flow. */
+export async function policiesFor(lab: string, wishes: ReadonlyMap<string, Wish>): Promise<Built> {
+  const body = JSON.stringify({ flows: Object.fromEntries(wishes) });
+  return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/policies-for`, body, "application/json")).json()) as Built;
 }
 
 export function eventsPath(id: string, after: number): string {

@@ -4,6 +4,7 @@
 import { actionsOn } from "./actions";
 import { analyse } from "./analysis";
 import * as api from "./api";
+import { mountBuild } from "./build";
 import { find } from "./dom";
 import * as draft from "./draft";
 import * as exercise from "./exercise";
@@ -34,6 +35,7 @@ function mount(root: HTMLElement): void {
   const actions = actionsOn(lab, store, (sandbox) => follower.begin(sandbox));
   mountStatus(root, store, actions);
   mountWrite(root, store, actions);
+  mountBuild(root, store, actions);
   mountSee(root, store, actions);
   const follower = follow(lab, store);
   analyse(store, (request, signal) => api.analysis(lab, request, signal));

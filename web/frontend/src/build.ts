@@ -1,0 +1,520 @@
+// The pane's second side: what the learner wants. Each cell is a wish for the connections
+// between a pod and a port; the server makes policies of the wishes, or says why none can
+// do it. What it makes becomes drafts when the learner says so, and is never applied here.
+
+import type { Actions } from "./actions";
+import type { Built } from "./answers.gen";
+import * as api from "./api";
+import { button, find, make, show, write } from "./dom";
+import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols, wish, wishOf, wordOf, type Wishes } from "./intent";
+import { pairOf, type Axes, type End } from "./matrixview";
+import type { State, Store } from "./state";
+
+/** How long to wait after the last wish before policies are asked for, in milliseconds. */
+const pause = 250;
+
+/** Puts the switch into the pane's tools, and draws the wishes once it is used. */
+export function mountBuild(root: HTMLElement, store: Store, actions: Actions): void {
+  const slot = root.querySelector<HTMLElement>('[data-see="mode"]');
+  if (!slot) return;
+  const pane = find(root, "want");
+  // Read before the matrix is drawn in another way.
+  const axes = axesOf(find<HTMLTableElement>(root, "matrix"));
+  let want: Want | undefined;
+  const is = button("What is", () => turn(false));
+  const wanted = button("What I want", () => turn(true));
+  const turn = (on: boolean): void => {
+    find(root, "see").classList.toggle("wanting", on);
+    pane.hidden = !on;
+    is.setAttribute("aria-pressed", String(!on));
+    wanted.setAttribute("aria-pressed", String(on));
+    if (on) (want ??= new Want(root, pane, axes, store, actions)).ask();
+  };
+  slot.className = "seg";
+  slot.setAttribute("role", "group");
+  slot.setAttribute("aria-label", "What is, or what I want");
+  slot.append(is, wanted);
+  turn(false);
+  store.watch((now, before) => {
+    if (now.model !== before.model) want?.told(now, before);
+  });
+}
+
+/** One cell, or the head of a row, a column or a namespace: its flows are set together. */
+interface Spot {
+  readonly element: HTMLButtonElement;
+  readonly flows: readonly string[];
+  /** What it is called: "production/web to api 8080/TCP". */
+  readonly name: string;
+}
+
+class Want {
+  readonly #pane: HTMLElement;
+  readonly #axes: Axes;
+  readonly #store: Store;
+  readonly #actions: Actions;
+  readonly #lab: string;
+  readonly #key: string;
+  readonly #flows: readonly string[];
+  readonly #spots = new Map<HTMLElement, Spot>();
+  #rows: HTMLElement[][] = [];
+  #wishes: Wishes;
+  #timer = 0;
+  #asked = 0;
+
+  constructor(root: HTMLElement, pane: HTMLElement, axes: Axes, store: Store, actions: Actions) {
+    this.#pane = pane;
+    this.#axes = axes;
+    this.#store = store;
+    this.#actions = actions;
+    this.#lab = root.dataset["lab"] ?? "";
+    this.#key = `netpol-lab:want:${this.#lab}`;
+    this.#flows = allFlows(axes);
+    this.#wishes = this.#recall();
+    const narrow = matchMedia("(max-width: 40rem)");
+    const draw = (): void => (narrow.matches ? this.#drawList() : this.#drawTable());
+    narrow.addEventListener("change", draw);
+    draw();
+    const matrix = this.#part("matrix");
+    matrix.addEventListener("click", (e) => this.#press(e.target));
+    matrix.addEventListener("keydown", (e) => this.#typed(e));
+    matrix.addEventListener("focusin", (e) => this.#stopAt(e.target as HTMLElement));
+    this.#part("seen").addEventListener("click", () => this.#begin(fromSeen(this.#store.get().model.flows, this.#flows), "What was seen is wished for."));
+    this.#part("nothing").addEventListener("click", () => this.#begin(new Map(), "Every wish is taken away."));
+    this.told(store.get());
+  }
+
+  /** Takes news of the sandbox: what can be begun with, and what the policies are compared with. */
+  told(now: State, before?: State): void {
+    const seen = this.#part("seen");
+    const nothing = now.model.flows.size === 0;
+    seen.ariaDisabled = nothing ? "true" : null;
+    seen.title = nothing ? "Nothing has been seen yet: start the sandbox first." : "";
+    if (before && (now.model.change !== before.model.change || now.model.state !== before.model.state)) this.#later();
+  }
+
+  #part<E extends HTMLElement = HTMLElement>(name: string): E {
+    return this.#pane.querySelector<E>(`[data-want="${name}"]`)!;
+  }
+
+  // --- Wishes ---
+
+  #begin(wishes: Wishes, said: string): void {
+    if (this.#part("seen").ariaDisabled === "true" && wishes.size === 0 && said.startsWith("What")) return this.#say(this.#part("seen").title);
+    this.#wishes = wishes;
+    this.#changed(said);
+  }
+
+  #set(spot: Spot, what: ReturnType<typeof next>): void {
+    this.#wishes = wish(this.#wishes, spot.flows, what);
+    this.#changed(`${spot.name}: ${wordOf(what)}.`);
+  }
+
+  #changed(said: string): void {
+    this.#say(said);
+    try {
+      localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(this.#wishes)));
+    } catch {
+      // It is only for convenience.
+    }
+    this.#render();
+    this.#later();
+  }
+
+  #say(said: string): void {
+    write(this.#part("said"), said);
+  }
+
+  #recall(): Wishes {
+    try {
+      return parse(localStorage.getItem(this.#key), this.#flows);
+    } catch {
+      return new Map();
+    }
+  }
+
+  #render(): void {
+    for (const [element, spot] of this.#spots) {
+      const is = wishOf(this.#wishes, spot.flows);
+      if (element.dataset["wish"] === is) continue;
+      element.dataset["wish"] = is;
+      element.setAttribute("aria-label", `${spot.name}: ${wordOf(is)}`);
+      const symbol = element.querySelector<HTMLElement>(".symbol");
+      if (symbol) symbol.textContent = symbols[is];
+      const word = element.querySelector<HTMLElement>(".word");
+      if (word) word.textContent = is === "none" ? "free" : is;
+    }
+    write(this.#part("count"), counted(count(this.#wishes, this.#flows)));
+  }
+
+  // --- What is pressed ---
+
+  #press(target: EventTarget | null): void {
+    const spot = this.#spotOf(target);
+    if (spot) this.#set(spot, next(wishOf(this.#wishes, spot.flows)));
+  }
+
+  #spotOf(target: EventTarget | null): Spot | undefined {
+    const element = (target as Element | null)?.closest<HTMLElement>("[data-wish]");
+    return element ? this.#spots.get(element) : undefined;
+  }
+
+  #typed(e: KeyboardEvent): void {
+    const spot = this.#spotOf(e.target);
+    if (!spot || e.altKey || e.metaKey) return;
+    const direct = ({ o: "open", c: "closed", Backspace: "none", Delete: "none" } as const)[e.key];
+    if (direct && !e.ctrlKey) {
+      e.preventDefault();
+      this.#set(spot, direct);
+      return;
+    }
+    const to = neighbour(this.#rows, spot.element, e.key, e.ctrlKey);
+    if (!to) return;
+    e.preventDefault();
+    to.focus();
+  }
+
+  /** One stop for the Tab key; the arrow keys go on from there. */
+  #stopAt(element: HTMLElement): void {
+    if (!this.#spots.has(element)) return;
+    for (const other of this.#spots.keys()) other.tabIndex = other === element ? 0 : -1;
+  }
+
+  // --- The cells ---
+
+  #spot(name: string, flows: readonly string[], ...content: (Node | string)[]): HTMLButtonElement {
+    const element = make("button");
+    element.type = "button";
+    element.tabIndex = -1;
+    element.dataset["wish"] = "";
+    element.append(...content);
+    this.#spots.set(element, { element, flows, name });
+    return element;
+  }
+
+  #cell(from: End, to: End): HTMLButtonElement | undefined {
+    const flows = this.#axes.flows.get(pairOf(from.id, to.id));
+    if (!flows) return undefined;
+    const symbol = make("span");
+    symbol.className = "symbol";
+    symbol.ariaHidden = "true";
+    const cell = this.#spot(`${from.id} to ${to.name} ${to.port}`, flows, symbol);
+    cell.className = "wish";
+    return cell;
+  }
+
+  #head(name: string, from: readonly End[], to: readonly End[], ...content: (Node | string)[]): HTMLButtonElement {
+    const head = this.#spot(name, flowsBetween(this.#axes, from, to), ...content);
+    head.className = "all";
+    return head;
+  }
+
+  #drawTable(): void {
+    this.#spots.clear();
+    const { from, to } = this.#axes;
+    const table = make("table");
+    table.className = "matrix want-table";
+    table.setAttribute("role", "grid");
+    table.setAttribute("aria-label", "What I want. Space goes from open to closed to free; O, C and Delete set it; the arrow keys move.");
+    const [names, ends] = [make("tr"), make("tr")];
+    const corner = make("td");
+    corner.rowSpan = 2;
+    corner.className = "corner";
+    const everything = this.#head("Every connection", from, to, "all");
+    corner.append(everything);
+    names.append(corner);
+    const groupRow: HTMLElement[] = [everything];
+    const endRow: HTMLElement[] = [everything];
+    for (const [group, members] of groups(to)) {
+      const th = make("th");
+      th.scope = "colgroup";
+      th.colSpan = members.length;
+      th.className = "group first";
+      const head = this.#head(`Everything to ${group}`, from, members, group);
+      th.append(head);
+      names.append(th);
+      for (const [i, end] of members.entries()) {
+        const column = make("th");
+        column.scope = "col";
+        if (i === 0) column.className = "first";
+        const all = this.#head(`Everything to ${end.name} ${end.port}`, from, [end], named("pod", end.name), " ", named("port", end.port));
+        column.append(all);
+        ends.append(column);
+        groupRow.push(head);
+        endRow.push(all);
+      }
+    }
+    this.#rows = [groupRow, endRow];
+    const thead = make("thead");
+    thead.append(names, ends);
+    table.append(thead);
+    for (const [group, members] of groups(from)) {
+      const body = make("tbody");
+      const all = this.#head(`Everything from ${group}`, members, to, group);
+      const head = make("tr");
+      const th = make("th");
+      th.scope = "rowgroup";
+      th.className = "namespace-head";
+      th.append(all);
+      const rest = make("td");
+      rest.colSpan = to.length;
+      head.append(th, rest);
+      body.append(head);
+      this.#rows.push([all, ...to.map(() => all)]);
+      for (const end of members) {
+        const tr = make("tr");
+        const row = make("th");
+        row.scope = "row";
+        const everything = this.#head(`Everything from ${end.id}`, [end], to, named("pod", end.name));
+        row.append(everything);
+        tr.append(row);
+        const spots: HTMLElement[] = [everything];
+        for (const target of to) {
+          const td = make("td");
+          if (groupStart(to, target)) td.className = "first";
+          const cell = this.#cell(end, target);
+          if (cell) td.append(cell);
+          else td.append(Object.assign(make("span", "–"), { className: "self", ariaHidden: "true" }), Object.assign(make("span", "itself"), { className: "visually-hidden" }));
+          spots.push(cell ?? everything);
+          tr.append(td);
+        }
+        this.#rows.push(spots);
+        body.append(tr);
+      }
+      table.append(body);
+    }
+    this.#part("matrix").replaceChildren(table);
+    this.#ready();
+  }
+
+  /** On a phone: a list by source, with words, and targets for a thumb. */
+  #drawList(): void {
+    this.#spots.clear();
+    this.#rows = [];
+    const { from, to } = this.#axes;
+    const parts: HTMLElement[] = [];
+    for (const [group, members] of groups(from)) {
+      const h = make("h3", group);
+      parts.push(h);
+      for (const end of members) {
+        const details = make("details");
+        const summary = make("summary");
+        summary.append(named("pod", end.name));
+        const list = make("ul");
+        const all = make("li");
+        const everything = this.#head(`Everything from ${end.id}`, [end], to, named("symbol", ""), " ", named("word", ""));
+        everything.className = "wish";
+        all.append(make("strong", "everything"), everything);
+        list.append(all);
+        this.#rows.push([everything]);
+        for (const target of to) {
+          const cell = this.#cell(end, target);
+          if (!cell) continue;
+          cell.append(" ", named("word", ""));
+          const item = make("li");
+          const name = make("span");
+          name.append(target.group === target.name ? target.name : `${target.group}/${target.name}`, " ", named("port", target.port));
+          item.append(name, cell);
+          list.append(item);
+          this.#rows.push([cell]);
+        }
+        details.append(summary, list);
+        parts.push(details);
+      }
+    }
+    this.#part("matrix").replaceChildren(...parts);
+    this.#ready();
+    // In a list each is a stop of its own.
+    for (const element of this.#spots.keys()) element.tabIndex = 0;
+  }
+
+  #ready(): void {
+    this.#render();
+    const first = this.#rows.flat().find((e) => e.classList.contains("wish"));
+    if (first) this.#stopAt(first);
+  }
+
+  // --- What the lab makes of it ---
+
+  #later(): void {
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => this.ask(), pause);
+  }
+
+  /** Asks for the policies; an older answer never overtakes a newer one. */
+  ask(): void {
+    if (this.#pane.hidden) return;
+    const number = ++this.#asked;
+    if (this.#wishes.size === 0) {
+      this.#part("answer").replaceChildren(make("p", "Set a cell to open or closed, or start from what you saw: the lab writes the policies for it here."));
+      return;
+    }
+    api.policiesFor(this.#lab, this.#wishes).then(
+      (built) => {
+        if (number === this.#asked) this.#answer(built);
+      },
+      (error: unknown) => {
+        if (!(error instanceof api.Refusal)) throw error;
+        if (number === this.#asked) this.#part("answer").replaceChildren(make("p", error.message));
+      },
+    );
+  }
+
+  #answer(built: Built): void {
+    const parts = built.refusals.length > 0 ? refusals(built) : built.files.length > 0 ? this.#policies(built) : this.#none(built);
+    this.#part("answer").replaceChildren(...parts);
+  }
+
+  #none(built: Built): HTMLElement[] {
+    const parts = [make("p", "Nothing has to be closed, so no policy is needed.")];
+    if (built.others.length > 0 && built.beside.length > 0) parts.push(make("p", `The ${policies(built.others.length)} in force would have to go: ${othersOf(built)}.`));
+    return parts;
+  }
+
+  #policies(built: Built): HTMLElement[] {
+    const out: HTMLElement[] = [make("h3", `${policies(built.files.length)} would do it`)];
+    for (const file of built.files) {
+      const part = make("article");
+      part.append(Object.assign(make("h4", `${file.namespace}/${file.name}`), { className: "port" }), make("p", file.sentences.join(" ")));
+      const details = make("details");
+      const pre = make("pre", file.yaml);
+      pre.tabIndex = 0;
+      details.append(make("summary", "YAML"), pre);
+      part.append(details);
+      out.push(part);
+    }
+    out.push(make("h3", "What would change"), make("p", changes(built)));
+    if (built.else.length > 0) {
+      const list = make("ul");
+      list.append(...built.else.map((s) => make("li", s)));
+      out.push(make("h3", "What else it does"), list);
+    }
+    const replace = make("input");
+    replace.type = "checkbox";
+    if (built.others.length > 0) {
+      const label = make("label");
+      label.className = "check";
+      label.append(replace, ` Delete ${built.others.length === 1 ? "the policy" : `the ${policies(built.others.length)}`} in force that ${built.others.length === 1 ? "is" : "are"} not among these: ${othersOf(built)}`);
+      out.push(label);
+      const warning = make("p", besides(built));
+      out.push(warning);
+      const tell = (): void => show(warning, !replace.checked && built.beside.length > 0, replace);
+      replace.addEventListener("change", tell);
+      tell();
+    }
+    const put = button("Put them into the workspace", () => {
+      const text = built.files.map((f) => f.yaml).join("---\n");
+      this.#actions.want(text, replace.checked);
+      this.#say(said(built.files.length));
+      note.textContent = said(built.files.length);
+    });
+    put.className = "primary";
+    const note = make("p");
+    note.className = "detail";
+    out.push(put, note);
+    return out;
+  }
+}
+
+function said(n: number): string {
+  return `${n === 1 ? "The policy is a draft" : `The ${n} policies are drafts`} in the workspace. Nothing is applied until you press Apply.`;
+}
+
+function policies(n: number): string {
+  return n === 1 ? "1 policy" : `${n} policies`;
+}
+
+function othersOf(built: Built): string {
+  return built.others.map((p) => `${p.namespace}/${p.name}`).join(", ");
+}
+
+function changes(built: Built): string {
+  const free = built.free.length;
+  if (free === 0) return built.summary;
+  return `${built.summary} ${free === built.changes.length ? "None of them was wished for" : `${free} of them ${free === 1 ? "was" : "were"} free`}: ${free === 1 ? "it ends" : "they end"} at pods that have to be isolated.`;
+}
+
+function besides(built: Built): string {
+  const n = built.beside.length;
+  return `While ${built.others.length === 1 ? "it stays" : "they stay"} in force, ${n === 1 ? "1 connection is" : `${n} connections are`} not as you want.`;
+}
+
+function refusals(built: Built): HTMLElement[] {
+  const out: HTMLElement[] = [make("h3", "No policies can do all of this")];
+  const list = make("ul");
+  for (const r of built.refusals) {
+    const item = make("li");
+    item.append(make("strong", r.ends.join(" and ")), ": ", r.text, " ", r.advice);
+    list.append(item);
+  }
+  if (built.more) list.append(make("li", `And ${built.more} more.`));
+  out.push(list);
+  return out;
+}
+
+function named(className: string, text: string): HTMLElement {
+  const e = make("span", text);
+  e.className = className;
+  return e;
+}
+
+/** The ends by their groups, in order. */
+function groups(ends: readonly End[]): [string, End[]][] {
+  const out: [string, End[]][] = [];
+  for (const end of ends) {
+    if (out.at(-1)?.[0] !== end.group) out.push([end.group, []]);
+    out.at(-1)![1].push(end);
+  }
+  return out;
+}
+
+function groupStart(ends: readonly End[], end: End): boolean {
+  return ends[ends.indexOf(end) - 1]?.group !== end.group;
+}
+
+/** The spot in the direction of the key. */
+function neighbour(rows: readonly (readonly HTMLElement[])[], from: HTMLElement, key: string, ctrl: boolean): HTMLElement | undefined {
+  const r = rows.findIndex((row) => row.includes(from));
+  if (r < 0) return undefined;
+  const row = rows[r]!;
+  const c = row.indexOf(from);
+  switch (key) {
+    case "ArrowLeft":
+      return row.slice(0, c).at(-1);
+    case "ArrowRight":
+      return row.slice(row.lastIndexOf(from) + 1)[0];
+    case "ArrowUp":
+      return rows.slice(0, r).map((other) => other[Math.min(c, other.length - 1)]).findLast((e) => e !== from);
+    case "ArrowDown":
+      return rows.slice(r + 1).map((other) => other[Math.min(c, other.length - 1)]).find((e) => e !== from);
+    case "Home":
+      return ctrl ? rows.flat()[0] : row[0];
+    case "End":
+      return ctrl ? rows.flat().at(-1) : row.at(-1);
+  }
+  return undefined;
+}
+
+/** The sources, the destinations and the flows between, as the server has drawn them. */
+function axesOf(table: HTMLTableElement): Axes {
+  const end = (th: HTMLElement, group: string): End => ({
+    id: th.dataset["end"]!,
+    group,
+    name: th.querySelector(".pod")?.textContent ?? "",
+    port: th.querySelector(".port")?.textContent ?? "",
+    note: th.title,
+  });
+  const names = [...table.querySelectorAll<HTMLTableCellElement>("thead th.group")].flatMap((g) => Array<string>(g.colSpan).fill(g.dataset["group"]!));
+  const to = [...table.querySelectorAll<HTMLElement>("thead th[data-end]")].map((th, i) => end(th, names[i]!));
+  const from: End[] = [];
+  const flows = new Map<string, string[]>();
+  for (const row of table.querySelectorAll<HTMLTableRowElement>("tbody tr")) {
+    const source = end(row.cells[0]!, row.closest("tbody")!.dataset["group"]!);
+    from.push(source);
+    for (const [i, target] of to.entries()) {
+      const ids = [...row.cells[i + 1]!.querySelectorAll<HTMLElement>("[data-flow]")].map((m) => m.dataset["flow"]!);
+      if (ids.length > 0) flows.set(pairOf(source.id, target.id), ids);
+    }
+  }
+  return { from, to, flows };
+}
