@@ -76,8 +76,8 @@ func (v *verifier) wish(seed uint64) map[string]sandbox.Wish {
 	byAddress := map[string]bool{}
 	wishes := map[string]sandbox.Wish{}
 	for _, f := range v.flows {
-		if f.To == v.marker.To {
-			continue
+		if f.To == v.marker.To || f.From == v.marker.From {
+			continue // It must go on showing when a change is carried out.
 		}
 		open := r.IntN(100) < openShare
 		pair := sandbox.FlowID(f.From, f.To, f.Port, f.Protocol, sandbox.ViaIP)
