@@ -8,7 +8,8 @@ package views
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// why says of the chosen flow why it is as it is.
+// why says of the chosen flow why it is as it is. It is the script that chooses; without
+// it the panel says what the page can do with one.
 func why(l Lab) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -30,7 +31,7 @@ func why(l Lab) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<h2>Why?</h2><p class=\"empty\">Choose a connection in the matrix, and here you read why it is open or blocked.</p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div data-why=\"panel\"><h2 data-why=\"title\">Why?</h2><p class=\"empty\">Choose a connection in the matrix, and here you read why it is open or blocked: which policy decides, and in which line.</p></div><p class=\"visually-hidden\" role=\"status\" data-why=\"said\"></p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -72,7 +72,7 @@ async function changeOf(answer: Response): Promise<number> {
 }
 
 /** Asks what a draft of the lab's policies would come to. */
-export async function analysis(lab: string, request: AnalysisRequest, signal: AbortSignal): Promise<Analysis> {
+export async function analysis(lab: string, request: AnalysisRequest, signal?: AbortSignal): Promise<Analysis> {
   return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/analysis`, JSON.stringify(request), "application/json", signal)).json()) as Analysis;
 }
 

@@ -14,6 +14,7 @@ import { mountSee } from "./see";
 import { Store, type State } from "./state";
 import { mountStatus } from "./status";
 import "./walkthrough";
+import { mountWhy } from "./why";
 import { empty } from "./workspace/workspace";
 import { mountWrite } from "./write";
 
@@ -37,6 +38,7 @@ function mount(root: HTMLElement): void {
   mountWrite(root, store, actions);
   mountBuild(root, store, actions);
   mountSee(root, store, actions);
+  mountWhy(root, store, actions);
   const follower = follow(lab, store);
   analyse(store, (request, signal) => api.analysis(lab, request, signal));
 }
