@@ -75,7 +75,7 @@ async function unpacked(files: readonly Named[], notes: string[]): Promise<Named
     try {
       for (const entry of await unzip(file.bytes)) {
         // What other programs put into an archive of their own accord.
-        if (/(^|\/)(__MACOSX\/|\.)/.test(entry.name)) continue;
+        if (/(^|\/)(__MACOSX\/|\.[^./])/.test(entry.name)) continue;
         if (/\.(ya?ml|json)$/i.test(entry.name)) out.push({ name: shown(entry.name), bytes: entry.bytes });
         else notes.push(`${shown(entry.name)} is no YAML, and was left out.`);
       }
