@@ -113,6 +113,15 @@ func ParseTopology(src []byte) (*Topology, error) {
 	if err := yaml.UnmarshalStrict(src, &t); err != nil {
 		return nil, fmt.Errorf("topology: %w", err)
 	}
+	t.complete()
+	if err := t.validate(); err != nil {
+		return nil, fmt.Errorf("topology: %w", err)
+	}
+	return &t, nil
+}
+
+// complete writes the defaults in.
+func (t *Topology) complete() {
 	for i := range t.Namespaces {
 		ns := &t.Namespaces[i]
 		for j := range ns.Pods {
@@ -130,10 +139,6 @@ func ParseTopology(src []byte) (*Topology, error) {
 		defaultPorts(t.External[i].Ports)
 	}
 	t.addressHosts()
-	if err := t.validate(); err != nil {
-		return nil, fmt.Errorf("topology: %w", err)
-	}
-	return &t, nil
 }
 
 func defaultPorts(ports []Port) {
@@ -144,118 +149,138 @@ func defaultPorts(ports []Port) {
 	}
 }
 
+// fault is something that is wrong with a topology.
+type fault struct {
+	// at is where, by positions: "namespaces[0].pods[1].name"; path the same by names.
+	at, path string
+	message  string
+}
+
 func (t *Topology) validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	name := func(path, v string) {
+	for _, f := range t.faults() {
+		errs = append(errs, fmt.Errorf("%s: %s", f.path, f.message))
+	}
+	return errors.Join(errs...)
+}
+
+func (t *Topology) faults() []fault {
+	var faults []fault
+	bad := func(at, path, format string, args ...any) {
+		faults = append(faults, fault{at, path, fmt.Sprintf(format, args...)})
+	}
+	name := func(at, path, v string) {
 		for _, msg := range validation.IsDNS1123Label(v) {
-			bad("%s: %q: %s", path, v, msg)
+			bad(at, path, "%q: %s", v, msg)
 		}
 	}
-	labels := func(path string, m map[string]string) {
-		for k, v := range m {
-			for _, msg := range append(validation.IsQualifiedName(k), validation.IsValidLabelValue(v)...) {
-				bad("%s.labels: %s=%s: %s", path, k, v, msg)
+	labels := func(at, path string, m map[string]string) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			for _, msg := range append(validation.IsQualifiedName(k), validation.IsValidLabelValue(m[k])...) {
+				bad(at+".labels", path+".labels", "%s=%s: %s", k, m[k], msg)
 			}
 		}
 	}
-	ports := func(path string, ports []Port) {
+	ports := func(at, path string, ports []Port) {
+		at, path = at+".ports", path+".ports"
 		seen := map[string]bool{}
-		for _, p := range ports {
+		for i, p := range ports {
+			at := fmt.Sprintf("%s[%d]", at, i)
 			if p.Port < 1 || p.Port > 65535 {
-				bad("%s.ports: %d is not a port: want 1 to 65535", path, p.Port)
+				bad(at+".port", path, "%d is not a port: want 1 to 65535", p.Port)
 			}
 			if p.Protocol != TCP && p.Protocol != UDP {
-				bad("%s.ports: protocol %q: want TCP or UDP", path, p.Protocol)
+				bad(at+".protocol", path, "protocol %q: want TCP or UDP", p.Protocol)
 			}
 			if key := fmt.Sprintf("%d/%s", p.Port, p.Protocol); seen[key] {
-				bad("%s.ports: %s is listed twice", path, key)
+				bad(at, path, "%s is listed twice", key)
 			} else {
 				seen[key] = true
 			}
 		}
 	}
 
-	name("name", t.Name)
+	name("name", "name", t.Name)
 	if len(t.Namespaces) == 0 {
-		bad("namespaces: at least one is needed")
+		bad("namespaces", "namespaces", "at least one is needed")
 	}
 	seenNS, hostPorts := map[string]bool{}, map[string]string{}
-	for _, ns := range t.Namespaces {
-		path := "namespaces[" + ns.Name + "]"
-		name(path+".name", ns.Name)
-		labels(path, ns.Labels)
+	for i, ns := range t.Namespaces {
+		at, path := fmt.Sprintf("namespaces[%d]", i), "namespaces["+ns.Name+"]"
+		name(at+".name", path+".name", ns.Name)
+		labels(at, path, ns.Labels)
 		if seenNS[ns.Name] {
-			bad("%s: listed twice", path)
+			bad(at, path, "listed twice")
 		}
 		seenNS[ns.Name] = true
 		if strings.HasPrefix(ns.Name, "kube-") || ns.Name == "default" {
-			bad("%s: this namespace belongs to Kubernetes", path)
+			bad(at+".name", path, "this namespace belongs to Kubernetes")
 		}
 		if strings.HasPrefix(ns.Name, "netpol-lab-") {
 			bad("%s: this namespace belongs to the lab", path)
 		}
 		pods := map[string]Pod{}
-		for _, p := range ns.Pods {
-			ppath := path + ".pods[" + p.Name + "]"
-			name(ppath+".name", p.Name)
-			labels(ppath, p.Labels)
-			ports(ppath, p.Ports)
+		for j, p := range ns.Pods {
+			pat, ppath := fmt.Sprintf("%s.pods[%d]", at, j), path+".pods["+p.Name+"]"
+			name(pat+".name", ppath+".name", p.Name)
+			labels(pat, ppath, p.Labels)
+			ports(pat, ppath, p.Ports)
 			if _, ok := pods[p.Name]; ok {
-				bad("%s: listed twice", ppath)
+				bad(pat, ppath, "listed twice")
 			}
 			pods[p.Name] = p
 			if p.HostNetwork {
 				for _, port := range p.Ports {
 					key := fmt.Sprintf("%d/%s", port.Port, port.Protocol)
 					if other, ok := hostPorts[key]; ok {
-						bad("%s: port %s is taken on the node by %s", ppath, key, other)
+						bad(pat+".ports", ppath, "port %s is taken on the node by %s", key, other)
 					}
 					hostPorts[key] = p.Name
 				}
 			}
 		}
-		for _, s := range ns.Services {
-			spath := path + ".services[" + s.Name + "]"
-			name(spath+".name", s.Name)
+		for j, s := range ns.Services {
+			sat, spath := fmt.Sprintf("%s.services[%d]", at, j), path+".services["+s.Name+"]"
+			name(sat+".name", spath+".name", s.Name)
 			pod, ok := pods[s.Pod]
 			if !ok {
-				bad("%s.pod: %s has no pod %q", spath, ns.Name, s.Pod)
+				bad(sat+".pod", spath+".pod", "%s has no pod %q", ns.Name, s.Pod)
 				continue
 			}
 			if !pod.HostNetwork && len(pod.Labels) == 0 {
-				bad("%s.pod: pod %q has no label to select it by", spath, s.Pod)
+				bad(sat+".pod", spath+".pod", "pod %q has no label to select it by", s.Pod)
 			}
-			for _, sp := range s.Ports {
+			for k, sp := range s.Ports {
 				if !pod.serves(sp.TargetPort, sp.Protocol) {
-					bad("%s.ports: pod %s does not serve %d/%s", spath, s.Pod, sp.TargetPort, sp.Protocol)
+					bad(fmt.Sprintf("%s.ports[%d]", sat, k), spath+".ports", "pod %s does not serve %d/%s", s.Pod, sp.TargetPort, sp.Protocol)
 				}
 			}
 		}
 	}
 	seenExt, hostAddrs := map[string]bool{}, map[netip.Addr]string{}
-	for _, x := range t.External {
-		path := "external[" + x.Name + "]"
-		name(path+".name", x.Name)
-		ports(path, x.Ports)
+	for i, x := range t.External {
+		at, path := fmt.Sprintf("external[%d]", i), "external["+x.Name+"]"
+		name(at+".name", path+".name", x.Name)
+		ports(at, path, x.Ports)
 		if seenExt[x.Name] {
-			bad("%s: listed twice", path)
+			bad(at, path, "listed twice")
 		}
 		seenExt[x.Name] = true
+		at, path = at+".address", path+".address"
 		if !x.Address.Is4() || !x.Address.IsGlobalUnicast() {
-			bad("%s.address: %s: want an IPv4 address that a host can have", path, x.Address)
+			bad(at, path, "%s: want an IPv4 address that a host can have", x.Address)
 		}
 		for name, taken := range clusterRanges {
 			if taken.Contains(x.Address) {
-				bad("%s.address: %s is one of the cluster's %s, %s", path, x.Address, name, taken)
+				bad(at, path, "%s is one of the cluster's %s, %s", x.Address, name, taken)
 			}
 		}
 		if other, ok := hostAddrs[x.Address]; ok {
-			bad("%s.address: %s is the address of %s", path, x.Address, other)
+			bad(at, path, "%s is the address of %s", x.Address, other)
 		}
 		hostAddrs[x.Address] = x.Name
 	}
-	return errors.Join(errs...)
+	return faults
 }
 
 func (p Pod) serves(port int, proto Protocol) bool {
