@@ -13,9 +13,10 @@ type Options struct {
 	Provider Provider
 	// Records are the Provider's own.
 	Records Records
-	// Labs are the topologies that sandboxes can have, by name; an adopted
-	// sandbox finds its own again here.
-	Labs map[string]*Topology
+	// Lab is the topology of that name that the owner's sandboxes can have: an adopted
+	// sandbox finds its own again by it. It is nil where there is none any more; an error
+	// says that this could not be found out.
+	Lab func(ctx context.Context, owner, name string) (*Topology, error)
 	// MaxSandboxes is how many may exist at once, with those that are being removed.
 	MaxSandboxes int
 	// MaxCreating is how many may be created at once; others wait, Queued.

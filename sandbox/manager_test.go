@@ -90,7 +90,7 @@ func newLab(t *testing.T, p *sandboxtest.Provider, tweak ...func(*sandbox.Option
 
 func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	l.t.Helper()
-	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Labs: map[string]*sandbox.Topology{"small": l.topology}}
+	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Lab: l.find}
 	for _, f := range tweak {
 		f(&opts)
 	}
@@ -98,6 +98,13 @@ func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	if l.Manager, err = sandbox.NewManager(opts); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+func (l *lab) find(_ context.Context, _, name string) (*sandbox.Topology, error) {
+	if name != l.topology.Name {
+		return nil, nil
+	}
+	return l.topology, nil
 }
 
 // recorded are the records that are kept.

@@ -18,12 +18,18 @@ func (m *Manager) recover() error {
 	if err != nil {
 		return err
 	}
+	labs := make([]*Topology, len(records))
+	for i, rec := range records {
+		if labs[i], err = m.opts.Lab(ctx, rec.Owner, rec.Lab); err != nil {
+			return err
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, rec := range records {
-		lab, known := m.opts.Labs[rec.Lab]
+	for i, rec := range records {
+		lab := labs[i]
 		switch {
-		case !known:
+		case lab == nil:
 			m.opts.Log.Warn("there is no such lab any more, so its sandbox is removed", "sandbox", rec.ID, "lab", rec.Lab)
 			lab, rec.State = &Topology{Name: rec.Lab}, Stopping
 		case transitions[rec.State] == nil:

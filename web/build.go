@@ -69,9 +69,9 @@ const maxWishBytes = 256 << 10
 
 // policiesFor makes policies of the body's wishes. Nothing of it is kept or applied.
 func (s *server) policiesFor(w http.ResponseWriter, r *http.Request) error {
-	lesson := s.lab(chi.URLParam(r, "lab"))
-	if lesson == nil {
-		return errNoLab
+	lesson, err := s.lab(r, chi.URLParam(r, "lab"))
+	if err != nil {
+		return err
 	}
 	wishes, err := readWishes(w, r)
 	if err != nil {

@@ -287,9 +287,9 @@ type LabRange struct {
 
 // showLab tells what is in the lab of the address.
 func (s *server) showLab(w http.ResponseWriter, r *http.Request) error {
-	lesson := s.lab(chi.URLParam(r, "lab"))
-	if lesson == nil {
-		return errNoLab
+	lesson, err := s.lab(r, chi.URLParam(r, "lab"))
+	if err != nil {
+		return err
 	}
 	addresses, running := lesson.Topology.FixedAddresses(), false
 	if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lesson.Topology.Name && snapshot.State == sandbox.Ready {

@@ -23,7 +23,11 @@ func (s *server) placeOf(r *http.Request) place {
 	if r.PostForm.Has("lesson") {
 		return place{lesson: s.lesson(r.PostForm.Get("lesson"))}
 	}
-	return place{lesson: s.lab(r.PostForm.Get("lab")), workbench: true}
+	lesson, err := s.lab(r, r.PostForm.Get("lab"))
+	if err != nil {
+		lesson = nil
+	}
+	return place{lesson: lesson, workbench: true}
 }
 
 // url is the page's address, at the lab; the front page's where there is no lesson.
@@ -39,15 +43,14 @@ func (p place) url() string {
 
 var errNoLab = refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
 
-// lab is the lesson that a lab belongs to, by the name of its topology; nil where
-// there is none.
-func (s *server) lab(name string) *lessons.Lesson {
-	for _, l := range s.Lessons {
-		if l.Topology.Name == name {
-			return l
-		}
+// lab is the lesson that a lab belongs to, by the name of its topology; a learner's own
+// labs are found for them alone. errNoLab says that there is none.
+func (s *server) lab(r *http.Request, name string) (*lessons.Lesson, error) {
+	lesson, err := s.labs.Find(r.Context(), ownerOf(r.Context()), name)
+	if lesson == nil && err == nil {
+		err = errNoLab
 	}
-	return nil
+	return lesson, err
 }
 
 // labInput is what stands in the editor: what a learner has sent by a form and is
@@ -80,7 +83,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 		lab.Sandbox, lab.Seq = snapshot, seq
 	}
 	if other, ok := s.otherLab(r, lab.Name); ok {
-		lab.Other = s.labTitle(other.Lab)
+		lab.Other = s.labTitle(r, other.Lab)
 	}
 	if lab.CanStart() {
 		if err := s.Sandboxes.Available(); err != nil {

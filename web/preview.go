@@ -150,9 +150,9 @@ const (
 
 // analyse tells what the draft of the body would come to.
 func (s *server) analyse(w http.ResponseWriter, r *http.Request) error {
-	lesson := s.lab(chi.URLParam(r, "lab"))
-	if lesson == nil {
-		return refuse(http.StatusNotFound, "There is no such lab. The front page lists the lessons; each has one.")
+	lesson, err := s.lab(r, chi.URLParam(r, "lab"))
+	if err != nil {
+		return err
 	}
 	var draft AnalysisRequest
 	if err := readDraft(w, r, &draft); err != nil {

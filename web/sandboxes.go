@@ -117,9 +117,11 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return refuse(http.StatusUnsupportedMediaType, `Send a form, or JSON such as {"lab": %q} as application/json.`, s.Lessons[0].Topology.Name)
 	}
-	lesson := s.lab(lab)
-	if lesson == nil {
+	lesson, err := s.lab(r, lab)
+	if errors.Is(err, errNoLab) {
 		return refuse(http.StatusUnprocessableEntity, "There is no lab %q. The front page lists the lessons; each has one.", lab)
+	} else if err != nil {
+		return err
 	}
 	if other, ok := s.otherLab(r, lab); ok && string(other.ID) != instead {
 		return s.askInstead(w, r, other)
@@ -141,16 +143,17 @@ func (s *server) otherLab(r *http.Request, lab string) (sandbox.Snapshot, bool) 
 }
 
 // labTitle is how a lab is called: by the lesson that has it.
-func (s *server) labTitle(lab string) string {
-	if lesson := s.lab(lab); lesson != nil {
-		return lesson.Title
+func (s *server) labTitle(r *http.Request, lab string) string {
+	lesson, err := s.lab(r, lab)
+	if err != nil {
+		return "another lesson"
 	}
-	return "another lesson"
+	return lesson.Title
 }
 
 // askInstead asks whether the other lab's sandbox may be stopped.
 func (s *server) askInstead(w http.ResponseWriter, r *http.Request, other sandbox.Snapshot) error {
-	ask := views.Instead{ID: string(other.ID), Title: s.labTitle(other.Lab), Policies: len(other.Policies), BackURL: s.placeOf(r).url()}
+	ask := views.Instead{ID: string(other.ID), Title: s.labTitle(r, other.Lab), Policies: len(other.Policies), BackURL: s.placeOf(r).url()}
 	if !wantsHTML(r) {
 		return writeJSON(w, http.StatusConflict, struct {
 			answer

@@ -237,7 +237,7 @@ func TestWrong_YAML_is_told_by_place_and_field(t *testing.T) {
 		"broken":              "apiVersion: [",
 		"unknown field":       denyAll + "  podSelectr: {}\n",
 		"namespace of nobody": strings.Replace(denyAll, "namespace: production", "namespace: kube-system", 1),
-		"one of two is wrong": denyAll + "---\n" + strings.Replace(denyAll, "NetworkPolicy", "Deployment", 1),
+		"one of two is wrong": denyAll + "---\n" + strings.NewReplacer("default-deny-all", "second", "podSelector", "podSelektor").Replace(denyAll),
 		"nothing":             "",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,6 +52,7 @@ type server struct {
 	limits  limits
 	timings timings
 	sockets *sockets
+	labs    *Labs
 	// grading makes a learner's looks at their policies take turns: each reads all of them.
 	grading *turns
 	// schema answers with what can stand in a policy.
@@ -74,7 +75,7 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), grading: newTurns(1), sealKey: make([]byte, 32)}
+	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), labs: NewLabs(deps.Lessons, deps.Progress), grading: newTurns(1), sealKey: make([]byte, 32)}
 	_, _ = rand.Read(s.sealKey) // never fails
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {

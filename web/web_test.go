@@ -115,7 +115,7 @@ func newLab(t *testing.T, s setup) *lab {
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	manager, err := sandbox.NewManager(sandbox.Options{
-		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max,
+		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, Lab: NewLabs(allLessons, progress).Topology,
 		Pace: sandbox.Pace{
 			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
 			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,

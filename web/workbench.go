@@ -17,13 +17,15 @@ func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 	}
 	if lab == "" {
 		lab = s.Lessons[0].Topology.Name
-		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && s.lab(snapshot.Lab) != nil {
-			lab = snapshot.Lab
+		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok {
+			if _, err := s.lab(r, snapshot.Lab); err == nil {
+				lab = snapshot.Lab
+			}
 		}
 	}
-	lesson := s.lab(lab)
-	if lesson == nil {
-		return errNoLab
+	lesson, err := s.lab(r, lab)
+	if err != nil {
+		return err
 	}
 	return s.renderLab(w, r, http.StatusOK, place{lesson, true}, input)
 }

@@ -163,7 +163,7 @@ func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	if lesson := s.lab(snapshot.Lab); lesson != nil {
+	if lesson, err := s.lab(r, snapshot.Lab); err == nil {
 		names := lesson.Topology.NamespaceNames()
 		for _, ref := range refs {
 			if !slices.Contains(names, ref.Namespace) {

@@ -68,15 +68,6 @@ func (c *content) topologies() map[string]*sandbox.Topology {
 	return all
 }
 
-// labs are the topologies by their names.
-func (c *content) labs() map[string]*sandbox.Topology {
-	all := map[string]*sandbox.Topology{}
-	for _, l := range c.lessons {
-		all[l.Topology.Name] = l.Topology
-	}
-	return all
-}
-
 // wrongIn puts the folder before each line of what is wrong in it.
 func wrongIn(dir, prefix string, err error) inputError {
 	var lines inputError

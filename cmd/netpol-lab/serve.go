@@ -72,7 +72,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	opts := made.Options
-	opts.Log, opts.Labs = log, teaches.labs()
+	opts.Log, opts.Lab = log, web.NewLabs(teaches.lessons, progress).Topology
 	if c.MaxSandboxes != 0 {
 		opts.MaxSandboxes = c.MaxSandboxes
 	}

@@ -218,7 +218,7 @@ func TestKind_keeps_the_contract_of_a_provider(t *testing.T) {
 // What kubectl does in the node is what the terminal does, and whoever has a shell there.
 func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t *testing.T) {
 	id := sandbox.ID("kubectl")
-	m, err := sandbox.NewManager(sandbox.Options{Provider: adopting{lab, id}, Records: recorded(t, id), Labs: map[string]*sandbox.Topology{topology.Name: topology}, Log: testLog()})
+	m, err := sandbox.NewManager(sandbox.Options{Provider: adopting{lab, id}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog()})
 	if err != nil {
 		t.Fatal(err)
 	}

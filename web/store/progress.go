@@ -92,6 +92,8 @@ type Record struct {
 	Sections  []Section  `json:"sections"`
 	Exercises []Exercise `json:"exercises"`
 	Attempts  []Attempt  `json:"attempts"`
+	// Labs are those of the learner's own, the newest first; left out where there is none.
+	Labs []Lab `json:"labs,omitempty"`
 }
 
 // Progress is what the pages show of the learner, all of one moment.
@@ -131,7 +133,12 @@ func (s *Store) Export(ctx context.Context, owner string) (Record, error) {
 		if r.Exercises, err = exercises(ctx, tx, owner); err != nil {
 			return err
 		}
-		r.Attempts, err = attempts(ctx, tx, owner)
+		if r.Attempts, err = attempts(ctx, tx, owner); err != nil {
+			return err
+		}
+		if r.Labs, err = labs(ctx, tx, owner); len(r.Labs) == 0 {
+			r.Labs = nil
+		}
 		return err
 	})
 	if err != nil {
