@@ -217,7 +217,7 @@ func (t *Topology) faults() []fault {
 			bad(at+".name", path, "this namespace belongs to Kubernetes")
 		}
 		if strings.HasPrefix(ns.Name, "netpol-lab-") {
-			bad("%s: this namespace belongs to the lab", path)
+			bad(at+".name", path, "this namespace belongs to the lab")
 		}
 		pods := map[string]Pod{}
 		for j, p := range ns.Pods {
