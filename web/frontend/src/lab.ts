@@ -9,6 +9,7 @@ import { find } from "./dom";
 import * as draft from "./draft";
 import * as exercise from "./exercise";
 import "./frame";
+import { mountPreview } from "./preview";
 import { follow } from "./sandbox";
 import { mountSee } from "./see";
 import { Store, type State } from "./state";
@@ -37,6 +38,7 @@ function mount(root: HTMLElement): void {
   mountStatus(root, store, actions);
   mountWrite(root, store, actions);
   mountBuild(root, store, actions);
+  mountPreview(root, store, actions);
   mountSee(root, store, actions);
   mountWhy(root, store, actions);
   const follower = follow(lab, store);

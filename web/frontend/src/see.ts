@@ -17,6 +17,7 @@ export function mountSee(root: HTMLElement, store: Store, actions: Actions): voi
   const see = new See(root, store, actions);
   store.watch((now, before) => {
     if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit) see.render(now);
+    if (now.onlyChanges !== before.onlyChanges) see.onlyChanges(now.onlyChanges);
   });
 }
 
@@ -134,6 +135,14 @@ class See {
     };
   }
 
+  /** Only what the draft changes, or everything again: the preview's line has a button for it, too. */
+  onlyChanges(only: boolean): void {
+    const box = this.#part<HTMLInputElement>("changes");
+    if (box.checked === only) return;
+    box.checked = only;
+    this.#look(this.#asked());
+  }
+
   #look(filter: Filter): void {
     this.#filter = filter;
     if (filter === everything) {
@@ -143,6 +152,7 @@ class See {
       this.#part<HTMLInputElement>("changes").checked = false;
     }
     this.#arrange();
+    this.#store.update({ onlyChanges: filter.changes });
   }
 
   #say(): void {
