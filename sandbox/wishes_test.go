@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,6 +148,25 @@ func TestWishes_by_chance_are_met_or_refused(t *testing.T) {
 	t.Logf("%d met, %d refused", met, refused)
 	if met == 0 || refused == 0 {
 		t.Error("the draw is not fair")
+	}
+}
+
+func TestAlwaysOpen_is_what_cannot_be_wished_closed(t *testing.T) {
+	for _, lab := range lessonLabs(t) {
+		a := lab.PlannedAddresses()
+		always, err := lab.AlwaysOpen(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range lab.Flows() {
+			plan, err := lab.Build(a, map[string]sandbox.Wish{f.ID: sandbox.WishClosed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if is := slices.Contains(always, f.ID); is != (len(plan.Refusals) > 0) {
+				t.Errorf("%s: %s is always open: %t; a wish for it closed is refused: %+v", lab.Name, f.ID, is, plan.Refusals)
+			}
+		}
 	}
 }
 

@@ -40,6 +40,8 @@ type Built struct {
 	Changes []FlowChange `json:"changes"`
 	Free    []string     `json:"free"`
 	Summary string       `json:"summary"`
+	// AlwaysOpen are the flows that no policy can close.
+	AlwaysOpen []string `json:"alwaysOpen"`
 	// Others are the policies in force that would have to go. Beside are the wishes, as
 	// IDs of flows, that would not be met if they stayed.
 	Others []policy.Ref `json:"others"`
@@ -119,8 +121,13 @@ func buildFor(lab *sandbox.Topology, baseline *sandbox.Baseline, wishes map[stri
 	}
 	out := &Built{
 		Change: baseline.Change, Files: []BuiltFile{}, Refusals: []NotBuilt{}, More: plan.More, Else: []string{},
-		Changes: []FlowChange{}, Free: []string{}, Others: []policy.Ref{}, Beside: []string{},
+		Changes: []FlowChange{}, Free: []string{}, Others: []policy.Ref{}, Beside: []string{}, AlwaysOpen: []string{},
 	}
+	always, err := lab.AlwaysOpen(baseline.Addresses)
+	if err != nil {
+		return nil, err
+	}
+	out.AlwaysOpen = append(out.AlwaysOpen, always...)
 	for _, refusal := range plan.Refusals {
 		out.Refusals = append(out.Refusals, NotBuilt{refusal.Cause, refusal.Ends[:], refusal.Text, refusal.Advice})
 	}

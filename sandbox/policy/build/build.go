@@ -159,7 +159,9 @@ func (a link) compare(b link) int {
 type asked struct {
 	state    state
 	from, to string // The ends of the wish that came first.
-	byName   bool   // It is a question to DNS, for the sake of a connection by name.
+	// sake is where a connection by name leads for whose sake DNS is asked; "" where it
+	// is wished for itself.
+	sake string
 }
 
 type builder struct {
@@ -312,18 +314,18 @@ func (b *builder) record(wishes []Wish) {
 			b.refuse(noBackend(b.bare.Name(w.From), w.Flow.Port, w.To.Addr()))
 		case w.Open:
 			for _, f := range flows {
-				b.ask(f, open, false)
+				b.ask(f, open, "")
 			}
 			if w.ByName {
 				if len(b.dns) == 0 {
 					b.refuse(noDNS(b.bare.Name(w.From)))
 				}
 				for _, q := range b.questions(w.Flow) {
-					b.ask(q, open, true)
+					b.ask(q, open, b.bare.Name(flows[0].To))
 				}
 			}
 		case !w.ByName && len(flows) == 1:
-			b.ask(flows[0], closed, false)
+			b.ask(flows[0], closed, "")
 		}
 	}
 	for _, w := range sorted {
@@ -335,7 +337,7 @@ func (b *builder) record(wishes []Wish) {
 }
 
 // ask notes a wish for one connection, or why it cannot be.
-func (b *builder) ask(f policy.Flow, want state, byName bool) {
+func (b *builder) ask(f policy.Flow, want state, sake string) {
 	if d := b.denied.Decide(f); d.Allowed {
 		if want == closed {
 			b.refuse(b.alwaysOpen(d))
@@ -347,9 +349,9 @@ func (b *builder) ask(f policy.Flow, want state, byName bool) {
 	have, ok := b.links[l]
 	switch {
 	case !ok || have.state == free:
-		b.links[l] = asked{want, from, to, byName}
+		b.links[l] = asked{want, from, to, sake}
 	case have.state != want:
-		b.refuse(b.alike(l, have, asked{want, from, to, byName}))
+		b.refuse(b.alike(l, have, asked{want, from, to, sake}))
 	}
 }
 
@@ -370,13 +372,13 @@ func (b *builder) closeOne(w Wish, flows []policy.Flow) {
 		}
 	}
 	for _, f := range can {
-		b.ask(f, closed, false)
+		b.ask(f, closed, "")
 	}
 	switch {
 	case len(can) > 0 || len(flows) == 0:
 		return
 	case !w.ByName:
-		b.ask(flows[0], closed, false) // Says why it cannot be.
+		b.ask(flows[0], closed, "") // Says why it cannot be.
 		return
 	}
 	questions := b.questions(w.Flow)
@@ -387,12 +389,12 @@ func (b *builder) closeOne(w Wish, flows []policy.Flow) {
 			return
 		}
 		if b.links[b.link(q)].state == open {
-			b.refuse(openByAddress(b.bare.Name(w.From), b.bare.Name(flows[0].To), port{flows[0].Protocol, flows[0].Port}))
+			b.refuse(openByAddress(b.bare.Name(w.From), b.bare.Name(flows[0].To)))
 			return
 		}
 	}
 	for _, q := range questions {
-		b.ask(q, closed, true)
+		b.ask(q, closed, b.bare.Name(flows[0].To))
 	}
 }
 
@@ -403,7 +405,7 @@ func (b *builder) answerByTCP() {
 		tcp := l
 		tcp.port.protocol = corev1.ProtocolTCP
 		if b.classes[l.to].dns && l.port == (port{corev1.ProtocolUDP, policy.DNSPort}) && a.state == open && b.links[tcp].state == free {
-			b.links[tcp] = asked{open, a.from, a.to, true}
+			b.links[tcp] = asked{open, a.from, a.to, a.sake}
 		}
 	}
 }

@@ -56,10 +56,12 @@ func (b *builder) alike(l link, one, other asked) Refusal {
 		yes, no = other, one
 	}
 	switch {
-	case yes.from == no.from && yes.to == no.to && (yes.byName || no.byName):
-		return Refusal{CauseByName, [2]string{yes.from, yes.to},
-			fmt.Sprintf("%s is to reach something by name, and its questions to the cluster's DNS are to be closed.", yes.from),
-			"Leave DNS open for it, or ask for the connection by address alone."}
+	case yes.from == no.from && yes.to == no.to && yes.sake != "":
+		return Refusal{CauseByName, [2]string{yes.from, yes.sake},
+			fmt.Sprintf("%s is to reach %s by name, and its questions to the cluster's DNS are to be closed.", yes.from, yes.sake),
+			"Open DNS for it by UDP."}
+	case yes.from == no.from && yes.to == no.to && no.sake != "":
+		return openByAddress(no.from, no.sake)
 	case yes.from == no.from && yes.to == no.to:
 		return Refusal{CauseTwice, [2]string{yes.from, yes.to},
 			fmt.Sprintf("The connection from %s to %s on %s is to be open and closed at once: by name and by address it ends at the same port of the same pod.", yes.from, yes.to, l.port),
@@ -103,9 +105,9 @@ func (b *builder) alwaysOpen(d policy.Decision) Refusal {
 	return Refusal{CauseUnselected, ends, where + "no policy here selects either end.", "Leave it open."}
 }
 
-func openByAddress(from, to string, p port) Refusal {
+func openByAddress(from, to string) Refusal {
 	return Refusal{CauseByName, [2]string{from, to},
-		fmt.Sprintf("%s is to reach %s on %s by address and not by name, and it is to ask the cluster's DNS for other names: a policy does not see which name was asked for.", from, to, p),
+		fmt.Sprintf("%s is to reach %s by address and not by name, and it is to ask the cluster's DNS for other names: a policy does not see which name was asked for.", from, to),
 		"Wish the same by name and by address, or close DNS for it."}
 }
 

@@ -265,6 +265,7 @@ export interface Built {
   changes: FlowChange[];
   free: string[];
   summary: string;
+  alwaysOpen: string[];
   others: Ref[];
   beside: string[];
 }

@@ -44,6 +44,8 @@ export function mountBuild(root: HTMLElement, store: Store, actions: Actions): v
 interface Spot {
   readonly element: HTMLButtonElement;
   readonly flows: readonly string[];
+  /** Whether it is a head. */
+  readonly all: boolean;
   /** What it is called: "production/web to api 8080/TCP". */
   readonly name: string;
 }
@@ -59,6 +61,8 @@ class Want {
   readonly #spots = new Map<HTMLElement, Spot>();
   #rows: HTMLElement[][] = [];
   #wishes: Wishes;
+  /** The flows that no policy can close. */
+  #fixed: ReadonlySet<string> = new Set();
   #timer = 0;
   #asked = 0;
 
@@ -106,8 +110,16 @@ class Want {
   }
 
   #set(spot: Spot, what: ReturnType<typeof next>): void {
-    this.#wishes = wish(this.#wishes, spot.flows, what);
-    this.#changed(`${spot.name}: ${wordOf(what)}.`);
+    const flows = this.#settable(spot);
+    const left = what === "closed" ? spot.flows.length - flows.length : 0;
+    this.#wishes = wish(this.#wishes, flows, what);
+    this.#changed(`${spot.name}: ${wordOf(what)}.${left > 0 ? ` ${left} left out: no policy can close them.` : ""}`);
+  }
+
+  /** A head leaves alone what no policy can close; a cell of it can be set, to be told why. */
+  #settable(spot: Spot): readonly string[] {
+    const can = spot.all ? spot.flows.filter((f) => !this.#fixed.has(f)) : spot.flows;
+    return can.length > 0 ? can : spot.flows;
   }
 
   #changed(said: string): void {
@@ -135,14 +147,17 @@ class Want {
 
   #render(): void {
     for (const [element, spot] of this.#spots) {
-      const is = wishOf(this.#wishes, spot.flows);
-      if (element.dataset["wish"] === is) continue;
-      element.dataset["wish"] = is;
-      element.setAttribute("aria-label", `${spot.name}: ${wordOf(is)}`);
+      const is = wishOf(this.#wishes, this.#settable(spot));
+      const fixed = is === "none" && spot.flows.length > 0 && spot.flows.every((f) => this.#fixed.has(f));
+      const look = fixed ? "always" : is;
+      if (element.dataset["wish"] === look) continue;
+      element.dataset["wish"] = look;
+      element.setAttribute("aria-label", `${spot.name}: ${fixed ? "always open, since no policy can close it" : wordOf(is)}`);
+      element.title = fixed ? "Always open: no policy can close it" : "";
       const symbol = element.querySelector<HTMLElement>(".symbol");
-      if (symbol) symbol.textContent = symbols[is];
+      if (symbol) symbol.textContent = symbols[fixed ? "open" : is];
       const word = element.querySelector<HTMLElement>(".word");
-      if (word) word.textContent = is === "none" ? "free" : is;
+      if (word) word.textContent = fixed ? "always open" : is === "none" ? "free" : is;
     }
     write(this.#part("count"), counted(count(this.#wishes, this.#flows)));
   }
@@ -151,7 +166,7 @@ class Want {
 
   #press(target: EventTarget | null): void {
     const spot = this.#spotOf(target);
-    if (spot) this.#set(spot, next(wishOf(this.#wishes, spot.flows)));
+    if (spot) this.#set(spot, next(wishOf(this.#wishes, this.#settable(spot))));
   }
 
   #spotOf(target: EventTarget | null): Spot | undefined {
@@ -182,13 +197,13 @@ class Want {
 
   // --- The cells ---
 
-  #spot(name: string, flows: readonly string[], ...content: (Node | string)[]): HTMLButtonElement {
+  #spot(name: string, flows: readonly string[], all: boolean, ...content: (Node | string)[]): HTMLButtonElement {
     const element = make("button");
     element.type = "button";
     element.tabIndex = -1;
     element.dataset["wish"] = "";
     element.append(...content);
-    this.#spots.set(element, { element, flows, name });
+    this.#spots.set(element, { element, flows, all, name });
     return element;
   }
 
@@ -198,13 +213,13 @@ class Want {
     const symbol = make("span");
     symbol.className = "symbol";
     symbol.ariaHidden = "true";
-    const cell = this.#spot(`${from.id} to ${to.name} ${to.port}`, flows, symbol);
+    const cell = this.#spot(`${from.id} to ${to.name} ${to.port}`, flows, false, symbol);
     cell.className = "wish";
     return cell;
   }
 
   #head(name: string, from: readonly End[], to: readonly End[], ...content: (Node | string)[]): HTMLButtonElement {
-    const head = this.#spot(name, flowsBetween(this.#axes, from, to), ...content);
+    const head = this.#spot(name, flowsBetween(this.#axes, from, to), true, ...content);
     head.className = "all";
     return head;
   }
@@ -345,10 +360,6 @@ class Want {
   ask(): void {
     if (this.#pane.hidden) return;
     const number = ++this.#asked;
-    if (this.#wishes.size === 0) {
-      this.#part("answer").replaceChildren(make("p", "Set a cell to open or closed, or start from what you saw: the lab writes the policies for it here."));
-      return;
-    }
     api.policiesFor(this.#lab, this.#wishes).then(
       (built) => {
         if (number === this.#asked) this.#answer(built);
@@ -361,6 +372,12 @@ class Want {
   }
 
   #answer(built: Built): void {
+    this.#fixed = new Set(built.alwaysOpen);
+    this.#render();
+    if (this.#wishes.size === 0) {
+      this.#part("answer").replaceChildren(make("p", "Set a cell to open or closed, or start from what you saw: the lab writes the policies for it here."));
+      return;
+    }
     const parts = built.refusals.length > 0 ? refusals(built) : built.files.length > 0 ? this.#policies(built) : this.#none(built);
     this.#part("answer").replaceChildren(...parts);
   }
