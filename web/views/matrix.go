@@ -166,7 +166,7 @@ func columnOf(d sandbox.Destination) (group string, c Column) {
 	case d.External:
 		group, c.Name = "outside", d.To
 	case d.DNS:
-		group, c.Name = "cluster DNS", d.PortName
+		group, c.Name = "DNS", d.PortName
 	default:
 		group, c.Name, _ = strings.Cut(d.To, "/")
 	}

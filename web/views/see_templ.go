@@ -113,7 +113,7 @@ func matrixTable(m Matrix) templ.Component {
 			templ_7745c5c3_Var4 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<div class=\"scroll see-matrix\" data-see=\"matrix\" tabindex=\"0\" role=\"region\" aria-labelledby=\"matrix-caption\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<div class=\"see-matrix\" data-see=\"matrix\" tabindex=\"0\" role=\"region\" aria-labelledby=\"matrix-caption\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -87,7 +87,11 @@ class See {
     this.#seen = seenIn(state, this.#seen);
     write(this.#part("pending"), sentences.measuring(model.settled, this.#simulated));
     // What is said of a change is said once, when it has settled.
-    if (model.settled !== "measuring") write(find(this.#root, "settled"), sentences.settled(model.settled, this.#simulated));
+    if (model.settled !== "measuring") {
+      const settled = find(this.#root, "settled");
+      write(settled, sentences.settled(model.settled, this.#simulated));
+      settled.title = settled.textContent;
+    }
     write(find(this.#root, "disagreement"), sentences.disagreement(model.disagreement));
     this.#matrix.render(this.#seen);
     if (this.#remembered.picture) this.#drawPicture();
