@@ -279,8 +279,8 @@ body { color: CanvasText; background: Canvas; }
 <div data-see="view" role="group" aria-label="View"></div>
 <button type="button" data-see="filter" aria-expanded="false">Filter</button>
 <button type="button" data-see="turn" aria-pressed="false">Transpose</button>
-<div data-see="filters" hidden><label>Text <input data-see="text"></label> <label>Verdict <select data-see="verdict"><option value="">any</option></select></label>
-<label>Changed <select data-see="since"><option value="">at any time</option></select></label> <label><input type="checkbox" data-see="changes"> changes</label>
+<div data-see="filters" role="search" aria-label="Connections" hidden><label>Text <input data-see="text"></label> <label>Verdict <select data-see="verdict"><option value="">any</option></select></label>
+<label>Changed <select data-see="since"><option value="">at any time</option></select></label>
 <button type="button" data-see="clear">Clear</button></div>
 <p data-see="found" role="status"></p><p data-see="pending" aria-hidden="true"></p>
 <p id="settled" role="status"></p>

@@ -40,7 +40,7 @@ func See(l Lab) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "</details></div><div class=\"see-filters\" data-see=\"filters\" hidden><label>Pods and ports <input type=\"search\" data-see=\"text\" autocomplete=\"off\" spellcheck=\"false\" placeholder=\"web > api 8080\"></label> <label>Verdict <select data-see=\"verdict\"><option value=\"\">any</option> ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "</details></div><div class=\"see-filters\" data-see=\"filters\" role=\"search\" aria-label=\"Connections\" hidden><label><span class=\"visually-hidden\">Pods and ports</span><input type=\"search\" data-see=\"text\" autocomplete=\"off\" spellcheck=\"false\" placeholder=\"web > api 8080\"></label> <label><span class=\"visually-hidden\">Verdict</span> <select data-see=\"verdict\"><option value=\"\">any verdict</option> ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -76,7 +76,7 @@ func See(l Lab) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "</select></label> <label>Changed <select data-see=\"since\"><option value=\"\">at any time</option> <option value=\"apply\">by the last Apply</option> <option value=\"60\">in the last minute</option> <option value=\"600\">in the last 10 minutes</option></select></label> <label class=\"check\"><input type=\"checkbox\" data-see=\"changes\"> Only what the draft changes</label> <button type=\"button\" class=\"quiet\" data-see=\"clear\">Clear</button></div><p data-see=\"found\" role=\"status\"></p><p data-see=\"pending\" aria-hidden=\"true\"></p><p id=\"settled\" role=\"status\"></p><p id=\"disagreement\" role=\"status\"></p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "</select></label> <label><span class=\"visually-hidden\">Changed</span> <select data-see=\"since\"><option value=\"\">changed or not</option> <option value=\"draft\">what the draft changes</option> <option value=\"apply\">changed by the last Apply</option> <option value=\"60\">changed in the last minute</option> <option value=\"600\">changed in the last 10 minutes</option></select></label> <button type=\"button\" class=\"quiet\" data-see=\"clear\">Clear</button></div><p data-see=\"found\" role=\"status\"></p><p data-see=\"pending\" aria-hidden=\"true\"></p><p id=\"settled\" role=\"status\"></p><p id=\"disagreement\" role=\"status\"></p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -565,7 +565,7 @@ func legend(simulated bool) templ.Component {
 			var templ_7745c5c3_Var32 string
 			templ_7745c5c3_Var32, templ_7745c5c3_Err = templ.JoinStringErrs(string(m.Verdict))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 58}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 59}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var32))
 			if templ_7745c5c3_Err != nil {
@@ -578,20 +578,20 @@ func legend(simulated bool) templ.Component {
 			var templ_7745c5c3_Var33 string
 			templ_7745c5c3_Var33, templ_7745c5c3_Err = templ.JoinStringErrs(m.Symbol)
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 111}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 112}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var33))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 50, "</span></span> <strong>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 50, "</span></span> <span><strong>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var34 string
 			templ_7745c5c3_Var34, templ_7745c5c3_Err = templ.JoinStringErrs(m.Word)
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 144}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 151}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var34))
 			if templ_7745c5c3_Err != nil {
@@ -604,18 +604,18 @@ func legend(simulated bool) templ.Component {
 			var templ_7745c5c3_Var35 string
 			templ_7745c5c3_Var35, templ_7745c5c3_Err = templ.JoinStringErrs(m.Meaning)
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 168}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `see.templ`, Line: 106, Col: 175}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var35))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "</li>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "</span></li>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 53, "<li class=\"scripted\"><span class=\"flow ring\" aria-hidden=\"true\"></span> A <strong>ring</strong>: changed by the last Apply</li><li class=\"scripted\"><span class=\"flow\" data-would=\"open\" aria-hidden=\"true\"></span> A <strong>corner</strong>: your draft would change it; at the top it would open, at the bottom it would not be open any more</li></ul><p>A cell with two marks has the connection by IP address first, and then by the Service's DNS name. Where both are alike, they are drawn as one. A pod's connections to itself are never subject to policies.</p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 53, "<li class=\"scripted\"><span class=\"flow ring\" aria-hidden=\"true\"></span> <span><strong>a ring</strong>: changed by the last Apply</span></li><li class=\"scripted\"><span class=\"flow\" data-would=\"open\" aria-hidden=\"true\"></span> <span><strong>a corner at the top</strong>: by your draft it would open</span></li><li class=\"scripted\"><span class=\"flow\" data-would=\"closed\" aria-hidden=\"true\"></span> <span><strong>a corner at the bottom</strong>: by your draft it would not be open</span></li></ul><p>A cell with two marks has the connection by IP address first, and then by the Service's DNS name. Where both are alike, they are drawn as one. A pod's connections to itself are never subject to policies.</p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -116,7 +116,7 @@ export class Matrix {
 
   /** Looks again for what changed in the last seconds. */
   tick(): void {
-    if (typeof this.#filter.since === "number") this.render(this.#seen);
+    if (typeof this.#filter.changed === "number") this.render(this.#seen);
   }
 
   /** Takes the keyboard to the matrix: to the chosen flow, or where it was last. */
@@ -272,6 +272,8 @@ export class Matrix {
 
   #drawTable({ rows, columns }: Layout): void {
     const sides = columns.flatMap((group) => group.lines.map((line, i) => ({ group, line, first: i === 0 })));
+    this.#table.classList.toggle("wide", sides.length > 10);
+    this.#table.style.setProperty("--columns", String(sides.length));
     const cols = make("colgroup");
     cols.append(make("col"), ...sides.map(() => make("col")));
     this.#columns = sides.map(({ line }, i) => ({ element: cols.children[i + 1] as HTMLElement, line }));

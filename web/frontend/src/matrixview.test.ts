@@ -84,7 +84,7 @@ test("what_the_last_change_has_turned_is_found_but_not_what_it_only_measured_aga
   const [a, b] = ["shop/web>internet:443/TCP", "shop/db>internet:443/TCP"];
   const before = model({ [a]: "open", [b]: "open" }).flows;
   const m = model({ [a]: "blocked", [b]: "open", [all[0]!]: "open" }, { before });
-  assert.deepEqual(found({ since: "apply" }, m), [a]);
+  assert.deepEqual(found({ changed: "apply" }, m), [a]);
   assert.equal(changedByApply(m, all[0]!), false);
 });
 
@@ -93,17 +93,17 @@ test("what_turned_in_the_last_seconds_is_found_by_the_servers_clock", () => {
     ["shop/web>internet:443/TCP", 100_000],
     ["shop/db>internet:443/TCP", 39_999],
   ]);
-  assert.deepEqual(found({ since: 60 }, { ...nothing, turned }, {}, 100_000), ["shop/web>internet:443/TCP"]);
+  assert.deepEqual(found({ changed: 60 }, { ...nothing, turned }, {}, 100_000), ["shop/web>internet:443/TCP"]);
 });
 
 test("only_what_the_draft_changes", () => {
-  assert.deepEqual(found({ changes: true }, nothing, { "ops/shell>internet:443/TCP": "blocked" }), ["ops/shell>internet:443/TCP"]);
+  assert.deepEqual(found({ changed: "draft" }, nothing, { "ops/shell>internet:443/TCP": "blocked" }), ["ops/shell>internet:443/TCP"]);
 });
 
 test("a_filter_is_active_where_it_asks_for_anything", () => {
   assert.equal(isActive(everything), false);
   assert.equal(isActive({ ...everything, text: "  " }), false);
-  for (const f of [{ text: "a" }, { verdict: "open" }, { since: "apply" }, { changes: true }] as const) assert.equal(isActive({ ...everything, ...f }), true);
+  for (const f of [{ text: "a" }, { verdict: "open" }, { changed: "apply" }, { changed: 60 }] as const) assert.equal(isActive({ ...everything, ...f }), true);
 });
 
 test("a_sum_counts_what_is_open_of_what_is_known", () => {

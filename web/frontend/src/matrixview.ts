@@ -103,16 +103,14 @@ export interface Filter {
   readonly text: string;
   /** Empty for any. */
   readonly verdict: Verdict | "none" | "";
-  /** Flows that the last Apply has changed, or that changed in the last so many seconds; empty for all. */
-  readonly since: "apply" | number | "";
-  /** Only flows that the draft would change. */
-  readonly changes: boolean;
+  /** Flows that the draft would change, that the last Apply has changed, or that changed in the last so many seconds; empty for all. */
+  readonly changed: "draft" | "apply" | number | "";
 }
 
-export const everything: Filter = { text: "", verdict: "", since: "", changes: false };
+export const everything: Filter = { text: "", verdict: "", changed: "" };
 
 export function isActive(f: Filter): boolean {
-  return f.text.trim() !== "" || f.verdict !== "" || f.since !== "" || f.changes;
+  return f.text.trim() !== "" || f.verdict !== "" || f.changed !== "";
 }
 
 /** What a filter asks about, at a time of the server's clock in milliseconds. */
@@ -131,9 +129,9 @@ export function passes(f: Filter, known: Known): (flow: string) => boolean {
   const both = target === undefined;
   return (id) => {
     if (f.verdict && (known.model.flows.get(id)?.verdict ?? "none") !== f.verdict) return false;
-    if (f.since === "apply" && !changedByApply(known.model, id)) return false;
-    if (typeof f.since === "number" && !(known.now - (known.model.turned.get(id) ?? -Infinity) <= f.since * 1000)) return false;
-    if (f.changes && !known.would.has(id)) return false;
+    if (f.changed === "draft" && !known.would.has(id)) return false;
+    if (f.changed === "apply" && !changedByApply(known.model, id)) return false;
+    if (typeof f.changed === "number" && !(known.now - (known.model.turned.get(id) ?? -Infinity) <= f.changed * 1000)) return false;
     if (first.length + second.length === 0) return true;
     const text = id.toLowerCase().replace("@name", " by name");
     const at = text.indexOf(">");

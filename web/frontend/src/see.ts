@@ -17,7 +17,7 @@ export function mountSee(root: HTMLElement, store: Store, actions: Actions): voi
   const see = new See(root, store, actions);
   store.watch((now, before) => {
     if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit) see.render(now);
-    if (now.onlyChanges !== before.onlyChanges) see.onlyChanges(now.onlyChanges);
+    if (now.onlyChanges !== before.onlyChanges) see.lookForChanges(now.onlyChanges);
   });
 }
 
@@ -64,8 +64,7 @@ class See {
     this.#part("turn").addEventListener("click", () => this.#remember({ transposed: !this.#remembered.transposed }));
     const filters = this.#part("filters");
     this.#part("filter").addEventListener("click", () => {
-      filters.hidden = !filters.hidden;
-      this.#part("filter").setAttribute("aria-expanded", String(!filters.hidden));
+      this.#showFilters(filters.hidden !== false);
       if (filters.hidden) this.#look(everything);
       else this.#part("text").focus();
     });
@@ -113,7 +112,7 @@ class See {
     const lab = this.#root.dataset["lab"] ?? "";
     try {
       const files = model.state === "ready" ? (await api.policies(sandbox)).policies.map((p) => ({ id: `${p.namespace}/${p.name}`, text: p.yaml })) : [];
-      const { files: analysed } = await api.analysis(lab, { files });
+      const { files: analysed } = await api.analysis(lab, { files }, AbortSignal.timeout(api.patience));
       if (at !== this.#isolatedAt) return;
       this.#isolated = isolation(analysed.flatMap((f) => f.policies));
       this.#picture.render(this.#seen, this.#isolated);
@@ -130,33 +129,33 @@ class See {
   // --- Looking for something ---
 
   #asked(): Filter {
-    const since = this.#part<HTMLSelectElement>("since").value;
+    const changed = this.#part<HTMLSelectElement>("since").value;
     return {
       text: this.#part<HTMLInputElement>("text").value,
-      verdict: this.#part<HTMLSelectElement>("verdict").value as Verdict | "none" | "",
-      since: since === "" || since === "apply" ? since : Number(since),
-      changes: this.#part<HTMLInputElement>("changes").checked,
+      verdict: this.#part<HTMLSelectElement>("verdict").value as Filter["verdict"],
+      changed: changed === "" || changed === "apply" || changed === "draft" ? changed : Number(changed),
     };
-  }
-
-  /** Only what the draft changes, or everything again: the preview's line has a button for it, too. */
-  onlyChanges(only: boolean): void {
-    const box = this.#part<HTMLInputElement>("changes");
-    if (box.checked === only) return;
-    box.checked = only;
-    this.#look(this.#asked());
   }
 
   #look(filter: Filter): void {
     this.#filter = filter;
-    if (filter === everything) {
-      this.#part<HTMLInputElement>("text").value = "";
-      this.#part<HTMLSelectElement>("verdict").value = "";
-      this.#part<HTMLSelectElement>("since").value = "";
-      this.#part<HTMLInputElement>("changes").checked = false;
-    }
+    this.#part<HTMLInputElement>("text").value = filter.text;
+    this.#part<HTMLSelectElement>("verdict").value = filter.verdict;
+    this.#part<HTMLSelectElement>("since").value = String(filter.changed);
     this.#arrange();
-    this.#store.update({ onlyChanges: filter.changes });
+    this.#store.update({ onlyChanges: filter.changed === "draft" });
+  }
+
+  /** Looks for what the draft changes, or for everything again, as asked elsewhere on the page. */
+  lookForChanges(only: boolean): void {
+    if (only === (this.#filter.changed === "draft")) return; // it was asked here
+    this.#look({ ...this.#filter, changed: only ? "draft" : "" });
+    if (only) this.#showFilters(true);
+  }
+
+  #showFilters(show: boolean): void {
+    this.#part("filters").hidden = !show;
+    this.#part("filter").setAttribute("aria-expanded", String(show));
   }
 
   #say(): void {
@@ -173,8 +172,8 @@ class See {
     this.#root.querySelector<HTMLElement>(".see-tools")!.dataset["shows"] = picture ? "picture" : "matrix";
     this.#part("picture").hidden = !picture;
     if (picture) {
-      this.#part("matrix").hidden = this.#part("list").hidden = this.#part("filters").hidden = true;
-      this.#part("filter").setAttribute("aria-expanded", "false");
+      this.#part("matrix").hidden = this.#part("list").hidden = true;
+      this.#showFilters(false);
       this.#drawPicture();
       return;
     }
