@@ -432,7 +432,7 @@ func TestThe_lab_keeps_its_contract(t *testing.T) {
 		`<form id="start" method="post" action="/sandboxes">`, `name="lab" value="network-policies"`,
 		`id="reset" method="post" action="/sandboxes/none/reset" hidden`, `id="stop" method="post" action="/sandboxes/none/stop" hidden`,
 		`<textarea id="policy" name="yaml"`, `<label for="policy">`, `<button id="apply"`, `<div id="problems" role="alert">`,
-		`<table id="matrix" class="matrix wide">`, `<caption`, `data-end="production/api:8080/TCP"`, `data-end="production/web"`, `scope="row"`, `scope="col"`,
+		`<table id="matrix" class="matrix tight stacked">`, `<caption`, `data-end="production/api:8080/TCP"`, `data-end="production/web"`, `scope="row"`, `scope="col"`,
 		`data-flow="production/web&gt;production/api:8080/TCP" data-verdict="none" data-via="ip"`,
 		`data-flow="production/web&gt;production/api:8080/TCP@name" data-verdict="none" data-via="name"`,
 		`data-flow="production/web&gt;kube-system/kube-dns:53/UDP" data-verdict="none" data-via="dns"`,

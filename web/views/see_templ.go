@@ -117,7 +117,7 @@ func matrixTable(m Matrix) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		var templ_7745c5c3_Var5 = []any{"matrix", templ.KV("wide", m.Wide())}
+		var templ_7745c5c3_Var5 = []any{"matrix", templ.KV("tight stacked", m.Wide())}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var5...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

@@ -53,6 +53,8 @@ export class Matrix {
   #stop: HTMLElement | undefined;
   /** The marks that are to be animated from the next frame on. */
   #turning = new Set<HTMLElement>();
+  /** How many columns there are. */
+  #breadth = 1;
   /** The mark whose title is read at the moment. */
   #explained: HTMLElement | undefined;
 
@@ -71,6 +73,7 @@ export class Matrix {
       root.addEventListener("animationend", (e) => (e.target as Element).classList.remove("turns"));
     }
     this.#draw();
+    new ResizeObserver(() => this.#fit()).observe(table.parentElement!);
   }
 
   get flows(): string[] {
@@ -272,8 +275,8 @@ export class Matrix {
 
   #drawTable({ rows, columns }: Layout): void {
     const sides = columns.flatMap((group) => group.lines.map((line, i) => ({ group, line, first: i === 0 })));
-    this.#table.classList.toggle("wide", sides.length > 10);
-    this.#table.style.setProperty("--columns", String(sides.length));
+    this.#breadth = sides.length;
+    this.#fit();
     const cols = make("colgroup");
     cols.append(make("col"), ...sides.map(() => make("col")));
     this.#columns = sides.map(({ line }, i) => ({ element: cols.children[i + 1] as HTMLElement, line }));
@@ -402,6 +405,18 @@ export class Matrix {
     this.#list.replaceChildren(...parts);
     this.#list.hidden = false;
     this.#table.parentElement!.hidden = true;
+  }
+
+  // Columns are as narrow as the pane wants them. The numbers are those of see.css, in
+  // pixels at the usual size of type.
+  #fit(): void {
+    const room = this.#table.parentElement!.clientWidth / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+    if (room === 0) return; // it is not to be seen
+    const cell = Math.floor(Math.min(40, Math.max(22, (room - 92) / this.#breadth - 3)));
+    const tight = room < 210 + this.#breadth * 50;
+    this.#table.classList.toggle("tight", tight);
+    this.#table.classList.toggle("stacked", tight && cell < 34);
+    this.#table.style.setProperty("--cell", `${cell / 16}rem`);
   }
 
   // --- The mouse and the keyboard ---
