@@ -16,7 +16,7 @@ import (
 // one of them, or the page's script would take it for what it looks for.
 var TakenAnchors = []string{
 	"again", "agreement", "apply", "back-to-exercise", "build", "connection", "contents",
-	"delete-all", "delete-one", "disagreement", "end", "history", "kept", "lab",
+	"delete-all", "delete-one", "disagreement", "end", "end-title", "history", "kept", "lab",
 	"last-change", "lesson", "main", "matrix", "matrix-caption", "menu", "other", "policies",
 	"policies-view", "policy", "policy-form", "policy-label", "problems", "progress", "proof",
 	"replace", "reset", "sandbox", "schemes-label", "see", "settled", "simulated", "start",

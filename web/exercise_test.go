@@ -409,7 +409,7 @@ func TestA_section_that_is_done_leads_to_the_next(t *testing.T) {
 		}
 	}
 	for i, id := range ids {
-		want := "/me"
+		want := "/lessons/network-policies#end"
 		if i+1 < len(ids) {
 			want = "/lessons/network-policies#" + ids[i+1]
 		}

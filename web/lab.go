@@ -94,22 +94,17 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 	if at.workbench {
 		return render(w, r, status, views.Workbench(page, lab))
 	}
-	exercises := map[string]views.Exercise{}
 	progress, err := s.Progress.Progress(r.Context(), ownerOf(r.Context()))
 	if err != nil {
 		return err
 	}
+	view := s.lessonView(lesson, progress)
+	view.Lab = lab
 	for _, e := range lesson.Exercises {
-		exercises[e.ID] = s.exerciseView(progress, lesson, e)
-	}
-	done := map[string]bool{}
-	for _, section := range lesson.Sections {
-		done[section.ID] = progress.Section(lesson.Slug, section.ID).Completed()
+		view.Exercises[e.ID] = s.exerciseView(progress, lesson, e)
 	}
 	if input.exercise != nil {
-		exercises[input.exercise.ID] = *input.exercise
+		view.Exercises[input.exercise.ID] = *input.exercise
 	}
-	return render(w, r, status, views.LessonPage(page, views.Lesson{
-		Lesson: lesson, Video: s.video(lesson.Slug), Lab: lab, Exercises: exercises, Done: done, Quizzes: s.quizEntries(lesson.Slug),
-	}))
+	return render(w, r, status, views.LessonPage(page, view))
 }

@@ -3,10 +3,12 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
+	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
@@ -45,4 +47,21 @@ func (s *server) quizEntries(lesson string) []views.Entry {
 		}
 	}
 	return list
+}
+
+// lessonView is the lesson as the learner has come through it so far, without its lab and
+// exercises.
+func (s *server) lessonView(l *lessons.Lesson, progress store.Progress) views.Lesson {
+	view := views.Lesson{
+		Lesson: l, Video: s.video(l.Slug), Exercises: map[string]views.Exercise{}, Done: map[string]bool{},
+		Record: lessonRecord(l, progress), Quizzes: s.quizEntries(l.Slug),
+	}
+	for _, section := range l.Sections {
+		view.Done[section.ID] = progress.Section(l.Slug, section.ID).Completed()
+	}
+	if i := slices.Index(s.Lessons, l); i >= 0 && i+1 < len(s.Lessons) {
+		next := s.Lessons[i+1]
+		view.Next = &views.Entry{URL: "/lessons/" + next.Slug, Title: next.Title}
+	}
+	return view
 }

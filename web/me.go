@@ -62,7 +62,7 @@ func lessonRecord(l *lessons.Lesson, progress store.Progress) views.LessonRecord
 	}
 	for _, e := range l.Exercises {
 		kept := progress.Exercise(l.Slug, e.ID)
-		exercise := views.ExerciseRecord{Title: e.Title, URL: record.URL + "#exercise-" + e.ID, Tries: kept.Tries, Hints: min(kept.Hints, len(e.Hints)), Passed: kept.Passed(), WithSolution: kept.WithSolution(), Skipped: kept.Skipped()}
+		exercise := views.ExerciseRecord{ID: e.ID, Title: e.Title, URL: record.URL + "#exercise-" + e.ID, Tries: kept.Tries, Hints: min(kept.Hints, len(e.Hints)), Passed: kept.Passed(), WithSolution: kept.WithSolution(), Skipped: kept.Skipped()}
 		check := kept.Latest
 		if kept.FirstPass != nil {
 			check = &kept.FirstPass.CheckResult
@@ -149,7 +149,7 @@ func (s *server) changeLearner(w http.ResponseWriter, r *http.Request) error {
 }
 
 // finishSection keeps that the learner is through with a section, and goes on to the
-// next.
+// next, or to the end: to the page's script it answers with what that changes.
 func (s *server) finishSection(w http.ResponseWriter, r *http.Request) error {
 	lesson := s.lesson(chi.URLParam(r, "slug"))
 	if lesson == nil {
@@ -164,14 +164,20 @@ func (s *server) finishSection(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Progress.CompleteSection(r.Context(), owner, lesson.Slug, id, now); err != nil {
 		return err
 	}
-	next := "/me"
+	next := "end"
 	if i+1 < len(lesson.Sections) {
-		at := lesson.Sections[i+1].ID
-		if err := s.Progress.VisitSection(r.Context(), owner, lesson.Slug, at, now); err != nil {
+		next = lesson.Sections[i+1].ID
+		if err := s.Progress.VisitSection(r.Context(), owner, lesson.Slug, next, now); err != nil {
 			return err
 		}
-		next = "/lessons/" + lesson.Slug + "#" + url.PathEscape(at)
 	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	if r.Header.Get("X-Fragment") != "" {
+		progress, err := s.Progress.Progress(r.Context(), owner)
+		if err != nil {
+			return err
+		}
+		return render(w, r, http.StatusOK, views.LessonProgress(s.lessonView(lesson, progress), next))
+	}
+	http.Redirect(w, r, "/lessons/"+lesson.Slug+"#"+url.PathEscape(next), http.StatusSeeOther)
 	return nil
 }

@@ -182,8 +182,11 @@ func (codeBlocks) render(w util.BufWriter, src []byte, node ast.Node, entering b
 	if lang := n.Language(src); len(lang) > 0 {
 		language = string(lang)
 	}
-	code := fmt.Sprintf("<pre tabindex=\"0\"><code class=\"language-%s\">%s</code></pre>",
-		html.EscapeString(language), html.EscapeString(string(n.Lines().Value(src))))
+	shown := html.EscapeString(string(n.Lines().Value(src)))
+	if language == "yaml" {
+		shown = HighlightYAML(string(n.Lines().Value(src)))
+	}
+	code := fmt.Sprintf("<pre tabindex=\"0\"><code class=\"language-%s\">%s</code></pre>", html.EscapeString(language), shown)
 	if IsYAML(n, src) {
 		code = `<div class="snippet">` + code + `<button type="button" data-insert>Put into the editor</button></div>`
 	}

@@ -50,7 +50,7 @@ func TestParagraphs_has_lists_and_code_but_neither_headings_nor_HTML(t *testing.
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<p>Do <strong>this</strong>:</p>", "<li>one</li>", `<code class="language-yaml">a: &#34;*&#34;`, "data-insert"} {
+	for _, want := range []string{"<p>Do <strong>this</strong>:</p>", "<li>one</li>", `<code class="language-yaml"><span class="y-k">a</span>`, `&#34;*&#34;`, "data-insert"} {
 		if !strings.Contains(got.HTML(), want) {
 			t.Errorf("%s\nis without %s", got.HTML(), want)
 		}

@@ -261,3 +261,11 @@ func wantWords(v probe.Verdict) string {
 	}
 	return "must not get through"
 }
+
+// current is the attribute aria-current of a step.
+func current(is bool) string {
+	if is {
+		return "step"
+	}
+	return "false"
+}

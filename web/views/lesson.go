@@ -12,8 +12,11 @@ type Lesson struct {
 	Exercises map[string]Exercise
 	// Done says, by a section's ID, that the learner is through with it.
 	Done map[string]bool
-	// Quizzes lists those about the lesson.
+	// Record is what the learner has done of it.
+	Record LessonRecord
+	// Quizzes lists those about the lesson. Next is the lesson after it; nil for the last.
 	Quizzes []Entry
+	Next    *Entry
 }
 
 // bar is the page's, with how far the learner has come.
@@ -31,4 +34,20 @@ func (l Lesson) bar() Bar {
 		b.Progress = append(b.Progress, step)
 	}
 	return b
+}
+
+// left are the sections and exercises that are still to do.
+func (l Lesson) left() []Entry {
+	var left []Entry
+	for _, section := range l.Sections {
+		if section.ID != "" && !l.Done[section.ID] {
+			left = append(left, Entry{URL: "#" + section.ID, Title: section.Title, Detail: "to read"})
+		}
+	}
+	for _, e := range l.Record.Exercises {
+		if !e.Passed {
+			left = append(left, Entry{URL: "#exercise-" + e.ID, Title: e.Title, Detail: e.State()})
+		}
+	}
+	return left
 }

@@ -41,9 +41,32 @@ type LessonRecord struct {
 	CompletedAt time.Time
 }
 
+// Completed says that every section was read and every exercise passed.
+func (l LessonRecord) Completed() bool { return !l.CompletedAt.IsZero() }
+
+// Measured says what was seen in the lesson's exercises that were passed.
+func (l LessonRecord) Measured() string {
+	flows, places := 0, map[string]bool{}
+	for _, e := range l.Exercises {
+		if e.Passed {
+			flows += e.Of
+			places[e.Provider] = true
+		}
+	}
+	switch {
+	case flows == 0:
+		return ""
+	case places["simulated"] && len(places) > 1:
+		return fmt.Sprintf("For that, %d connections were looked at, some of them measured in a real cluster and some simulated.", flows)
+	case places["simulated"]:
+		return fmt.Sprintf("For that, %d connections were worked out by simulation.", flows)
+	}
+	return fmt.Sprintf("For that, %d connections were measured in a real cluster. You did not take anybody’s word for it.", flows)
+}
+
 // Progress is the sentence about how far the lesson is.
 func (l LessonRecord) Progress() string {
-	if !l.CompletedAt.IsZero() {
+	if l.Completed() {
 		return fmt.Sprintf("✓ Completed on %s: every section read, every exercise passed%s.", day(l.CompletedAt), l.helped())
 	}
 	return fmt.Sprintf("%d of %d sections read, %d of %d exercises passed%s.", l.SectionsDone, l.Sections, l.Passed(), len(l.Exercises), l.helped())
@@ -78,7 +101,7 @@ func (l LessonRecord) Passed() int {
 
 // ExerciseRecord is what was done of an exercise.
 type ExerciseRecord struct {
-	Title, URL string
+	ID, Title, URL string
 	// WithSolution says that it was passed after the solution had been shown.
 	Passed, WithSolution, Skipped bool
 	Tries, Hints                  int

@@ -2,6 +2,8 @@
 // too narrow for all of them one place at a time. Without this script the panes have
 // their usual sizes, and a narrow page is a long one.
 
+import { recall, remember } from "./remember";
+
 /** What can be brought into view: a place, or one of the views in the place to write. */
 export type Place = "read" | "write" | "see";
 export type View = "policies" | "history" | "terminal";
@@ -17,7 +19,7 @@ export function show(place: Place): void {
     if (link.dataset["place"] === place) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  keep("place", place);
+  keepPlace(place);
 }
 
 /** Brings the view into the place to write, and that into view. */
@@ -61,6 +63,25 @@ function placeOf(element: Element | null): Place | undefined {
   return element?.closest("#why") ? "see" : undefined;
 }
 
+// The place is a tab's own, and the sizes are the browser's.
+const placeKey = "netpol-lab:place";
+
+function keepPlace(place: Place): void {
+  try {
+    sessionStorage.setItem(placeKey, place);
+  } catch {
+    // Then a reload begins with the text.
+  }
+}
+
+function keptPlace(): Place | null {
+  try {
+    return sessionStorage.getItem(placeKey) as Place | null;
+  } catch {
+    return null;
+  }
+}
+
 function byHash(): void {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   const place = placeOf(target);
@@ -69,7 +90,7 @@ function byHash(): void {
 }
 
 function places(): void {
-  const kept = recall("place") as Place | null;
+  const kept = keptPlace();
   show(kept && document.getElementById(panes[kept]) ? kept : document.getElementById("lesson") ? "read" : "write");
   if (location.hash) byHash();
   addEventListener("hashchange", byHash);
@@ -111,12 +132,12 @@ function splitter(bar: HTMLElement): void {
   const beside = (): boolean => getComputedStyle(whole).flexDirection === "row";
   const turn = (): void => bar.setAttribute("aria-orientation", beside() ? "vertical" : "horizontal");
 
-  function set(percent: number, remember = true): void {
+  function set(percent: number, kept = true): void {
     const value = Math.round(Math.min(Math.max(percent, min), max) * 10) / 10;
     bar.ariaValueNow = String(value);
     bar.ariaValueText = `${Math.round(value)} %`;
     whole.style.setProperty(`--${name}`, `${value}%`);
-    if (remember) keep(`split-${name}`, String(value));
+    if (kept) remember(`split-${name}`, String(value));
   }
 
   function at(event: PointerEvent): number {
@@ -152,29 +173,8 @@ function splitter(bar: HTMLElement): void {
   });
   turn();
   new ResizeObserver(turn).observe(whole);
-  const kept = Number(recall(`split-${name}`));
-  if (kept) set(kept, false);
-}
-
-// --- What is kept of all this: in this browser, where that may keep anything. ---
-
-const prefix = "netpol-lab:frame:";
-
-function keep(name: string, value: string): void {
-  try {
-    // The place is a tab's own, the sizes are the browser's.
-    (name === "place" ? sessionStorage : localStorage).setItem(prefix + name, value);
-  } catch {
-    // Then it is as usual the next time.
-  }
-}
-
-function recall(name: string): string | null {
-  try {
-    return (name === "place" ? sessionStorage : localStorage).getItem(prefix + name);
-  } catch {
-    return null;
-  }
+  const last = Number(recall(`split-${name}`));
+  if (last) set(last, false);
 }
 
 if (document.getElementById("lab")) {

@@ -10,6 +10,7 @@ import * as draft from "./draft";
 import * as exercise from "./exercise";
 import "./frame";
 import { mountPreview } from "./preview";
+import "./lesson";
 import { follow } from "./sandbox";
 import { mountSee } from "./see";
 import { Store, type State } from "./state";
