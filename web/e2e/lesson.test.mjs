@@ -93,7 +93,7 @@ test("a_learner_does_everything", async (t) => {
 /** The exercises between the heading and the end of its section. */
 const exercisesOf = (section) =>
   page.evaluate((id) => {
-    const all = [...document.querySelectorAll("article h2[id], article [data-exercise]")];
+    const all = [...document.querySelectorAll("article .section > h2[id], article [data-exercise]")];
     const rest = all.slice(all.indexOf(document.getElementById(id)) + 1);
     const end = rest.findIndex((e) => e.matches("h2"));
     return (end < 0 ? rest : rest.slice(0, end)).map((e) => e.dataset.exercise);
