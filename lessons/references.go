@@ -20,7 +20,7 @@ var TakenAnchors = []string{
 	"last-change", "lesson", "main", "matrix", "matrix-caption", "menu", "other", "policies",
 	"policies-view", "policy", "policy-form", "policy-label", "problems", "progress", "proof",
 	"replace", "reset", "sandbox", "schemes-label", "see", "settled", "simulated", "start",
-	"state-chip", "status", "steps", "stop", "terminal", "title", "unavailable", "undo", "why",
+	"state-chip", "status", "steps", "stop", "terminal", "title", "unavailable", "undo", "want", "want-from", "why",
 	"write",
 }
 
