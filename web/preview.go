@@ -162,7 +162,7 @@ func (s *server) analyse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	analysis, err := analyse(r.Context(), lesson.Topology, baseline, draft)
+	analysis, err := s.previews.analyse(r.Context(), lesson.Topology, baseline, draft)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,34 @@ func (s *server) baseline(r *http.Request, lab *sandbox.Topology) (*sandbox.Base
 			return b, err
 		}
 	}
-	return sandbox.NewBaseline(lab, lab.PlannedAddresses(), nil)
+	return s.previews.baselines.get(lab, 1, func() (*sandbox.Baseline, error) {
+		return sandbox.NewBaseline(lab, lab.PlannedAddresses(), nil)
+	})
+}
+
+// previews makes analyses of drafts. Of a draft only one file changes with a key, so it
+// keeps what the others were read as: reading is half of the work.
+type previews struct {
+	files     *recent[draftKey, *analysed]
+	baselines *recent[*sandbox.Topology, *sandbox.Baseline]
+}
+
+// draftKey is all that reading a file depends on.
+type draftKey struct {
+	lab  *sandbox.Topology
+	text string
+}
+
+const (
+	// keptDrafts is how many bytes of files are kept as they were read, which take some
+	// twenty times as much then.
+	keptDrafts = 1 << 20
+	// keptBaselines is of how many labs what no policies come to is kept.
+	keptBaselines = 64
+)
+
+func newPreviews() *previews {
+	return &previews{newRecent[draftKey, *analysed](keptDrafts), newRecent[*sandbox.Topology, *sandbox.Baseline](keptBaselines)}
 }
 
 // analysed is one file with the policies that were read of it.
@@ -224,14 +251,14 @@ type analysed struct {
 
 // analyse tells what the draft comes to in the lab. The error is the context's, or one
 // of the server's own.
-func analyse(ctx context.Context, lab *sandbox.Topology, baseline *sandbox.Baseline, draft AnalysisRequest) (*Analysis, error) {
+func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline *sandbox.Baseline, draft AnalysisRequest) (*Analysis, error) {
 	out := &Analysis{Change: baseline.Change, Files: []AnalysedFile{}}
 	files := make([]analysed, len(draft.Files))
 	seen := map[policy.Ref]bool{}
 	var all []policy.Policy
 	errorLines := []int{}
 	for i, f := range draft.Files {
-		file, err := readFile(ctx, lab, f)
+		file, err := p.read(ctx, lab, f)
 		if err != nil {
 			return nil, err
 		}
@@ -292,10 +319,22 @@ func analyse(ctx context.Context, lab *sandbox.Topology, baseline *sandbox.Basel
 	return out, nil
 }
 
+// read is what a file is read as.
+func (p *previews) read(ctx context.Context, lab *sandbox.Topology, f DraftFile) (analysed, error) {
+	const least = 512 // A short file takes some room, too.
+	kept, err := p.files.get(draftKey{lab, f.Text}, len(f.Text)+least, func() (*analysed, error) { return readFile(ctx, lab, f.Text) })
+	if err != nil {
+		return analysed{}, err
+	}
+	out := *kept
+	out.ID, out.Problems = f.ID, slices.Clone(out.Problems)
+	return out, nil
+}
+
 // readFile reads a file's policies, and says what is wrong with it.
-func readFile(ctx context.Context, lab *sandbox.Topology, f DraftFile) (analysed, error) {
-	out := analysed{AnalysedFile: AnalysedFile{ID: f.ID, Policies: []AnalysedPolicy{}, Problems: []Problem{}, Selectors: []Selector{}, SetAside: []SetAside{}}}
-	src := []byte(f.Text)
+func readFile(ctx context.Context, lab *sandbox.Topology, text string) (*analysed, error) {
+	out := &analysed{AnalysedFile: AnalysedFile{Policies: []AnalysedPolicy{}, Problems: []Problem{}, Selectors: []Selector{}, SetAside: []SetAside{}}}
+	src := []byte(text)
 	if policy.Blank(src) {
 		return out, nil
 	}
@@ -322,7 +361,7 @@ func readFile(ctx context.Context, lab *sandbox.Topology, f DraftFile) (analysed
 			})
 		}
 	case err != nil:
-		return analysed{}, err
+		return nil, err
 	}
 	out.policies = policies
 	return out, nil

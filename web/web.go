@@ -56,7 +56,8 @@ type server struct {
 	// grading makes a learner's looks at their policies take turns: each reads all of them.
 	grading *turns
 	// schema answers with what can stand in a policy.
-	schema handler
+	schema   handler
+	previews *previews
 	// sealKey is what this process seals its cookies with.
 	sealKey []byte
 }
@@ -75,7 +76,7 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), labs: NewLabs(deps.Lessons, deps.Progress), grading: newTurns(1), sealKey: make([]byte, 32)}
+	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), labs: NewLabs(deps.Lessons, deps.Progress), grading: newTurns(1), previews: newPreviews(), sealKey: make([]byte, 32)}
 	_, _ = rand.Read(s.sealKey) // never fails
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {

@@ -1,14 +1,12 @@
 package policy
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	networkingv1 "k8s.io/api/networking/v1"
-	sigsyaml "sigs.k8s.io/yaml"
 )
 
 // Edit puts a text in the place of a part of the input, from Position up to but
@@ -34,32 +32,13 @@ func insert(at Position, text string) Edit { return replace(Range{at, at}, text)
 
 // block is a value's YAML over several lines, each behind an indent.
 func block(v any, indent int) string {
-	plain, err := sigsyaml.Marshal(v)
-	var root yaml.Node
-	if err == nil {
-		err = yaml.Unmarshal(plain, &root)
-	}
-	if err != nil {
-		panic(err) // What the API's own types hold can be said in YAML.
-	}
-	order(&root)
-	var out bytes.Buffer
-	e := yaml.NewEncoder(&out)
-	e.SetIndent(2)
-	e.CompactSeqIndent()
-	if err := e.Encode(&root); err != nil {
-		panic(err)
-	}
-	text := strings.TrimRight(out.String(), "\n")
+	text := strings.TrimRight(encode(nodeOf(v)), "\n")
 	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent))
 }
 
 // flow is a value's YAML on one line.
 func flow(v any) string {
-	var root yaml.Node
-	if err := yaml.Unmarshal([]byte(block(v, 0)), &root); err != nil {
-		panic(err)
-	}
+	root := nodeOf(v)
 	var set func(n *yaml.Node)
 	set = func(n *yaml.Node) {
 		if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
@@ -69,27 +48,18 @@ func flow(v any) string {
 			set(c)
 		}
 	}
-	set(&root)
-	out, err := yaml.Marshal(&root)
-	if err != nil {
-		panic(err)
-	}
-	return strings.TrimSpace(string(out))
+	set(root)
+	return strings.TrimSpace(encode(root))
 }
 
 // onOneLine reports that a value is written on the line of its field: a text, a number,
-// or a list of these.
+// what is empty, or the list of directions.
 func onOneLine(v any) bool {
-	text := block(v, 0)
-	if !strings.Contains(text, "\n") && !strings.HasSuffix(text, ":") {
-		n := yaml.Node{}
-		return yaml.Unmarshal([]byte(text), &n) == nil && (n.Content[0].Kind == yaml.ScalarNode || n.Content[0].Style&yaml.FlowStyle != 0)
-	}
-	switch v.(type) {
-	case []string, []networkingv1.PolicyType:
+	if _, ok := v.([]networkingv1.PolicyType); ok {
 		return true
 	}
-	return false
+	n := nodeOf(v).Content[0]
+	return n.Kind == yaml.ScalarNode || len(n.Content) == 0
 }
 
 // fieldText is a field with its value, as it is written in a column.

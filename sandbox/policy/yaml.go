@@ -2,13 +2,13 @@ package policy
 
 import (
 	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	sigsyaml "sigs.k8s.io/yaml"
 )
 
 // fieldOrder is the order in which people write a policy's fields; others come
@@ -25,26 +25,39 @@ func YAML(p networkingv1.NetworkPolicy) string {
 	p.APIVersion, p.Kind = apiVersion, kind
 	p.ManagedFields, p.UID, p.ResourceVersion, p.Generation = nil, "", "", 0
 	p.CreationTimestamp = metav1.Time{}
-	plain, err := sigsyaml.Marshal(p)
+	return encode(nodeOf(p))
+}
+
+// nodeOf is a value of the API's types as YAML, in the order in which people write it.
+// JSON is YAML, so that nothing else is needed on the way.
+func nodeOf(v any) *yaml.Node {
+	js, err := json.Marshal(v)
 	var root yaml.Node
 	if err == nil {
-		err = yaml.Unmarshal(plain, &root)
+		err = yaml.Unmarshal(js, &root)
 	}
 	if err != nil {
-		panic(err) // A NetworkPolicy has nothing that YAML cannot say.
+		panic(err) // What the API's types hold can be said in YAML.
 	}
 	order(&root)
+	return &root
+}
+
+func encode(root *yaml.Node) string {
 	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	enc.CompactSeqIndent()
-	if err := enc.Encode(&root); err != nil {
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	e.CompactSeqIndent()
+	if err := e.Encode(root); err != nil {
 		panic(err)
 	}
 	return out.String()
 }
 
 func order(n *yaml.Node) {
+	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
+		n.Style = 0 // Brackets and quotes of JSON, but for what is empty.
+	}
 	for _, c := range n.Content {
 		order(c)
 	}
