@@ -29,19 +29,20 @@ func (b *builder) isolate() {
 	// What is closed already needs nothing more.
 	maps.DeleteFunc(choice, func(e edge, _ bool) bool { return b.egress[e.from] || b.ingress[e.to] })
 	// For the rest: the least costly choice of ends that has one end of each.
+	in, out := b.free()
 	g := cover{}
 	for e := range choice {
 		g.add(e.from, e.to)
 	}
 	for from := range g.edges {
-		g.from = append(g.from, end{from, b.cost(links, from, true)})
+		g.from = append(g.from, end{from, out[from] + b.cost(links, from, true)})
 	}
 	to := map[int]bool{}
 	for e := range choice {
 		to[e.to] = true
 	}
 	for n := range to {
-		g.to = append(g.to, end{n, b.cost(links, n, false)})
+		g.to = append(g.to, end{n, in[n] + b.cost(links, n, false)})
 	}
 	egress, ingress := g.solve()
 	for _, n := range egress {
@@ -122,7 +123,23 @@ func (b *builder) index() {
 	}
 }
 
-// cost is how much there is to write where an end is isolated: the policy and a rule
+// free counts, for each class, the connections to it and from it that have no wish, and
+// would be closed with the others where it is isolated.
+func (b *builder) free() (in, out map[int]int) {
+	in, out = map[int]int{}, map[int]int{}
+	seen := map[link]bool{}
+	for _, f := range b.bare.Flows() {
+		f.From, f.To = b.bare.OneFamily(f.From, f.To)
+		if l := b.link(f); !seen[l] && b.links[l].state == free && !b.denied.Allowed(f) {
+			seen[l] = true
+			in[l.to]++
+			out[l.from]++
+		}
+	}
+	return in, out
+}
+
+// cost is how much there is to write where an end is isolated: the policy, and something
 // for each peer. Ingress is cheaper, for that is where people look.
 func (b *builder) cost(links []link, n int, egress bool) int {
 	sum := 8
@@ -137,7 +154,7 @@ func (b *builder) cost(links []link, n int, egress bool) int {
 		if self != n || b.links[l].state != open {
 			continue
 		}
-		sum += 2
+		sum++
 		if c := b.classes[peer]; c.namespace == "" && !c.addr.IsValid() {
 			sum += 1 << 20 // It cannot be named.
 		}

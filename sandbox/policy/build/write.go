@@ -58,8 +58,8 @@ func (b *builder) namespace(ns string) []networkingv1.NetworkPolicy {
 	for i := range groups {
 		g := &groups[i]
 		// What the default deny does need not be said again.
-		g.ingress = g.ingress && (!ingress || len(w.rules(g.classes, false)) > 0)
-		g.egress = g.egress && (!egress || len(w.rules(g.classes, true)) > 0 || len(g.dns) > 0)
+		g.ingress = g.ingress && (!ingress || w.opens(g.classes, false))
+		g.egress = g.egress && (!egress || w.opens(g.classes, true) || len(g.dns) > 0)
 		if g.ingress || g.egress {
 			w.open(*g)
 		}
@@ -73,7 +73,7 @@ func (b *builder) namespace(ns string) []networkingv1.NetworkPolicy {
 func (w *writer) defaultDeny(groups []group, dnsForAll bool) (ingress, egress bool) {
 	members := w.members[w.namespace]
 	idle := func(outward bool) bool {
-		return slices.ContainsFunc(groups, func(g group) bool { return len(w.rules(g.classes, outward)) == 0 && (!outward || len(g.dns) == 0) })
+		return slices.ContainsFunc(groups, func(g group) bool { return !w.opens(g.classes, outward) && (!outward || len(g.dns) == 0) })
 	}
 	all := func(isolated map[int]bool, outward bool) bool {
 		return len(groups) > 0 && (len(members) > 1 || idle(outward)) && !slices.ContainsFunc(members, func(n int) bool { return !isolated[n] })
@@ -172,6 +172,17 @@ func (b *builder) alikeIn(m, n int) bool {
 func (b *builder) lets(l link) bool { return b.links[l].state == open || b.itself(l) }
 
 func (b *builder) itself(l link) bool { return l.from == l.to && len(b.classes[l.from].pods) == 1 }
+
+// opens reports that there is something that the classes are to let through, DNS aside.
+func (b *builder) opens(classes []int, egress bool) bool {
+	links := b.in
+	if egress {
+		links = b.out
+	}
+	return slices.ContainsFunc(classes, func(n int) bool {
+		return slices.ContainsFunc(links[n], func(l link) bool { return !(egress && b.isDNS(l)) && !b.itself(l) })
+	})
+}
 
 // rule is a rule of either direction.
 type rule struct {
@@ -335,7 +346,7 @@ func (w *writer) allowDNS(asking []*group) (all bool) {
 	}
 	for _, g := range asking {
 		g.dns = nil
-		if len(w.rules(g.classes, true)) == 0 {
+		if !w.opens(g.classes, true) {
 			g.egress = false
 		}
 	}
