@@ -7,9 +7,11 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// listHistory tells every change of the sandbox's policies that is kept.
+// listHistory tells every change of the sandbox's policies that is kept; with the query
+// as=list as the page has it.
 func (s *server) listHistory(w http.ResponseWriter, r *http.Request) error {
 	snapshot, err := s.sandboxOf(r)
 	if err != nil {
@@ -18,6 +20,9 @@ func (s *server) listHistory(w http.ResponseWriter, r *http.Request) error {
 	history, err := s.Sandboxes.History(snapshot.ID)
 	if err != nil {
 		return err
+	}
+	if r.URL.Query().Get("as") == "list" {
+		return render(w, r, http.StatusOK, views.HistoryList(views.Lab{Name: snapshot.Lab, Sandbox: snapshot.Snapshot, History: history}))
 	}
 	return writeJSON(w, http.StatusOK, history)
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -81,6 +82,11 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 	}
 	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lab.Name {
 		lab.Sandbox, lab.Seq = snapshot, seq
+		// It may have ended meanwhile: then there is nothing to tell.
+		var err error
+		if lab.History, err = s.Sandboxes.History(snapshot.ID); err != nil && !errors.Is(err, sandbox.ErrNotFound) {
+			return err
+		}
 	}
 	if other, ok := s.otherLab(r, lab.Name); ok {
 		lab.Other = s.labTitle(r, other.Lab)

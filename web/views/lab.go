@@ -26,6 +26,8 @@ type Lab struct {
 	Sandbox sandbox.Snapshot
 	// Seq is the number of the last event that Sandbox includes.
 	Seq int64
+	// History is what has become of the sandbox's policies.
+	History sandbox.History
 	// Other is the title of the lesson that the learner has a sandbox of, where that is
 	// another lab's; empty where there is none.
 	Other string

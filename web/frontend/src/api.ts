@@ -1,6 +1,6 @@
 // The lab's requests. Each fails with a Refusal whose message can be shown.
 
-import type { Analysis, AnalysisRequest, Built, Why, Wish } from "./answers.gen";
+import type { Analysis, AnalysisRequest, Built, History, Why, Wish } from "./answers.gen";
 import type { Base } from "./workspace/workspace";
 
 export interface Problem {
@@ -90,6 +90,26 @@ export async function picture(lab: string): Promise<string> {
 export async function policiesFor(lab: string, wishes: ReadonlyMap<string, Wish>): Promise<Built> {
   const body = JSON.stringify({ flows: Object.fromEntries(wishes) });
   return (await (await send("POST", `/labs/${encodeURIComponent(lab)}/policies-for`, body, "application/json")).json()) as Built;
+}
+
+/** What has become of the policies. */
+export async function history(id: string): Promise<History> {
+  return (await (await send("GET", `${path(id)}/history`)).json()) as History;
+}
+
+/** The same as the page has it: the list, in HTML. */
+export async function historyList(id: string): Promise<string> {
+  return (await send("GET", `${path(id)}/history?as=list`)).text();
+}
+
+/** The policies that were in force after the change. */
+export async function point(id: string, change: number): Promise<InForce> {
+  return (await (await send("GET", `${path(id)}/history/${change}`)).json()) as InForce;
+}
+
+/** Makes these the only policies again; returns the new change's number. */
+export async function restore(id: string, change: number): Promise<number> {
+  return changeOf(await send("POST", `${path(id)}/history/${change}/restore`));
 }
 
 export function eventsPath(id: string, after: number): string {

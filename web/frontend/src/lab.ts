@@ -11,8 +11,10 @@ import * as exercise from "./exercise";
 import "./frame";
 import { mountPreview } from "./preview";
 import "./lesson";
+import { mountHistory } from "./history/panel";
 import { follow } from "./sandbox";
 import { mountSee } from "./see";
+import { mountShare } from "./share/panel";
 import { Store, type State } from "./state";
 import { mountStatus } from "./status";
 import "./walkthrough";
@@ -42,6 +44,8 @@ function mount(root: HTMLElement): void {
   mountPreview(root, store, actions);
   mountSee(root, store, actions);
   mountWhy(root, store, actions);
+  mountHistory(root, store, actions);
+  mountShare(root, store, actions);
   const follower = follow(lab, store);
   analyse(store, (request, signal) => api.analysis(lab, request, signal));
 }
