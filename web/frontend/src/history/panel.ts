@@ -109,7 +109,7 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
     const { sandbox } = store.get();
     const [before, after, all] = await Promise.all([api.point(sandbox, from), api.point(sandbox, to), history ?? api.history(sandbox)]);
     write(said, "");
-    title.textContent = `What is different ${called(from, all)} and ${called(to, all)}`;
+    title.textContent = `From ${called(from, all)} to ${called(to, all)}`;
     const texts = compare.policies(before.policies, after.policies);
     const { turned, whole } = compare.flows(all.entries, from, to);
     body.replaceChildren(
@@ -142,8 +142,8 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
 
 function called(change: number, history: History): string {
   const entry = history.entries.find((e) => e.change === change);
-  if (!entry) return change === 0 ? "at the beginning" : `after change ${change}`;
-  return `after ${new Date(entry.time).toLocaleTimeString()}`;
+  if (!entry) return change === 0 ? "the beginning" : `change ${change}`;
+  return new Date(entry.time).toLocaleTimeString();
 }
 
 function nearest(all: HTMLInputElement[], to: HTMLInputElement): HTMLInputElement | undefined {
