@@ -2,9 +2,9 @@
 // answer's places move along, and those that were typed into are not shown any more.
 
 import { setDiagnostics, type Diagnostic } from "@codemirror/lint";
-import { ChangeSet, StateEffect, StateField, type ChangeDesc, type EditorState, type Text, type TransactionSpec } from "@codemirror/state";
+import { ChangeSet, StateEffect, StateField, type ChangeDesc, type ChangeSpec, type EditorState, type Text, type TransactionSpec } from "@codemirror/state";
 import type { EditorView } from "@codemirror/view";
-import type { AnalysedFile, Fix } from "../answers.gen";
+import type { AnalysedFile, Fix, Problem } from "../answers.gen";
 import { offsetOf } from "./places";
 
 /** What a part of the text selects. */
@@ -55,7 +55,7 @@ export function takeAnswer(state: EditorState, file: AnalysedFile): TransactionS
       from,
       to: Math.max(from, to),
       severity: p.severity,
-      message: p.field && !p.message.includes(p.field) ? `${p.field}: ${p.message}` : p.message,
+      message: sentence(p),
       actions: p.fixes.map((fix) => ({ name: fix.title, apply: (view) => applyFix(view, fix) })),
     };
   });
@@ -63,16 +63,26 @@ export function takeAnswer(state: EditorState, file: AnalysedFile): TransactionS
   return { effects: [set.of({ file, about: doc, since, selectors }), ...(Array.isArray(effects) ? effects : effects ? [effects] : [])] as StateEffect<unknown>[] };
 }
 
-/** Carries the fix out, unless what it would change was changed since; reports whether it did. */
-export function applyFix(view: EditorView, fix: Fix): boolean {
-  const now = view.state.field(answer);
-  if (!now) return false;
+/** The message with the field that it is about, where neither it nor the place in the text says so. */
+function sentence({ field, message }: Problem): string {
+  const name = /[^.]*$/.exec(field)![0];
+  return name === "" || message.includes(name.replace(/\[\d+\]$/, "")) ? message : `${name}: ${message}`;
+}
+
+/** What the fix changes in the text as it is now; undefined where what it would change was changed since. */
+export function changesOf(state: EditorState, fix: Fix): ChangeSpec[] | undefined {
+  const now = state.field(answer);
+  if (!now) return undefined;
   const edits = fix.edits.map((e) => ({ from: offsetOf(now.about, e.line, e.column), to: offsetOf(now.about, e.endLine, e.endColumn), insert: e.text }));
-  if (edits.some((e) => now.since.touchesRange(e.from, e.to))) return false;
-  const changes = edits.map((e) => ({ from: now.since.mapPos(e.from, 1), to: now.since.mapPos(e.to, e.to > e.from ? -1 : 1), insert: e.insert }));
-  view.dispatch({ changes, userEvent: "input.complete", scrollIntoView: true });
+  if (edits.some((e) => now.since.touchesRange(e.from, e.to))) return undefined;
+  return edits.map((e) => ({ from: now.since.mapPos(e.from, 1), to: now.since.mapPos(e.to, e.to > e.from ? -1 : 1), insert: e.insert }));
+}
+
+function applyFix(view: EditorView, fix: Fix): void {
+  const changes = changesOf(view.state, fix);
+  // Else the text is another by now, and a new answer about it is on its way.
+  if (changes) view.dispatch({ changes, userEvent: "input.complete", scrollIntoView: true });
   view.focus();
-  return true;
 }
 
 /** What the innermost selector at the offset selects. */
