@@ -36,9 +36,10 @@ export function collectErrors(context) {
   return errors;
 }
 
-/** Fails with a line for each thing that axe finds wrong on the page. */
-export async function assertAccessible(page, where) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+/** Fails with a line for each thing that axe finds wrong on the page, or within what the selector selects. */
+export async function assertAccessible(page, where, within) {
+  const axe = new AxeBuilder({ page });
+  const { violations } = await (within ? axe.include(within) : axe).analyze();
   const lines = violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.failureSummary}`));
   assert.deepEqual(lines, [], where);
 }

@@ -50,6 +50,7 @@ test("a_new_answer_takes_the_place_of_the_old_one", () => {
 test("the_innermost_selector_counts", () => {
   const state = begin();
   assert.equal(selectedAt(state, at("app"))?.text, "selects production/api");
+  assert.equal(selectedAt(state, at("podSelector"))?.text, "selects production/api"); // the key counts, too
   assert.equal(selectedAt(state, at("prot"))?.text, "selects no pod");
 });
 

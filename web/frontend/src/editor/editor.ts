@@ -4,7 +4,7 @@ import { closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion }
 import { defaultKeymap, history, historyKeymap, isolateHistory } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, codeFolding, foldGutter, foldKeymap, indentUnit, syntaxHighlighting } from "@codemirror/language";
-import { lintKeymap, nextDiagnostic, previousDiagnostic } from "@codemirror/lint";
+import { nextDiagnostic, previousDiagnostic, setDiagnosticsEffect } from "@codemirror/lint";
 import { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from "@codemirror/search";
 import { Annotation, Compartment, EditorSelection, EditorState, StateEffect, StateField, type Extension, type StateCommand } from "@codemirror/state";
 import {
@@ -14,7 +14,7 @@ import type { Actions } from "../actions";
 import { analysed } from "../analysis";
 import type { Problem as AnalysedProblem } from "../answers.gen";
 import type { Problem } from "../api";
-import { button, make } from "../dom";
+import { button, make, show, write } from "../dom";
 import type { Place, State, Store } from "../state";
 import { fileOf } from "../workspace/workspace";
 import { answer, selectedAt, takeAnswer } from "./answer";
@@ -25,6 +25,7 @@ import { Facts } from "./facts";
 import { indentAfter } from "./indent";
 import { markDeciding, marks } from "./marks";
 import { offsetOf } from "./places";
+import { count, problems, toggleProblems } from "./problems";
 import { keyName, showSheet } from "./sheet";
 import { highlight, theme } from "./theme";
 
@@ -160,7 +161,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     EditorState.allowMultipleSelections.of(true), // for the places of a snippet
     indentUnit.of("  "),
     EditorState.tabSize.of(2),
-    EditorState.phrases.of({ regexp: "regular expression", "by word": "whole words", "No diagnostics": "No problems", Diagnostics: "Problems" }),
+    EditorState.phrases.of({ regexp: "regular expression", "by word": "whole words" }),
     syntaxHighlighting(highlight),
     bracketMatching(),
     closeBrackets(),
@@ -169,6 +170,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     search({ top: true }),
     completing(facts),
     answer,
+    problems,
     marks,
     explains,
     placeholder(hasKeys.matches ? `Write a policy, or press ${keyName("Ctrl+Space")} for one to begin with.` : "Write a policy, or choose one to begin with by Insert."),
@@ -191,7 +193,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
       ...completionKeymap,
       ...searchKeymap,
       ...foldKeymap,
-      ...lintKeymap.filter((k) => k.key !== "F8"),
+      { key: "Mod-Shift-m", run: toggleProblems, preventDefault: true },
       { key: "Enter", run: breakLine },
       ...historyKeymap,
       ...defaultKeymap,
@@ -204,6 +206,9 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
         shown = update.state.doc.toString();
         actions.edit(open, shown);
       }
+      // What was changed and changed back is what the answer is about, again.
+      if (update.docChanged && analysed(store.get().analysis, open)?.text === shown) take(store.get());
+      if (update.transactions.some((t) => t.effects.some((e) => e.is(setDiagnosticsEffect)))) buttons.count(update.state);
       if (update.docChanged || update.selectionSet || update.focusChanged || update.startState.field(answer) !== update.state.field(answer)) light();
     }),
     theme,
@@ -217,14 +222,17 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   const view = new EditorView({ parent: place, state: begin("") });
   textarea.hidden = true;
   label?.addEventListener("click", () => view.focus());
-  place.prepend(tools(view, (view) => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined));
+  const buttons = tools(view, () => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined);
+  // The page may have a better place for them.
+  (document.querySelector("[data-editor-tools]") ?? place).prepend(buttons.bar);
 
-  function show({ active, workspace }: State): void {
+  function showFile({ active, workspace }: State): void {
     const file = fileOf(workspace, active);
     if (file?.id !== open) {
       if (open !== undefined) states.set(open, view.state);
       open = file?.id;
       view.setState((open !== undefined && states.get(open)) || begin(file?.text ?? ""));
+      buttons.count(view.state);
       shown = view.state.doc.toString();
     }
     for (const id of states.keys()) if (!fileOf(workspace, id)) states.delete(id);
@@ -282,10 +290,10 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     place.scrollIntoView({ block: "nearest" });
   }
 
-  show(store.get());
+  showFile(store.get());
   take(store.get());
   store.watch((now, before) => {
-    show(now);
+    showFile(now);
     if (now.refused !== before.refused) complaints = { text: shown, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
     if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen || now.refused !== before.refused) take(now, before);
     if (now.place && now.place !== before.place) goTo(now.place);
@@ -293,8 +301,13 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   });
 }
 
-/** The editor's own buttons, for whoever does not press keys. */
-function tools(view: EditorView, canComplete: (view: EditorView) => boolean): HTMLElement {
+/** The editor's own buttons, for whoever does not press keys; count says how many problems there are. */
+interface Tools {
+  bar: HTMLElement;
+  count(state: EditorState): void;
+}
+
+function tools(view: EditorView, canComplete: () => boolean): Tools {
   const bar = make("div");
   bar.className = "editor-tools";
   bar.setAttribute("role", "toolbar");
@@ -303,22 +316,26 @@ function tools(view: EditorView, canComplete: (view: EditorView) => boolean): HT
     const b = button(text, run);
     b.className = "quiet";
     b.title = title;
+    bar.append(b);
     return b;
   };
-  const insert = tool("Insert", "What can stand at the cursor; in an empty file, whole policies", () => {
+  const problems = tool("", "List them, with their fixes", () => toggleProblems(view));
+  problems.classList.add("editor-count");
+  problems.hidden = true;
+  tool("Insert", "What can stand at the cursor; in an empty file, whole policies", () => {
     view.focus();
-    if (!canComplete(view)) say(view, "Nothing can be completed here. An empty file is offered whole policies.");
-    else startCompletion(view);
+    if (canComplete()) startCompletion(view);
+    else say(view, "Nothing can be completed here. An empty file is offered whole policies.");
   });
-  bar.append(
-    insert,
-    tool("Format", "The same indentation everywhere", () => void format(view)),
-    tool("Find", "Search and replace", () => openSearchPanel(view)),
-  );
-  if (hasKeys.matches) {
-    const keys = tool("?", "Keys", showSheet);
-    keys.setAttribute("aria-label", "Keys in the editor");
-    bar.append(keys);
-  }
-  return bar;
+  tool("Format", "The same indentation everywhere", () => void format(view));
+  tool("Find", "Search and replace", () => openSearchPanel(view));
+  if (hasKeys.matches) tool("?", "Keys", showSheet).setAttribute("aria-label", "Keys in the editor");
+  return {
+    bar,
+    count(state) {
+      const text = count(state);
+      write(problems, text);
+      show(problems, text !== "", view.contentDOM);
+    },
+  };
 }

@@ -98,7 +98,11 @@ export const theme = EditorView.theme({
   ".cm-button": { ...button, backgroundImage: "none", textTransform: "capitalize" },
   ".cm-button:active": { backgroundImage: "none", background: "var(--sunk)" },
   ".cm-panel.cm-search [name=close]": { ...button, border: "none", top: "var(--s1)", right: "var(--s2)", minWidth: "1.75rem", fontSize: "var(--t5)" },
-  ".cm-panel.cm-panel-lint ul [aria-selected]": { color: "var(--text)", backgroundColor: "var(--accent-soft)" },
-  ".cm-panel.cm-panel-lint button[name=close]": { color: "var(--text)" },
+  ".cm-problems": { maxHeight: "10rem", overflow: "auto" },
+  ".cm-problems ul": { listStyle: "none", margin: "0", padding: "0" },
+  ".cm-problems li": { padding: "var(--s1) var(--s3)", whiteSpace: "normal", overflowWrap: "anywhere" },
+  ".cm-problems li + li": { borderTop: "1px solid var(--line)" },
+  ".cm-problem": { font: "inherit", fontWeight: "600", color: "var(--accent)", background: "none", border: "none", padding: "0 var(--s1)", minHeight: "1.75rem", cursor: "pointer", textDecoration: "underline" },
+  ".cm-problems .cm-diagnosticAction": { margin: "var(--s1) 0 var(--s1) var(--s2)" },
   ".cm-notice": { padding: "var(--s2) var(--s3)", color: "var(--text)", background: "var(--warn-soft)" },
 });
