@@ -151,6 +151,12 @@ else
 	@echo "LEFT OUT: the figures of real clusters: no Docker here"
 endif
 
+LEARNERS ?= 200
+
+.PHONY: load
+load: bin/netpol-lab ## Measure a class: LEARNERS=200 are connected and type with the preview on, while somebody reads lessons
+	go run ./web/load -server bin/netpol-lab -learners $(LEARNERS)
+
 FUZZTIME ?= 60s
 
 .PHONY: release-check
@@ -165,6 +171,7 @@ ifeq ($(HAVE_DOCKER),yes)
 else
 	@echo "LEFT OUT: predictions against a real cluster: no Docker here"
 endif
+	@$(MAKE) --no-print-directory load
 	@$(MAKE) --no-print-directory bench
 
 # Where no image registry is in reach, BASE=netpol-lab/debian:latest is the base

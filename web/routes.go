@@ -1,6 +1,7 @@
 package web
 
 import (
+	"compress/gzip"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -21,7 +22,7 @@ func (s *server) routes() http.Handler {
 	// A preview comes with every key, and policies with every wish, so they have a count
 	// of their own.
 	r.Group(func(r chi.Router) {
-		r.Use(s.knownHost, s.sameOrigin, s.session, s.limit(s.limits.previews), s.renew, s.inTurn, compress)
+		r.Use(s.knownHost, s.sameOrigin, s.session, s.limit(s.limits.previews), s.renew, s.inTurn, compressFast)
 		r.Post("/labs/{lab}/analysis", s.handle(s.analyse))
 		r.Post("/labs/{lab}/policies-for", s.handle(s.policiesFor))
 	})
@@ -88,13 +89,19 @@ func (s *server) routes() http.Handler {
 
 // compress sends pages and longer JSON compressed to whoever takes that. Of the files
 // under /static/ the compressed form is made once, when they are loaded.
-var compress = func() func(http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false))
+var compress = compressor(gzip.DefaultCompression)
+
+// compressFast does the same of what comes with every key: it takes a fifth of the time
+// and leaves a quarter more.
+var compressFast = compressor(gzip.BestSpeed)
+
+func compressor(level int) func(http.Handler) http.Handler {
+	wrap, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(level))
 	if err != nil {
 		panic(err) // The options are constants, and valid.
 	}
 	return func(next http.Handler) http.Handler { return wrap(next) }
-}()
+}
 
 // health answers whoever asks whether the server runs, and can keep what learners do.
 func (s *server) health(w http.ResponseWriter, r *http.Request) error {

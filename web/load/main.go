@@ -1,0 +1,371 @@
+// Command load measures how the lab's server does with a whole class: many learners who
+// each have a simulated sandbox, are connected and type with the preview on, while
+// somebody reads lessons. `make load` runs it against the server that make has built.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+var (
+	server    = flag.String("server", "bin/netpol-lab", "the server's binary; it is started for the measurement")
+	learners  = flag.Int("learners", 200, "how many learners are connected and type")
+	keys      = flag.Float64("keys", 4, "how many keys each of them types in a second")
+	policies  = flag.Int("policies", 3, "how many policies each of them has")
+	duration  = flag.Duration("for", 30*time.Second, "how long is measured")
+	every     = flag.Duration("page", 50*time.Millisecond, "how often a lesson is asked for")
+	mostPage  = flag.Duration("most-page", 100*time.Millisecond, "the longest that a lesson may take at p99; 0 measures only")
+	pageToAsk = flag.String("lesson", "/lessons/network-policies", "the lesson that is asked for")
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("load: ")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	base, end, err := start(ctx)
+	if err != nil {
+		return err
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			end()
+		}
+	}()
+
+	reader, err := newLearner(base)
+	if err != nil {
+		return err
+	}
+	alone := reader.pages(ctx, 3*time.Second)
+	fmt.Printf("a lesson, nobody else there:   %s\n", alone)
+
+	class, err := gather(ctx, base)
+	if err != nil {
+		return err
+	}
+	var typing sync.WaitGroup
+	classCtx, dismiss := context.WithCancel(ctx)
+	answers := make([]times, len(class))
+	for i, l := range class {
+		typing.Go(func() { answers[i] = l.types(classCtx, rand.New(rand.NewPCG(1, uint64(i)))) })
+	}
+	time.Sleep(2 * time.Second) // All have begun, and the pages are measured from here.
+	busy := reader.pages(ctx, *duration)
+	dismiss()
+	typing.Wait()
+	var previews times
+	for _, a := range answers {
+		previews = append(previews, a...)
+	}
+	fmt.Printf("a lesson, %3d learners typing: %s\n", len(class), busy)
+	fmt.Printf("a preview, asked by a key:     %s, %.0f a second\n", previews, float64(len(previews))/(*duration+2*time.Second).Seconds())
+	// What it took, whatever else the machine had to do meanwhile.
+	ended = true
+	fmt.Printf("the server's processor time:   %.1f s in all, for %d previews, %d pages and the class's sandboxes\n", end().Seconds(), len(previews), len(alone)+len(busy)+len(class))
+	for _, l := range class {
+		if l.lost != nil {
+			return fmt.Errorf("a learner's connection was lost: %w", l.lost)
+		}
+	}
+	if p99 := busy.at(0.99); *mostPage > 0 && p99 > *mostPage {
+		return fmt.Errorf("a lesson took %v at p99, and may take %v", p99.Round(time.Millisecond/10), *mostPage)
+	}
+	return ctx.Err()
+}
+
+// start runs the server with a data folder of its own. end ends it, and says how much
+// processor time it has used.
+func start(ctx context.Context) (base string, end func() time.Duration, err error) {
+	data, err := os.MkdirTemp("", "netpol-lab-load-")
+	if err != nil {
+		return "", nil, err
+	}
+	cmd := exec.CommandContext(ctx, *server, "serve", "--sandbox", "simulated", "--listen", "127.0.0.1:0", "--data", data)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(data))
+	}
+	end = func() time.Duration {
+		_ = cmd.Cancel() // It may have ended.
+		_ = cmd.Wait()   // What it says then is no matter of the measurement.
+		if err := os.RemoveAll(data); err != nil {
+			log.Print(err)
+		}
+		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	address := regexp.MustCompile(`http://\S+`)
+	var said []byte
+	for chunk := make([]byte, 4096); ; {
+		n, err := out.Read(chunk)
+		said = append(said, chunk[:n]...)
+		if found := address.Find(said); found != nil {
+			go func() { _, _ = io.Copy(io.Discard, out) }() // So that it can go on speaking.
+			return strings.TrimRight(string(found), "/"), end, nil
+		}
+		if err != nil {
+			end()
+			return "", nil, fmt.Errorf("%s did not start: %s", *server, said)
+		}
+	}
+}
+
+// times are how long something took, one for each time.
+type times []time.Duration
+
+func (t times) at(share float64) time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(t))
+	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
+}
+
+func (t times) String() string {
+	ms := func(share float64) float64 { return float64(t.at(share)) / float64(time.Millisecond) }
+	return fmt.Sprintf("%6d times; p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, longest %.1f ms", len(t), ms(0.5), ms(0.95), ms(0.99), ms(1))
+}
+
+// learner is one client with a cookie of its own.
+type learner struct {
+	*http.Client
+	base, sandbox string
+	conn          *websocket.Conn
+	// lost is why the connection ended before the class did.
+	lost error
+}
+
+func newLearner(base string) (*learner, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	l := &learner{Client: &http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}, base: base}
+	return l, l.page() // Gets the cookie.
+}
+
+// page asks for the lesson as a browser does.
+func (l *learner) page() error {
+	r, err := http.NewRequest(http.MethodGet, l.base+*pageToAsk, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept", "text/html")
+	return l.do(r, http.StatusOK, nil)
+}
+
+// do reads the answer, into v where that is not nil.
+func (l *learner) do(r *http.Request, want int, v any) error {
+	res, err := l.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	switch {
+	case err != nil:
+		return err
+	case res.StatusCode != want:
+		return fmt.Errorf("%s %s: status %d: %.200s", r.Method, r.URL.Path, res.StatusCode, body)
+	case v != nil:
+		return json.Unmarshal(body, v)
+	}
+	return nil
+}
+
+// pages asks for the lesson again and again, and returns how long each took.
+func (l *learner) pages(ctx context.Context, during time.Duration) times {
+	var out times
+	tick := time.NewTicker(*every)
+	defer tick.Stop()
+	for end := time.Now().Add(during); time.Now().Before(end) && ctx.Err() == nil; <-tick.C {
+		begin := time.Now()
+		if err := l.page(); err != nil {
+			log.Print(err)
+			continue
+		}
+		out = append(out, time.Since(begin))
+	}
+	return out
+}
+
+// gather makes the class: each learner has a ready sandbox, and watches it.
+func gather(ctx context.Context, base string) ([]*learner, error) {
+	class := make([]*learner, *learners)
+	errs := make([]error, *learners)
+	var wait sync.WaitGroup
+	places := make(chan struct{}, 8)
+	for i := range class {
+		wait.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			if class[i], errs[i] = newLearner(base); errs[i] == nil {
+				errs[i] = class[i].sitDown(ctx)
+			}
+		})
+	}
+	wait.Wait()
+	return class, errors.Join(errs...)
+}
+
+func (l *learner) sitDown(ctx context.Context) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+"/sandboxes", strings.NewReader(`{"lab": "network-policies"}`))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	var made struct{ ID string }
+	if err := l.do(r, http.StatusAccepted, &made); err != nil {
+		return err
+	}
+	l.sandbox = made.ID
+	address, err := url.Parse(l.base)
+	if err != nil {
+		return err
+	}
+	dialer := websocket.Dialer{Jar: l.Jar, HandshakeTimeout: 30 * time.Second}
+	l.conn, _, err = dialer.DialContext(ctx, fmt.Sprintf("ws://%s/sandboxes/%s/events", address.Host, l.sandbox), http.Header{"Origin": {l.base}})
+	if err != nil {
+		return err
+	}
+	for {
+		_, message, err := l.conn.ReadMessage()
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(message, []byte(`"state":"ready"`)) {
+			return nil
+		}
+	}
+}
+
+// types edits one of the learner's policies, a key at a time, and asks after each what
+// that would come to: one question at a time, as the page does. It returns how long the
+// answers took.
+func (l *learner) types(ctx context.Context, random *rand.Rand) times {
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		for {
+			if _, _, err := l.conn.ReadMessage(); err != nil {
+				if ctx.Err() == nil {
+					l.lost = err
+				}
+				return
+			}
+		}
+	}()
+	defer func() {
+		l.conn.Close()
+		<-reading
+	}()
+
+	draft := newDraft(random)
+	var out times
+	pause := time.Duration(float64(time.Second) / *keys)
+	next := time.NewTimer(time.Duration(random.Int64N(int64(pause))))
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return out
+		case <-next.C:
+		}
+		draft.key()
+		begin := time.Now()
+		if err := l.ask(ctx, draft); err != nil {
+			if ctx.Err() == nil {
+				log.Print(err)
+			}
+		} else {
+			out = append(out, time.Since(begin))
+		}
+		// People are no clocks: from half as long to half as long again.
+		wait := time.Duration(float64(pause)*(0.5+random.Float64())) - time.Since(begin)
+		next.Reset(max(0, wait))
+	}
+}
+
+func (l *learner) ask(ctx context.Context, d *draft) error {
+	body, err := json.Marshal(map[string]any{"files": d.files})
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+"/labs/network-policies/analysis", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return l.do(r, http.StatusOK, nil)
+}
+
+// draft is what a learner has written, and writes next.
+type draft struct {
+	files []file
+	// rest is what is still to be typed behind the first file's text.
+	rest, whole string
+}
+
+type file struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
+}
+
+func newDraft(random *rand.Rand) *draft {
+	pods := []string{"web", "api", "db"}
+	d := &draft{}
+	for i := range *policies {
+		pod := pods[(i+random.IntN(3))%3]
+		text := fmt.Sprintf("# Written by one of %d.\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: policy-%d-%d\n  namespace: production\nspec:\n  podSelector:\n    matchLabels:\n      app: %s\n  policyTypes: [Ingress, Egress]\n  ingress:\n  - from:\n    - podSelector: {}\n    ports:\n    - port: 8080\n",
+			*learners, i, random.IntN(1_000_000), pod)
+		d.files = append(d.files, file{fmt.Sprint(i), text})
+	}
+	d.whole = d.files[0].Text + "  egress:\n  - to:\n    - namespaceSelector: {}\n      podSelector:\n        matchLabels:\n          k8s-app: kube-dns\n    ports:\n    - port: 53\n      protocol: UDP\n"
+	d.rest = d.whole[len(d.files[0].Text):]
+	return d
+}
+
+// key types one more character; at the end it begins anew. Half-written YAML is what
+// there mostly is.
+func (d *draft) key() {
+	if d.rest == "" {
+		at := strings.Index(d.whole, "spec:")
+		d.files[0].Text, d.rest = d.whole[:at], d.whole[at:]
+	}
+	d.files[0].Text, d.rest = d.files[0].Text+d.rest[:1], d.rest[1:]
+}
