@@ -22,12 +22,22 @@ func (s *server) lesson(slug string) *lessons.Lesson {
 	return nil
 }
 
+// index is the front page, as the learner has come so far.
 func (s *server) index(w http.ResponseWriter, r *http.Request) error {
-	var list []views.Entry
-	for _, l := range s.Lessons {
-		list = append(list, views.Entry{URL: "/lessons/" + l.Slug, Title: l.Title, Text: l.Summary, Detail: fmt.Sprintf("about %d minutes", l.Minutes)})
+	progress, err := s.Progress.Progress(r.Context(), ownerOf(r.Context()))
+	if err != nil {
+		return err
 	}
-	return render(w, r, http.StatusOK, views.Index(s.page(r, "Lessons"), list, s.quizEntries("")))
+	home := views.Home{Name: progress.Name, LeftOff: s.leftOff(progress), Quizzes: s.quizRecords(progress)}
+	next := true
+	for _, l := range s.Lessons {
+		lesson := views.HomeLesson{LessonRecord: lessonRecord(l, progress), Summary: l.Summary, Minutes: l.Minutes}
+		if next && !lesson.Completed() {
+			lesson.Next, next = true, false
+		}
+		home.Lessons = append(home.Lessons, lesson)
+	}
+	return render(w, r, http.StatusOK, views.Index(s.page(r, "Lessons"), home))
 }
 
 func (s *server) showLesson(w http.ResponseWriter, r *http.Request) error {

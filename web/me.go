@@ -25,20 +25,17 @@ func (s *server) renderMe(w http.ResponseWriter, r *http.Request, status int, wr
 	if err != nil {
 		return err
 	}
-	me := views.Me{Name: progress.Name, Written: progress.Name, LeftOffURL: s.leftOffURL(progress), CookieDays: int(sessionAge.Hours() / 24), ForgetDays: s.ForgetDays}
+	me := views.Me{Name: progress.Name, Written: progress.Name, CookieDays: int(sessionAge.Hours() / 24), ForgetDays: s.ForgetDays}
+	if at := s.leftOff(progress); at != nil {
+		me.LeftOffURL = at.URL
+	}
 	if wrong != nil {
 		me.Written, me.Problem = wrong.name, wrong.message
 	}
 	for _, l := range s.Lessons {
 		me.Lessons = append(me.Lessons, lessonRecord(l, progress))
 	}
-	for _, q := range s.Quizzes {
-		record := views.QuizRecord{Title: q.Title, URL: "/quizzes/" + q.Slug}
-		if kept, ok := progress.Quiz(q.Slug); ok {
-			record.Attempts, record.Best, record.Latest, record.Of = kept.Attempts, kept.Best.Right, kept.Latest.Right, kept.Latest.Total
-		}
-		me.Quizzes = append(me.Quizzes, record)
-	}
+	me.Quizzes = s.quizRecords(progress)
 	return render(w, r, status, views.MePage(s.page(r, "Your record"), me))
 }
 
@@ -81,18 +78,35 @@ func lessonRecord(l *lessons.Lesson, progress store.Progress) views.LessonRecord
 	return record
 }
 
-// leftOffURL leads to the section that was visited last; "" where none was, or where
-// it is not there any more.
-func (s *server) leftOffURL(progress store.Progress) string {
+// leftOff is the section that was visited last, with its lesson's title as detail; nil
+// where none was, or where it is not there any more.
+func (s *server) leftOff(progress store.Progress) *views.Entry {
 	section, ok := progress.LeftOff("")
 	if !ok {
-		return ""
+		return nil
 	}
 	l := s.lesson(section.Lesson)
-	if l == nil || !slices.ContainsFunc(l.Sections, func(x lessons.Section) bool { return x.ID == section.Section }) {
-		return ""
+	if l == nil {
+		return nil
 	}
-	return "/lessons/" + l.Slug + "#" + url.PathEscape(section.Section)
+	i := slices.IndexFunc(l.Sections, func(x lessons.Section) bool { return x.ID == section.Section })
+	if i < 0 {
+		return nil
+	}
+	return &views.Entry{URL: "/lessons/" + l.Slug + "#" + url.PathEscape(section.Section), Title: l.Sections[i].Title, Detail: l.Title}
+}
+
+// quizRecords are what the learner has done of each quiz.
+func (s *server) quizRecords(progress store.Progress) []views.QuizRecord {
+	var records []views.QuizRecord
+	for _, q := range s.Quizzes {
+		record := views.QuizRecord{Title: q.Title, URL: "/quizzes/" + q.Slug, Of: len(q.Questions)}
+		if kept, ok := progress.Quiz(q.Slug); ok {
+			record.Attempts, record.Best, record.Latest, record.Of = kept.Attempts, kept.Best.Right, kept.Latest.Right, kept.Latest.Total
+		}
+		records = append(records, record)
+	}
+	return records
 }
 
 type nameProblem struct{ name, message string }
