@@ -58,7 +58,7 @@ func TestA_YAML_block_becomes_a_snippet_with_a_button(t *testing.T) {
 	}
 	l := all[0]
 	if got := htmlOf(l); !strings.Contains(got, `<div class="snippet"><pre tabindex="0"><code class="language-yaml"><span class="y-c"># a: &#34;&lt;b&gt;&#34;</span>`+"\n") ||
-		!strings.Contains(got, `</code></pre><button type="button" data-insert>Put into the editor</button></div>`) {
+		!strings.Contains(got, `</code></pre><button type="button" data-insert>Put into the workspace</button></div>`) {
 		t.Errorf("HTML = %s", got)
 	}
 	if n := strings.Count(htmlOf(l), "data-insert"); n != 1 {

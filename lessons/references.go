@@ -15,12 +15,12 @@ import (
 // TakenAnchors are the IDs that a lesson's page has for itself. A heading must not get
 // one of them, or the page's script would take it for what it looks for.
 var TakenAnchors = []string{
-	"again", "agreement", "apply", "back-to-exercise", "build", "connection", "contents",
-	"delete-all", "delete-one", "disagreement", "end", "end-title", "history", "kept", "lab",
-	"last-change", "lesson", "main", "matrix", "matrix-caption", "menu", "other", "policies",
+	"again", "agreement", "applied", "apply", "back-to-exercise", "build", "conflict",
+	"connection", "contents", "disagreement", "end", "end-title", "file-actions", "file-state", "files",
+	"files-bar", "history", "kept", "lab", "last-change", "lesson", "main", "matrix", "matrix-caption", "menu", "new-file", "open-file", "other", "plan",
 	"policies-view", "policy", "policy-form", "policy-label", "problems", "progress", "proof",
-	"replace", "reset", "sandbox", "schemes-label", "see", "settled", "simulated", "start",
-	"state-chip", "status", "steps", "stop", "terminal", "title", "unavailable", "undo", "want", "want-from", "why",
+	"redo", "reset", "sandbox", "schemes-label", "see", "settled", "simulated", "start",
+	"state-chip", "status", "step", "steps", "stop", "terminal", "title", "unavailable", "undo", "want", "want-from", "why",
 	"write",
 }
 

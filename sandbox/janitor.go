@@ -38,9 +38,9 @@ func (m *Manager) tidy() {
 		in.mu.Unlock()
 		switch age := time.Since(in.created); {
 		case age > m.opts.MaxAge:
-			in.stop(fmt.Sprintf("Sandboxes live %s at most. Press Start for a new one; your YAML stays in the editor.", m.opts.MaxAge))
+			in.stop(fmt.Sprintf("Sandboxes live %s at most. Press Start for a new one; your policies stay in the workspace as drafts.", m.opts.MaxAge))
 		case idle > m.opts.Idle:
-			in.stop(fmt.Sprintf("Nobody has used this sandbox for %s. Press Start for a new one; your YAML stays in the editor.", m.opts.Idle))
+			in.stop(fmt.Sprintf("Nobody has used this sandbox for %s. Press Start for a new one; your policies stay in the workspace as drafts.", m.opts.Idle))
 		}
 	}
 }

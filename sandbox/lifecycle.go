@@ -287,7 +287,7 @@ func (in *instance) abandoned() {
 
 const (
 	reasonRestarted = "The lab's server was stopped while this sandbox was being made, so it was cleaned up. Press Start for a new one."
-	reasonGone      = "The sandbox's cluster has stopped running. Press Reset for a fresh one; your YAML stays in the editor."
+	reasonGone      = "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts."
 	reasonNotKept   = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
 )
 

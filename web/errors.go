@@ -59,7 +59,7 @@ var errorTable = []struct {
 	{sandbox.ErrNotReady, http.StatusConflict, "The sandbox is not ready. Wait until it is, or press Reset if it has failed; then try again."},
 	{sandbox.ErrBusy, http.StatusServiceUnavailable, "All sandboxes are in use at the moment. Try again in a few minutes."},
 	{sandbox.ErrUnavailable, http.StatusServiceUnavailable, "No sandbox can be started here at the moment. Read on meanwhile, and try again in a few minutes; whoever runs this lab finds the reason in its log."},
-	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your YAML stays in the editor."},
+	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your policies stay in the workspace as drafts."},
 	{sandbox.ErrNoTerminal, http.StatusConflict, "This sandbox is simulated: there is no cluster, and so no terminal. Use the editor."},
 	{store.ErrUnavailable, http.StatusServiceUnavailable, "What you do cannot be kept at the moment: the server's disk is full or does not answer. Your sandbox goes on. Whoever runs this lab finds the reason in its log."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "The sandbox's cluster did not answer in time. Try again."},

@@ -31,8 +31,6 @@ type exerciseRequest struct {
 	exercise *lessons.Exercise
 	owner    string
 	view     views.Exercise
-	// yaml is what the whole page then has in its editor.
-	yaml string
 }
 
 // exerciseOf reads the exercise that the request is about, with what the learner
@@ -109,7 +107,6 @@ func (s *server) beginExercise(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	e.view.Began = &views.Began{Replaced: gone(snapshot.Policies, change.Policies), Before: applied(snapshot)}
-	e.yaml = e.exercise.Start
 	return s.tellExercise(w, r, e)
 }
 
@@ -417,5 +414,5 @@ func (s *server) tellExercise(w http.ResponseWriter, r *http.Request, e *exercis
 	if r.Header.Get("X-Fragment") != "" {
 		return render(w, r, http.StatusOK, views.ExerciseBox(e.view))
 	}
-	return s.renderLab(w, r, http.StatusOK, place{lesson: e.lesson}, labInput{exercise: &e.view, yaml: e.yaml})
+	return s.renderLab(w, r, http.StatusOK, place{lesson: e.lesson}, labInput{exercise: &e.view})
 }

@@ -539,12 +539,12 @@ func TestSetting_up_the_start_says_what_it_replaces_and_goes_back(t *testing.T) 
 	}
 }
 
-func TestSetting_up_a_start_puts_it_into_the_editor_without_scripts(t *testing.T) {
+func TestSetting_up_a_start_puts_it_into_the_workspace_without_scripts(t *testing.T) {
 	v := simulatingLab(t).learner(t)
 	v.start()
 	a := v.page("POST", "/lessons/network-policies/exercises/front-to-back/begin", url.Values{})
 	start := exerciseOf(t, "front-to-back").Start
-	contains(t, html.UnescapeString(a.body), "Its policies are in force, and in the editor.", ">"+start+"</textarea>")
+	contains(t, html.UnescapeString(a.body), "Its policies are in force, and in your workspace.", ">"+strings.TrimSpace(start)+"</textarea>")
 }
 
 // elsewhere is a lab whose outside host has another address than the planned one.

@@ -54,12 +54,12 @@ func (s *server) lab(r *http.Request, name string) (*lessons.Lesson, error) {
 	return lesson, err
 }
 
-// labInput is what stands in the editor: what a learner has sent by a form and is
-// shown again, or what the page itself gives.
+// labInput is what stands in the text area in place of what is in force: what a learner
+// has sent by a form and is shown again, or what the page itself gives.
 type labInput struct {
-	yaml     string
-	given    bool
-	problems []string
+	yaml        string
+	given, sent bool
+	problems    []string
 	// proof is the quiz's question that is tried out; nil where none is.
 	proof *views.Proof
 	// exercise is the one that was just dealt with; nil where none was.
@@ -90,6 +90,9 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 	}
 	if other, ok := s.otherLab(r, lab.Name); ok {
 		lab.Other = s.labTitle(r, other.Lab)
+	}
+	if !input.given && !input.sent {
+		lab.YAML = applied(lab.Sandbox)
 	}
 	if lab.CanStart() {
 		if err := s.Sandboxes.Available(); err != nil {

@@ -436,9 +436,11 @@ func TestProve_it_needs_no_script(t *testing.T) {
 		t.Error("what the learner wrote is told to be the question's")
 	}
 	comesBack(send("policy-form", "/sandboxes/"+id+"/policies", url.Values{"yaml": {question.Policies}}))
-	contains(t, page.body, `data-policy="production/allow-web-to-api"`)
-	comesBack(send("delete-one", "/sandboxes/"+id+"/policies/delete", url.Values{"policy": {"production/allow-web-to-api"}}))
-	comesBack(send("delete-all", "/sandboxes/"+id+"/policies/delete", nil))
+	if now := v.policies(id); len(now) != 2 || now[0].Name != "allow-web-to-api" {
+		t.Errorf("in force is %v", now)
+	}
+	asked := send("policy-form", "/sandboxes/"+id+"/policies", url.Values{"yaml": {""}})
+	contains(t, asked.body, "<code>production/allow-web-to-api</code>", `name="question" value="one-end-is-not-enough"`)
 	comesBack(send("reset", "/sandboxes/"+id+"/reset", nil))
 	comesBack(send("stop", "/sandboxes/"+v.await(v.create(), sandbox.Ready)+"/stop", nil))
 }

@@ -73,7 +73,6 @@ func (s *server) routes() http.Handler {
 				r.Post("/sandboxes/{id}/policies", s.handle(s.applyPoliciesForm))
 				r.Delete("/sandboxes/{id}/policies", s.handle(s.deletePolicies))
 				r.Delete("/sandboxes/{id}/policies/{namespace}/{name}", s.handle(s.deletePolicy))
-				r.Post("/sandboxes/{id}/policies/delete", s.handle(s.deletePoliciesForm))
 				r.Post("/sandboxes/{id}/history/{change}/restore", s.handle(s.restorePoint))
 				r.Post("/lessons/{slug}/exercises/{exercise}/begin", s.handle(s.beginExercise))
 				r.Post("/lessons/{slug}/exercises/{exercise}/restore", s.handle(s.restoreExercise))

@@ -217,10 +217,6 @@ func TestToo_many_policies_are_refused_with_the_limit_and_the_way_below_it(t *te
 	}
 	second := strings.Replace(half, "default-deny-all", "second", 1)
 	contains(t, refusal(t, v.put(id, second), http.StatusUnprocessableEntity), "257 KiB", "256 KiB", "Delete", "shorten")
-	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {second}}
-	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "257 KiB") {
-		t.Errorf("by the form: status %d, or the limit is not said", a.status)
-	}
 	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 || s.Change != 1 {
 		t.Errorf("change %d, policies %+v", s.Change, s.Policies)
 	}
@@ -277,37 +273,6 @@ func TestToo_much_YAML_is_refused_with_the_limit(t *testing.T) {
 	}
 }
 
-func TestPolicies_work_by_forms_alone(t *testing.T) {
-	v := newLab(t, setup{}).learner(t)
-	id := v.start()
-	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {strings.ReplaceAll(denyAll, "\n", "\r\n")}}
-	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/lessons/network-policies#lab" {
-		t.Fatalf("apply: status %d to %q", a.status, a.header.Get("Location"))
-	}
-	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 {
-		t.Errorf("policies = %+v", s.Policies)
-	}
-	if texts := v.policies(id); len(texts) != 1 || texts[0].YAML != denyAll {
-		t.Errorf("the text is %+v", texts)
-	}
-	contains(t, v.page("GET", "/lessons/network-policies", nil).body, `name="policy" value="production/default-deny-all"`)
-	form.Set("policy", "production/default-deny-all")
-	if a := v.page("POST", "/sandboxes/"+id+"/policies/delete", form); a.status != http.StatusSeeOther {
-		t.Errorf("delete one: status %d", a.status)
-	}
-	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 0 {
-		t.Errorf("policies after the delete = %+v", s.Policies)
-	}
-	v.put(id, denyAll)
-	form.Del("policy")
-	if a := v.page("POST", "/sandboxes/"+id+"/policies/delete", form); a.status != http.StatusSeeOther {
-		t.Errorf("delete all: status %d", a.status)
-	}
-	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 0 {
-		t.Errorf("policies after deleting all = %+v", s.Policies)
-	}
-}
-
 func TestA_forms_problems_are_shown_beside_the_text_that_has_them(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
@@ -352,13 +317,9 @@ func TestA_policy_outside_the_lab_cannot_be_deleted(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	contains(t, refusal(t, v.send("DELETE", "/sandboxes/"+id+"/policies/kube-system/x", nil), http.StatusNotFound), "kube-system", "production")
-	for _, name := range []string{"", "x", "/x", "production/"} {
-		a := v.send("POST", "/sandboxes/"+id+"/policies/delete", strings.NewReader(url.Values{"policy": {name}}.Encode()), "Content-Type", "application/x-www-form-urlencoded")
-		contains(t, refusal(t, a, http.StatusUnprocessableEntity), "namespace/name")
-	}
 }
 
-func TestPrune_makes_the_policies_the_only_ones_also_by_the_form(t *testing.T) {
+func TestPrune_makes_the_policies_the_only_ones(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	one, other := strings.Replace(denyAll, "default-deny-all", "one", 1), strings.Replace(denyAll, "default-deny-all", "other", 1)
@@ -375,13 +336,7 @@ func TestPrune_makes_the_policies_the_only_ones_also_by_the_form(t *testing.T) {
 	if got := names(); !slices.Equal(got, []string{"other"}) {
 		t.Errorf("in force are %v, want other alone", got)
 	}
-	if a := v.page("POST", "/sandboxes/"+id+"/policies?prune=true", url.Values{"lab": {"network-policies"}, "yaml": {one}}); a.status != http.StatusOK && a.status != http.StatusSeeOther {
-		t.Fatalf("the form: status %d: %s", a.status, a.body)
-	}
-	if got := names(); !slices.Equal(got, []string{"one"}) {
-		t.Errorf("in force are %v, want one alone", got)
-	}
-	v.put(id, other)
+	v.put(id, one)
 	if got := names(); !slices.Equal(got, []string{"one", "other"}) {
 		t.Errorf("without prune in force are %v, want both", got)
 	}

@@ -452,8 +452,7 @@ func TestThe_lab_keeps_its_contract(t *testing.T) {
 		`id="reset" method="post" action="/sandboxes/`+id+`/reset">`, `id="stop" method="post" action="/sandboxes/`+id+`/stop">`,
 		`id="policy-form" method="post" action="/sandboxes/`+id+`/policies">`,
 		`<li data-step="1" data-status="done">Start the node <span class="elapsed">`,
-		`<li data-policy="production/default-deny-all"><details><summary><code>production/default-deny-all</code>`,
-		`data-delete-policy="production/default-deny-all"`,
+		`name="base" value="1"`, `  name: default-deny-all`,
 		`data-verdict="blocked"`, `data-verdict="open"`,
 	)
 	if n := strings.Count(ready, `data-flow="`); n != len(lessonTopology(t).Flows()) {

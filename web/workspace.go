@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
 // policyText is a [sandbox.AppliedPolicy] whose text is told.
@@ -73,10 +75,12 @@ func (s *server) applyPolicies(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, changedTo(change))
 }
 
-// applyPoliciesForm takes YAML as the form's field yaml. What is wrong with it
-// is shown on the lab's page, with the text kept.
+// applyPoliciesForm makes the policies of the form's field yaml the only ones. Those that
+// this deletes have to be named in fields delete; else it asks first. What is wrong with
+// the YAML is shown on the lab's page, with the text kept.
 func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.sandboxOf(r); err != nil {
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
 		return err
 	}
 	if err := parseForm(w, r, maxPolicyBytes); err != nil {
@@ -87,8 +91,69 @@ func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error
 	if len(src) > policy.MaxBytes {
 		return s.afterForm(w, r, src, tooMuchYAML(nil))
 	}
-	_, err := s.apply(r, []byte(src))
+	if r.PostForm.Has("back") {
+		return s.showForm(w, r, http.StatusOK, labInput{yaml: src, sent: true})
+	}
+	deleted, err := s.deleted(r, snapshot, src)
+	if err != nil {
+		return s.afterForm(w, r, src, err)
+	}
+	agreed := r.PostForm["delete"]
+	if slices.ContainsFunc(deleted, func(name string) bool { return !slices.Contains(agreed, name) }) {
+		return s.askDelete(w, r, src, deleted)
+	}
+	base := snapshot.PoliciesChange
+	if text := r.PostForm.Get("base"); text != "" {
+		if base, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return refuse(http.StatusBadRequest, "base is %q; want the number of a change.", text)
+		}
+	}
+	_, err = s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginApply, []byte(src), sandbox.OnTopOf(base))
 	return s.afterForm(w, r, src, err)
+}
+
+// deleted names the policies in force that the YAML does not have.
+func (s *server) deleted(r *http.Request, snapshot numberedSnapshot, src string) ([]string, error) {
+	var named []policy.Policy
+	if strings.TrimSpace(src) != "" {
+		lesson, err := s.lab(r, snapshot.Lab)
+		if err != nil {
+			return nil, err
+		}
+		done, err := s.grading.take(r.Context(), ownerOf(r.Context()))
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		opts := policy.ParseOptions{Namespaces: lesson.Topology.NamespaceNames()}
+		named, err = policy.ParseContext(r.Context(), []byte(src), opts)
+		if only, others := policy.OnlyPolicies([]byte(src)); err != nil && only != nil && others != nil {
+			named, err = policy.ParseContext(r.Context(), only, opts) // as Apply sets it aside
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var names []string
+	for _, p := range snapshot.Policies {
+		if !slices.ContainsFunc(named, func(n policy.Policy) bool { return n.Ref() == p.PolicyRef }) {
+			names = append(names, p.String())
+		}
+	}
+	return names, nil
+}
+
+func (s *server) askDelete(w http.ResponseWriter, r *http.Request, src string, names []string) error {
+	if !wantsHTML(r) {
+		return refuse(http.StatusConflict, "This deletes %s. Whoever agrees names each in a field delete.", strings.Join(names, ", "))
+	}
+	ask := views.Delete{Names: names, Action: r.URL.Path, Fields: []views.Field{{Name: "yaml", Value: src}}}
+	for _, name := range []string{"lab", "lesson", "quiz", "question", "base"} {
+		if r.PostForm.Has(name) {
+			ask.Fields = append(ask.Fields, views.Field{Name: name, Value: r.PostForm.Get(name)})
+		}
+	}
+	return render(w, r, http.StatusConflict, views.AskDelete(s.page(r, ask.Question()), ask))
 }
 
 // apply applies the YAML, or with the query's field prune makes its policies the only
@@ -138,24 +203,6 @@ func (s *server) deleteAndTell(w http.ResponseWriter, r *http.Request, refs []sa
 	return writeJSON(w, http.StatusOK, change)
 }
 
-// deletePoliciesForm deletes the policy "namespace/name" of the field policy,
-// or all where there is no such field.
-func (s *server) deletePoliciesForm(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(w, r, maxFormBytes); err != nil {
-		return err
-	}
-	var refs []sandbox.PolicyRef
-	if r.PostForm.Has("policy") {
-		namespace, name, ok := strings.Cut(r.PostForm.Get("policy"), "/")
-		if !ok || namespace == "" || name == "" {
-			return refuse(http.StatusUnprocessableEntity, "%q is not a policy's name: want namespace/name.", r.PostForm.Get("policy"))
-		}
-		refs = []sandbox.PolicyRef{{Namespace: namespace, Name: name}}
-	}
-	_, err := s.deleteRefs(r, refs)
-	return s.afterForm(w, r, "", err)
-}
-
 // deleteRefs deletes the policies, after a look at whether their namespaces are
 // the lab's: the rest of the cluster is nothing that a learner can name.
 func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.PolicyChange, error) {
@@ -186,12 +233,22 @@ func (s *server) afterForm(w http.ResponseWriter, r *http.Request, yaml string, 
 	}
 	a := s.answerTo(r, err)
 	s.logFailure(r, a, err)
-	input := labInput{yaml: yaml, proof: s.proof(r, at)}
+	input := labInput{yaml: yaml, sent: true}
 	for _, p := range a.Problems {
 		input.problems = append(input.problems, p.String())
 	}
 	if len(input.problems) == 0 {
 		input.problems = []string{a.Error}
 	}
-	return s.renderLab(w, r, a.status, at, input)
+	return s.showForm(w, r, a.status, input)
+}
+
+// showForm writes the page that the form was on.
+func (s *server) showForm(w http.ResponseWriter, r *http.Request, status int, input labInput) error {
+	at := s.placeOf(r)
+	if at.lesson == nil {
+		return errNoLab
+	}
+	input.proof = s.proof(r, at)
+	return s.renderLab(w, r, status, at, input)
 }

@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"html"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -69,5 +71,87 @@ func TestApply_in_two_tabs_at_once_carries_out_one_of_them(t *testing.T) {
 		if now := v.policies(id); len(now) != 1 || now[0].PolicyRef != want {
 			t.Fatalf("in force is %+v, want %s alone", now, want)
 		}
+	}
+}
+
+// workspaceForm is what the lesson's page sends for the text area, on top of a change.
+func workspaceForm(yaml string, base int64, more ...string) url.Values {
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "base": {fmt.Sprint(base)}, "yaml": {strings.ReplaceAll(yaml, "\n", "\r\n")}}
+	for i := 0; i < len(more); i += 2 {
+		form.Add(more[i], more[i+1])
+	}
+	return form
+}
+
+func TestWorkspace_without_scripts_is_one_text_with_all_policies(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	path := "/sandboxes/" + id + "/policies"
+	second := strings.Replace(denyAll, "default-deny-all", "second", 1)
+	both := denyAll + "---\n" + second
+	if a := v.page("POST", path, workspaceForm(both, 0)); a.status != http.StatusSeeOther || a.header.Get("Location") != "/lessons/network-policies#lab" {
+		t.Fatalf("apply: status %d to %q", a.status, a.header.Get("Location"))
+	}
+	if now := v.inForce(id); now.Change != 1 || len(now.Policies) != 2 || now.Policies[0].YAML != denyAll || now.Policies[1].YAML != second {
+		t.Fatalf("in force is %+v", now)
+	}
+	contains(t, html.UnescapeString(v.page("GET", "/lessons/network-policies", nil).body), ">"+strings.TrimSpace(both)+"</textarea>", `name="base" value="1"`)
+}
+
+func TestWorkspace_without_scripts_names_what_apply_would_delete_and_deletes_nothing_unasked(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	path := "/sandboxes/" + id + "/policies"
+	second := strings.Replace(denyAll, "default-deny-all", "second", 1)
+	v.replace(id, denyAll+"---\n"+second, 0)
+	for name, yaml := range map[string]string{"one is left out": denyAll, "the text is empty": "", "one is renamed": strings.Replace(denyAll, "default-deny-all", "renamed", 1) + "---\n" + denyAll} {
+		asked := v.page("POST", path, workspaceForm(yaml, 1))
+		if asked.status != http.StatusConflict {
+			t.Errorf("%s: status %d", name, asked.status)
+		}
+		contains(t, asked.body, "<code>production/second</code>", `name="delete" value="production/second"`, `name="base" value="1"`, "Go back to the text")
+		if now := v.policies(id); len(now) != 2 {
+			t.Fatalf("%s: in force is %+v", name, now)
+		}
+	}
+	// To go back keeps the text.
+	contains(t, html.UnescapeString(v.page("POST", path, workspaceForm(denyAll+"# mine\n", 1, "back", "yes", "delete", "production/second")).body), "# mine\n</textarea>", `name="base" value="1"`)
+	if len(v.policies(id)) != 2 {
+		t.Fatal("going back has changed something")
+	}
+	// Who agreed to one is asked about another.
+	contains(t, v.page("POST", path, workspaceForm("", 1, "delete", "production/second")).body, "Delete 2 policies?")
+	if a := v.page("POST", path, workspaceForm(denyAll, 1, "delete", "production/second")); a.status != http.StatusSeeOther {
+		t.Errorf("agreed: status %d: %.300s", a.status, a.body)
+	}
+	if now := v.policies(id); len(now) != 1 || now[0].YAML != denyAll {
+		t.Errorf("in force is %+v", now)
+	}
+	if a := v.page("POST", path, workspaceForm("", 2, "delete", "production/default-deny-all")); a.status != http.StatusSeeOther {
+		t.Errorf("the last one: status %d: %.300s", a.status, a.body)
+	}
+	if now := v.policies(id); len(now) != 0 {
+		t.Errorf("in force is %+v", now)
+	}
+}
+
+func TestWorkspace_without_scripts_keeps_the_text_on_errors(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	path := "/sandboxes/" + id + "/policies"
+	wrong := v.page("POST", path, workspaceForm(denyAll+"  podSelectr: {}\n", 0))
+	contains(t, wrong.body, "Nothing was applied:", "<li>line 9, column 3: ", "podSelectr: {}", `name="base" value="0"`)
+	v.replace(id, denyAll, 0) // in another tab
+	mine := strings.Replace(denyAll, "podSelector: {}", "podSelector: {matchLabels: {app: mine}}", 1)
+	late := v.page("POST", path, workspaceForm(mine, 0))
+	if late.status != http.StatusConflict {
+		t.Errorf("status %d", late.status)
+	}
+	contains(t, late.body, "changed meanwhile", "app: mine", `name="base" value="1"`)
+	if now := v.policies(id); len(now) != 1 || now[0].YAML != denyAll {
+		t.Errorf("in force is %+v", now)
+	}
+	if a := v.page("POST", path, workspaceForm(mine, 1)); a.status != http.StatusSeeOther {
+		t.Errorf("again, on top of what is in force now: status %d", a.status)
 	}
 }

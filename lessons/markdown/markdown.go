@@ -188,7 +188,7 @@ func (codeBlocks) render(w util.BufWriter, src []byte, node ast.Node, entering b
 	}
 	code := fmt.Sprintf("<pre tabindex=\"0\"><code class=\"language-%s\">%s</code></pre>", html.EscapeString(language), shown)
 	if IsYAML(n, src) {
-		code = `<div class="snippet">` + code + `<button type="button" data-insert>Put into the editor</button></div>`
+		code = `<div class="snippet">` + code + `<button type="button" data-insert>Put into the workspace</button></div>`
 	}
 	_, err := w.WriteString(code + "\n")
 	return ast.WalkSkipChildren, err

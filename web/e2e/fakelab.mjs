@@ -75,7 +75,7 @@ export class FakeLab {
   make(state = "queued") {
     const steps = ["Start the node", "Start Kubernetes", "Prove that policies work"];
     this.sandbox = {
-      seq: 0,
+      seq: 1, // the state that it begins in
       log: [],
       picture: {
         id: `sandbox${++this.#made}`,
@@ -124,7 +124,7 @@ export class FakeLab {
   }
 
   /** Carries out a change of policies, after which those are in force, as the real lab tells it. */
-  change(policies, verdicts) {
+  change(policies, verdicts, origin = "apply") {
     const change = this.sandbox.picture.change + 1;
     const expected = Object.entries(verdicts).map(([flow, verdict]) => ({ verdict, flows: [flow] }));
     this.emit("predictions", { change, policies: [], expected });
@@ -138,9 +138,24 @@ export class FakeLab {
       added: policies.filter((p, i) => !now[i]).map(ref),
       changed: policies.filter((p, i) => now[i] && now[i].yaml !== p.yaml).map(ref),
       removed: [...old.values()].filter((p) => !now.includes(p)).map(ref),
+      origin,
     });
     this.emit("observations", { change, flows: Object.entries(verdicts).map(([flow, verdict]) => ({ flow, verdict })) });
     this.emit("settled", { change, tookMillis: 640, firstFlipMillis: 130, flows: flows.length, flips: Object.keys(verdicts).length });
+  }
+
+  /** What the flows turn to with the next Apply, by flow. */
+  verdicts = {};
+
+  /** Makes those the policies in force, as long as no other change has come in between. */
+  #apply(body, base, json) {
+    const { picture } = this.sandbox;
+    const inForce = () => ({ change: picture.change, policies: picture.policies });
+    if (base !== picture.change) return json(409, { error: "The policies were changed meanwhile, so nothing was applied.", inForce: inForce() });
+    const policies = body.split(/^---\n/m).filter((d) => /\S/.test(d));
+    const named = (d, field) => new RegExp(`^  ${field}: (.+)$`, "m").exec(d)?.[1];
+    this.change(policies.map((yaml) => ({ namespace: named(yaml, "namespace"), name: named(yaml, "name"), yaml })).sort((a, b) => (a.name < b.name ? -1 : 1)), this.verdicts);
+    return json(200, inForce());
   }
 
   /** Ends every websocket the hard way. */
@@ -226,13 +241,12 @@ export class FakeLab {
       case `GET /sandboxes/${id}/policies`:
         return json(200, { change: this.sandbox.picture.change, policies: this.sandbox.picture.policies });
       case `PUT /sandboxes/${id}/policies`:
-        return json(200, { change: this.sandbox.picture.change + 1, policies: [] });
+        return this.#apply(body, Number(new URL(request.url, this.url).searchParams.get("base")), json);
       case `GET /sandboxes/${id}/events`:
         return json(426, { error: "Events are sent over a websocket." });
       case `GET /sandboxes/${id}`:
         return json(200, { ...this.sandbox.picture, seq: this.sandbox.seq });
     }
-    if (request.method === "DELETE" && pathname.startsWith(`/sandboxes/${id}/policies`)) return json(200, {});
     return json(404, { error: "There is no such sandbox." });
   }
 
@@ -262,7 +276,7 @@ body { color: CanvasText; background: Canvas; }
 </style>
 <script type="module" src="/static/dist/lab.js"></script></head>
 <body><main><h1>Fake lab</h1>
-<pre tabindex="0"><code>${code}</code></pre><p><button type="button" data-insert>Into the editor</button></p>
+<pre tabindex="0"><code>${code}</code></pre><p><button type="button" data-insert>Into the workspace</button></p>
 <section id="lab" aria-label="Lab" data-lab="network-policies" data-sandbox="${picture?.id ?? ""}" data-state="${state}" data-seq="0" data-change="0">
 <button type="button" id="state-chip"><b>Ready</b></button>
 <p id="status" role="status" aria-live="polite">The server's sentence.</p>
@@ -271,11 +285,14 @@ body { color: CanvasText; background: Canvas; }
 <form id="stop" method="post" action="/stop" ${state === "ready" ? "" : "hidden"}><button>Stop</button></form>
 <ol id="steps"></ol>
 <p id="connection" role="status"></p>
-<form id="policy-form" method="post" action="/policies"><label for="policy">Your policy</label>
-<textarea id="policy" name="yaml" rows="10"></textarea>
-<p id="kept" role="status"></p><div id="problems" role="alert"></div><button id="apply">Apply</button>
-<button id="replace" formaction="/policies?prune=true" hidden>Replace all</button></form>
-<ul id="policies"></ul><p id="undo" role="status"></p><form id="delete-all" method="post" action="/policies/delete" hidden><button>Delete all</button></form>
+<div id="files-bar" hidden><div id="files" role="tablist" aria-label="Policies of the workspace"></div>
+<button type="button" id="new-file">New policy</button><button type="button" id="undo" hidden>Undo</button><button type="button" id="redo" hidden>Redo</button></div>
+<p id="step" role="status"></p>
+<form id="policy-form" method="post" action="/policies">
+<div id="open-file" role="tabpanel" aria-label="Policy"><p id="file-state" aria-live="polite"></p><div id="file-actions"></div><div id="conflict" role="status"></div>
+<label for="policy">Your policies</label><textarea id="policy" name="yaml" rows="10"></textarea></div>
+<p id="kept" role="status"></p><div id="problems" role="alert"></div><p id="plan" aria-live="polite"></p><button id="apply">Apply</button>
+<p id="applied" role="status"></p></form>
 <div data-see="view" role="group" aria-label="View"></div>
 <button type="button" data-see="filter" aria-expanded="false">Filter</button>
 <button type="button" data-see="turn" aria-pressed="false">Transpose</button>

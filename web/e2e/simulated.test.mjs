@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
 import { serve } from "./server.mjs";
-import { apply, becomes, denyAll, dns, verdictIn, webToApi } from "./walk.mjs";
+import { apply, becomes, denyAll, dns, files, put, remove, verdictIn, webToApi } from "./walk.mjs";
 
 let server, browser, context, page, errors;
 
@@ -97,6 +97,7 @@ test("the_lab_on_the_simulator", async (t) => {
     await page.reload();
     await becomes((flow) => verdictIn(flow, {}), page);
     assert.equal(await page.locator("#policy").inputValue(), denyAll);
+    for (const tab of [page, second]) assert.deepEqual(await files(tab), ["production/default-deny-all: in-force"]);
     for (const tab of [page, second]) assert.equal(await tab.getByRole("button", { name: "Simulated", exact: true }).isVisible(), true);
   });
 
@@ -110,11 +111,17 @@ test("the_lab_on_the_simulator", async (t) => {
   });
 
   await t.test("one_policy_and_then_all_can_be_deleted", async () => {
-    await page.getByRole("button", { name: "Delete production/all-may-ask-dns" }).click();
+    await remove("production/all-may-ask-dns", page);
+    assert.match(await text("#plan"), /^Apply deletes production\/all-may-ask-dns\.$/);
+    await page.locator("#apply").click();
     for (const tab of [page, second]) await becomes((flow) => verdictIn(flow, { webToApi: true }), tab);
-    await page.getByRole("button", { name: "Delete all" }).click();
+    await put(page, "");
     for (const tab of [page, second]) await becomes(() => "open", tab);
-    await until(async () => (await page.locator("#policies li").count()) === 0, "no policy is listed");
+    await page.getByRole("button", { name: "Take it back" }).click();
+    for (const tab of [page, second]) await becomes((flow) => verdictIn(flow, { webToApi: true }), tab);
+    await put(page, "");
+    for (const tab of [page, second]) await becomes(() => "open", tab);
+    assert.deepEqual(await files(page), []);
   });
 
   await t.test("a_ready_lab_is_accessible_and_speaks_of_no_measuring", async () => {

@@ -292,10 +292,11 @@ class Hand {
     await element.first().click();
   }
 
-  /** Writes the YAML into the editor, line by line. */
+  /** Writes the YAML into a file of its own, line by line. */
   async write(yaml) {
     const editor = this.#page.locator(".cm-content");
     await this.#unframe();
+    if ((await this.#page.locator("#policy").inputValue()) !== "") await this.click(this.#page.locator("#new-file"));
     await this.look(editor);
     await this.#move(editor);
     await editor.focus();

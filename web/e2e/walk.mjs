@@ -108,11 +108,21 @@ export async function becomes(want, on, timeout = 15_000) {
   await until(right, "the matrix", timeout).catch(async () => assert.deepEqual(await verdicts(on), wanted));
 }
 
-/** Puts the YAML into the editor and applies it, by keyboard alone. */
+/** Writes the YAML's policies into files of their names, or into new ones. */
+export async function write(yaml, page) {
+  for (const text of documents(yaml)) {
+    const tab = page.locator(`#files [data-policy="${nameOf(text)}"]`);
+    if ((await tab.count()) > 0) await tab.click();
+    else if ((await page.locator("#policy").inputValue()).trim() !== "") await page.getByRole("button", { name: "New policy" }).click();
+    await page.locator(".cm-content").focus();
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.insertText(text);
+  }
+}
+
+/** Writes the YAML's policies and applies the workspace, by keyboard. */
 export async function apply(yaml, page) {
-  await page.locator(".cm-content").focus();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.insertText(yaml);
+  await write(yaml, page);
   await page.keyboard.press("ControlOrMeta+Enter");
 }
 
@@ -129,31 +139,38 @@ function answersOf(lesson, id) {
   return { start, solution: read("solution.yaml"), wrong: wrong.find(keeps) ?? wrong[0] };
 }
 
+/** The policies of a text, one by one. */
+const documents = (yaml) => yaml.split(/^---\n/m).filter((d) => /^kind: NetworkPolicy$/m.test(d));
+
+const nameOf = (text) => `${/^ {2}namespace: (.+)$/m.exec(text)[1]}/${/^ {2}name: (.+)$/m.exec(text)[1]}`;
+
 /** The policies that a text has, "namespace/name", in their order on the page. */
-function named(yaml) {
-  return yaml
-    .split(/^---$/m)
-    .filter((d) => /^kind: NetworkPolicy$/m.test(d))
-    .map((d) => `${/^ {2}namespace: (.+)$/m.exec(d)[1]}/${/^ {2}name: (.+)$/m.exec(d)[1]}`)
-    .sort();
-}
+const named = (yaml) => documents(yaml).map(nameOf).sort();
 
-const inForce = async (page) => (await page.locator("#policies code").allTextContents()).sort();
+/** The files of the workspace that are policies, with their states. */
+export const files = (page) => page.locator("#files [data-policy]").evaluateAll((tabs) => tabs.map((t) => `${t.dataset.policy}: ${t.dataset.state}`));
 
+/** Waits until those are all the files, and in force. */
 async function comeIntoForce(page, names) {
-  await until(async () => JSON.stringify(await inForce(page)) === JSON.stringify(names), "the policies are in force", 30_000).catch(async (e) => {
-    throw new Error(`${e.message}: want ${names}, have ${await inForce(page)}; the page says: ${await page.locator("#problems").textContent()}`);
+  const want = names.map((name) => `${name}: in-force`).sort();
+  await until(async () => JSON.stringify((await files(page)).sort()) === JSON.stringify(want), "the policies are in force", 30_000).catch(async (e) => {
+    throw new Error(`${e.message}: want ${want}, have ${await files(page)}; the page says: ${await page.locator("#problems").textContent()}`);
   });
 }
 
+/** Marks the policy as one that the next Apply deletes. */
+export async function remove(name, page) {
+  await page.locator(`#files [data-policy="${name}"]`).click();
+  await page.locator("#file-actions").getByRole("button", { name: /^Delete/ }).click();
+}
+
 /** Makes these the policies in force, by the buttons and the editor. */
-async function put(page, yaml) {
+export async function put(page, yaml) {
   const names = named(yaml);
-  for (const name of await inForce(page)) {
-    if (!names.includes(name)) await page.getByRole("button", { name: `Delete ${name}`, exact: true }).click();
-  }
-  await comeIntoForce(page, (await inForce(page)).filter((name) => names.includes(name)));
-  if (names.length > 0) await apply(yaml, page);
+  const there = await page.locator("#files [data-policy]").evaluateAll((tabs) => tabs.map((t) => t.dataset.policy));
+  for (const name of there) if (!names.includes(name)) await remove(name, page);
+  await write(yaml, page);
+  await page.getByRole("button", { name: "Apply", exact: true }).click();
   await comeIntoForce(page, names);
 }
 
@@ -184,8 +201,9 @@ async function leadsToItsLine(page, box) {
   const show = box.locator("[data-show-policy]").first();
   if ((await show.count()) === 0) return; // What is missing has no place.
   const { showPolicy, line } = await show.evaluate((b) => ({ ...b.dataset }));
-  const yaml = await page.locator(`[data-policy="${showPolicy}"] pre`).textContent();
   await show.click();
+  assert.equal(await page.locator("#files [aria-selected=true]").getAttribute("data-policy"), showPolicy, "its file is open");
+  const yaml = await page.locator("#policy").inputValue();
   await until(async () => (await page.locator(".cm-activeLine").textContent()) === yaml.split("\n")[line - 1], `the editor is at line ${line} of ${showPolicy}`);
 }
 
@@ -238,6 +256,16 @@ export async function start(page, timeout = 120_000) {
   });
 }
 
+/** Fails where the files that are to stay are not the policies of the text. */
+async function hasTexts(page, yaml, what) {
+  for (const text of documents(yaml)) {
+    await page.locator(`#files [data-policy="${nameOf(text)}"]`).click();
+    assert.equal((await page.locator("#policy").inputValue()).trim(), text.trim(), what);
+  }
+  const stay = page.locator("#files [data-policy]:not([data-state=removed])");
+  assert.equal(await stay.count(), named(yaml).length, what);
+}
+
 /**
  * Does an exercise with the solution that the page shows, by the page's own buttons
  * alone. The lesson is one of lessons, and open in the page, with a sandbox.
@@ -248,28 +276,22 @@ export async function followSolution(page, lesson, id) {
   const press = (name) => box.getByRole("button", { name, exact: true }).click();
   const becomes = (condition, what) =>
     until(condition, `${id}: ${what}`, 30_000).catch(async (e) => {
-      throw new Error(`${e.message}; in force: ${await inForce(page)}; the page says: ${await said()} ${await page.locator("#problems").textContent()}`);
+      throw new Error(`${e.message}; in force: ${await files(page)}; the page says: ${await said()} ${await page.locator("#problems").textContent()}`);
     });
-  const editor = page.locator("#policy");
-
   const { start, solution } = answersOf(lesson, id);
   await press("Set up the start");
   await becomes(async () => /The start is set up/.test(await said()), "the start is set up");
   await comeIntoForce(page, named(start));
-  assert.equal(await editor.inputValue(), start, `${id}: the editor has the start`);
+  await hasTexts(page, start, `${id}: the workspace has the start`);
 
   for (const hint of ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Show a solution"]) await press(hint);
-  await box.locator(".solution > .snippet").last().getByRole("button", { name: "Put into the editor" }).click();
-  assert.equal(await editor.inputValue(), solution, `${id}: the editor has the solution`);
+  await box.locator(".solution > .snippet").last().getByRole("button", { name: "Put into the workspace" }).click();
+  await hasTexts(page, solution, `${id}: the workspace has the solution`);
+  const deleted = await box.locator(".solution [data-deletes]").allTextContents();
+  const plan = await page.locator("#plan").textContent();
+  for (const name of deleted) assert.match(plan.slice(plan.indexOf("deletes")), new RegExp(`\\b${name}\\b`), `${id}: what Apply deletes is named`);
   await page.getByRole("button", { name: "Apply", exact: true }).click();
-  await becomes(async () => {
-    const names = await inForce(page);
-    return named(solution).every((name) => names.includes(name));
-  }, "the solution is in force");
-  for (const name of await box.locator(".solution [data-deletes]").allTextContents()) {
-    await page.getByRole("button", { name: `Delete ${name}`, exact: true }).click();
-    await becomes(async () => !(await inForce(page)).includes(name), `${name} is deleted`);
-  }
+  await comeIntoForce(page, named(solution));
   await press("Check");
   await becomes(async () => /Passed: /.test(await said()), "passed");
   await becomes(async () => (await box.locator(".badge").textContent()) === doneWithSolution, "what became of it is shown");

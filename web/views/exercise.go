@@ -74,7 +74,7 @@ func (e Exercise) action(what string) string {
 func policyNames(policies []sandbox.AppliedPolicy) string {
 	var names []string
 	for _, p := range policies {
-		names = append(names, policyName(p))
+		names = append(names, p.String())
 	}
 	return listed(names)
 }

@@ -33,7 +33,7 @@ type Lab struct {
 	Other string
 	// Unavailable says why no sandbox can be made, empty where one can.
 	Unavailable string
-	// YAML is what stands in the editor.
+	// YAML is what stands in the text area: all policies of the workspace.
 	YAML string
 	// Given says that the page was asked for with this YAML, so that it comes
 	// before a draft that the browser keeps.
@@ -120,7 +120,5 @@ func elapsed(s sandbox.Step) string {
 	}
 	return fmt.Sprintf("%.1f s", float64(s.ElapsedMillis)/1000)
 }
-
-func policyName(p sandbox.AppliedPolicy) string { return p.String() }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

@@ -565,7 +565,7 @@ func quizQuestion(q question) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, "\">Prove it in the sandbox</a>: the workbench opens with this question’s YAML in the editor. Apply it there, or press Replace all where other policies are in force.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, "\">Prove it in the sandbox</a>: the workbench opens with this question’s policies in the workspace. Apply makes them the ones in force.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

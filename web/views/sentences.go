@@ -34,10 +34,8 @@ type Sentences struct {
 	ByIP     string `json:"byIP"`
 	ByName   string `json:"byName"`
 	Question string `json:"question"`
-	// Insert is on the buttons that put a text into the editor, and Delete on those
-	// that delete a policy.
+	// Insert is on the buttons that put a text into the workspace.
 	Insert string `json:"insert"`
-	Delete string `json:"delete"`
 	// Instead asks before a sandbox of another lab is stopped, and InsteadButton agrees.
 	Instead       string `json:"instead"`
 	InsteadButton string `json:"insteadButton"`
@@ -70,14 +68,13 @@ var Said = Sentences{
 	NoPlace:       "Not available",
 	Unavailable:   "You have no sandbox.",
 	Step:          "Your sandbox is being made, step {index} of {total}: {name}.",
-	Restart:       "Press Start for a new one; your YAML stays in the editor.",
+	Restart:       "Press Start for a new one; your policies stay in the workspace as drafts.",
 	Verdicts:      verdicts(func(m VerdictMark) string { return m.Word }),
 	Symbols:       verdicts(func(m VerdictMark) string { return m.Symbol }),
 	ByIP:          "by IP",
 	ByName:        "by name",
 	Question:      "question",
-	Insert:        "Put into the editor",
-	Delete:        "Delete",
+	Insert:        "Put into the workspace",
 	Instead:       "Stop your other sandbox?",
 	InsteadButton: "Stop it and start here",
 }

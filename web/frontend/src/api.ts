@@ -1,6 +1,6 @@
 // The lab's requests. Each fails with a Refusal whose message can be shown.
 
-import type { Analysis, AnalysisRequest, Built, History, Why, Wish } from "./answers.gen";
+import type { Analysis, AnalysisRequest, Built, History, SetAside, Why, Wish } from "./answers.gen";
 import type { Base } from "./workspace/workspace";
 
 export interface Problem {
@@ -10,17 +10,28 @@ export interface Problem {
   message: string;
 }
 
+/** What the server says of a request that it refuses. */
+interface Said {
+  error?: string;
+  problems?: Problem[];
+  instead?: string;
+  inForce?: InForce;
+}
+
 export class Refusal extends Error {
   readonly status: number;
   readonly problems: Problem[];
   /** The sandbox that has to be given up for this; undefined where it is not about that. */
   readonly instead: string | undefined;
+  /** What is in force, where the policies have been changed meanwhile. */
+  readonly inForce: InForce | undefined;
 
-  constructor(message: string, status = 0, problems: Problem[] = [], instead?: string) {
+  constructor(message: string, status = 0, { problems = [], instead, inForce }: Said = {}) {
     super(message);
     this.status = status;
     this.problems = problems;
     this.instead = instead;
+    this.inForce = inForce;
   }
 }
 
@@ -56,19 +67,14 @@ export async function policies(id: string): Promise<InForce> {
   return (await (await send("GET", `${path(id)}/policies`)).json()) as InForce;
 }
 
-/** Applies the policies, or with prune makes them the only ones; returns the change's number. */
-export async function apply(id: string, yaml: string, prune = false): Promise<number> {
-  return changeOf(await send("PUT", `${path(id)}/policies${prune ? "?prune=true" : ""}`, yaml, "application/yaml"));
-}
-
-/** Deletes one policy, named "namespace/name", or all of them; returns the change's number. */
-export async function deletePolicies(id: string, policy?: string): Promise<number> {
-  const one = policy === undefined ? "" : "/" + policy.split("/").map(encodeURIComponent).join("/");
-  return changeOf(await send("DELETE", `${path(id)}/policies${one}`));
-}
-
-async function changeOf(answer: Response): Promise<number> {
-  return ((await answer.json()) as { change: number }).change;
+/**
+ * Makes the policies the only ones, on top of that change: where another one was the
+ * last, the Refusal tells what is in force.
+ */
+export async function apply(id: string, yaml: string, base: number): Promise<InForce & { setAside: SetAside[] }> {
+  const answer = await send("PUT", `${path(id)}/policies?prune=true&base=${base}`, yaml, "application/yaml");
+  const { change, policies, setAside } = (await answer.json()) as InForce & { setAside?: SetAside[] };
+  return { change, policies, setAside: setAside ?? [] };
 }
 
 /** Asks what a draft of the lab's policies would come to. */
@@ -107,9 +113,9 @@ export async function point(id: string, change: number): Promise<InForce> {
   return (await (await send("GET", `${path(id)}/history/${change}`)).json()) as InForce;
 }
 
-/** Makes these the only policies again; returns the new change's number. */
-export async function restore(id: string, change: number): Promise<number> {
-  return changeOf(await send("POST", `${path(id)}/history/${change}/restore`));
+/** Makes these the only policies again. */
+export async function restore(id: string, change: number): Promise<void> {
+  await send("POST", `${path(id)}/history/${change}/restore`);
 }
 
 export function eventsPath(id: string, after: number): string {
@@ -139,8 +145,8 @@ async function send(method: string, url: string, body?: string, type?: string, g
     throw new Refusal(unreachable(error));
   }
   if (answer.ok) return answer;
-  const said = (await answer.json().catch(() => ({}))) as { error?: string; problems?: Problem[]; instead?: string };
-  throw new Refusal(said.error || `The lab answered with an error (${answer.status}). Try again.`, answer.status, said.problems, said.instead);
+  const said = (await answer.json().catch(() => ({}))) as Said;
+  throw new Refusal(said.error || `The lab answered with an error (${answer.status}). Try again.`, answer.status, said);
 }
 
 function unreachable(error: unknown): string {

@@ -421,7 +421,9 @@ class Want {
     }
     const put = button("Put them into the workspace", () => {
       const text = built.files.map((f) => f.yaml).join("---\n");
-      this.#actions.want(text, replace.checked);
+      const what = "What I want is in the workspace, as drafts.";
+      if (replace.checked) this.#actions.replaceAll(text, what);
+      else this.#actions.draft(text, what);
       this.#say(said(built.files.length));
       note.textContent = said(built.files.length);
     });

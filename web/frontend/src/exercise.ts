@@ -11,11 +11,20 @@ const atHand = "netpol-lab exercise";
 /** Whether the learner has changed the policies since the exercise began. */
 let changed = false;
 
-let begun: (start: string) => void = () => {};
+/** What an exercise does to the workspace of the page's lab. */
+export interface Workspace {
+  /** Policies are going to change; returns what to call when they have, or have not. */
+  hold(): () => void;
+  /** Those that the exercise begins with are in force. */
+  began(start: string): void;
+  /** Those that were in force before it are so again. */
+  restored(yaml: string): void;
+}
 
-/** Calls the function with the policies that an exercise begins with, once they are in force. */
-export function onBegin(call: (start: string) => void): void {
-  begun = call;
+let workspace: Workspace | undefined;
+
+export function connect(to: Workspace): void {
+  workspace = to;
 }
 
 document.addEventListener("submit", (e) => {
@@ -24,8 +33,9 @@ document.addEventListener("submit", (e) => {
   if (!box) return;
   e.preventDefault();
   sessionStorage.setItem(atHand, box.dataset["exercise"]!);
-  if (/\/(begin|restore)$/.test(new URL(form.action).pathname)) changed = false;
-  void ask(box, form, e.submitter);
+  const lays = /\/(begin|restore)$/.test(new URL(form.action).pathname);
+  if (lays) changed = false;
+  void ask(box, form, e.submitter, lays);
 });
 
 /** The learner applies or deletes policies. */
@@ -42,23 +52,27 @@ export function settled(): void {
   else if (box.dataset["moment"] !== undefined) void look(box, "moment");
 }
 
-async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement | null): Promise<void> {
+async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement | null, lays: boolean): Promise<void> {
   if (box.ariaBusy === "true") return;
   box.ariaBusy = "true";
   const label = button?.textContent ?? "";
   // What takes longer than a moment says so.
   const slow = setTimeout(() => button && (button.textContent = "One moment…"), 400);
+  const release = lays ? workspace?.hold() : undefined;
   try {
-    const next = await send(form.action, new FormData(form));
+    const fields = new FormData(form);
+    const next = await send(form.action, fields);
     box.replaceWith(next);
     const start = next.querySelector<HTMLElement>("[data-start]")?.dataset["start"];
-    if (start !== undefined) begun(start);
+    if (start !== undefined) workspace?.began(start);
+    else if (next.querySelector("[data-restored]")) workspace?.restored(String(fields.get("yaml") ?? ""));
     open(next);
     result(next).focus({ preventScroll: true });
   } catch (error) {
     const message = error instanceof Error && error.name === "Error" && error.message;
     result(box).textContent = message || "The lab's server does not answer. Try again in a moment.";
   } finally {
+    release?.();
     clearTimeout(slow);
     if (button) button.textContent = label;
     box.ariaBusy = null;

@@ -1,25 +1,27 @@
 // The lab's page: one store, the sandbox that feeds it, and the panels that draw it.
 // Without this script the page's forms do the same with a reload each.
 
-import { actionsOn } from "./actions";
+import { actionsOn, setWorkspace } from "./actions";
 import { analyse } from "./analysis";
 import * as api from "./api";
 import { mountBuild } from "./build";
 import { find } from "./dom";
-import * as draft from "./draft";
 import * as exercise from "./exercise";
 import "./frame";
+import { followPolicies } from "./inforce";
+import * as keep from "./keep";
 import { mountPreview } from "./preview";
 import "./lesson";
 import { mountHistory } from "./history/panel";
 import { follow } from "./sandbox";
 import { mountSee } from "./see";
 import { mountShare } from "./share/panel";
-import { Store, type State } from "./state";
+import { Store } from "./state";
 import { mountStatus } from "./status";
 import "./walkthrough";
 import { mountWhy } from "./why";
-import { empty } from "./workspace/workspace";
+import { detach } from "./workspace/merge";
+import { empty, replaceAll } from "./workspace/workspace";
 import { mountWrite } from "./write";
 
 const root = document.getElementById("lab");
@@ -27,7 +29,7 @@ if (root) mount(root);
 
 function mount(root: HTMLElement): void {
   const lab = root.dataset["lab"] ?? "";
-  const store = new Store({ sandbox: root.dataset["sandbox"] ?? "", ...firstFile(root, lab) });
+  const store = begin(root, lab);
 
   store.watch((now, before) => {
     root.dataset["sandbox"] = now.sandbox;
@@ -38,6 +40,7 @@ function mount(root: HTMLElement): void {
   });
 
   const actions = actionsOn(lab, store, (sandbox) => follower.begin(sandbox));
+  followPolicies(store);
   mountStatus(root, store, actions);
   mountWrite(root, store, actions);
   mountBuild(root, store, actions);
@@ -50,10 +53,28 @@ function mount(root: HTMLElement): void {
   analyse(store, (request, signal) => api.analysis(lab, request, signal));
 }
 
-/** The file that the page begins with. A text that it was asked for neither gives way to the draft nor replaces it. */
-function firstFile(root: HTMLElement, lab: string): Pick<State, "workspace" | "active"> {
+/**
+ * The workspace that the page begins with: as it was kept. Policies that the page was asked
+ * for come in as a change of it, once.
+ */
+function begin(root: HTMLElement, lab: string): Store {
+  const sandbox = root.dataset["sandbox"] ?? "";
   const textarea = find<HTMLTextAreaElement>(root, "policy");
-  const kept = textarea.hasAttribute("data-given") ? null : draft.load(lab);
-  const file = { id: "policy", text: kept ?? textarea.value, base: undefined, removed: false, conflict: undefined };
-  return { workspace: { ...empty, files: [file] }, active: file.id };
+  const kept = keep.load(lab) ?? empty;
+  const store = new Store({ sandbox });
+  setWorkspace(store, kept.sandbox === sandbox ? kept : detach(kept));
+  if (!textarea.hasAttribute("data-given") || kept.given === textarea.value) return store;
+  const give = (): void => {
+    const given = replaceAll(store.get().workspace, textarea.value, "The question’s policies are in the workspace; nothing is applied yet.");
+    setWorkspace(store, { ...given, given: textarea.value });
+  };
+  give();
+  // What is in force comes in later, and is to give way to them too.
+  let first = kept.sandbox !== sandbox;
+  store.watch(({ workspace }, before) => {
+    if (!first || workspace.sandbox === "" || before.workspace.sandbox !== "") return;
+    first = false;
+    give();
+  });
+  return store;
 }

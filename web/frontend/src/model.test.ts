@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Observation, SandboxEvent, Snapshot, Verdict } from "./events.gen";
-import { gone, nothing, reduce, withTexts, type Model } from "./model";
+import { gone, nothing, reduce, type Model } from "./model";
 
 const time = "2026-01-02T15:04:05Z";
 const at = Date.parse(time);
@@ -177,10 +177,12 @@ test("a_disagreement_holds_until_it_is_told_otherwise_or_the_policies_change", (
   assert.deepEqual(after(nothing, snapshot({ disagreement: { change: 1, flows: [...flows] } })).disagreement, flows);
 });
 
-test("a_policys_text_is_kept_until_the_policy_changes", () => {
-  const [x, y] = [{ namespace: "a", name: "x" }, { namespace: "a", name: "y" }];
-  const read = withTexts(after(nothing, snapshot({ policies: [x, y] })), [{ ...x, yaml: "X" }, { ...y, yaml: "Y" }, { namespace: "a", name: "z", yaml: "Z" }]);
-  assert.deepEqual(read.policies, [{ ...x, yaml: "X" }, { ...y, yaml: "Y" }]);
-  const model = after(read, { type: "policies", policies: { change: 1, changed: [x] } });
-  assert.deepEqual(model.policies, [x, { ...y, yaml: "Y" }]);
+test("a_change_of_policies_tells_its_number_and_what_it_came_from", () => {
+  const x = { namespace: "a", name: "x" };
+  const seen = after(nothing, snapshot({ policies: [x], change: 3 }));
+  assert.deepEqual([seen.policiesChange, seen.origin], [3, undefined]);
+  const predicted = after(seen, { type: "predictions", predictions: { change: 4, policies: [], expected: [] } });
+  assert.deepEqual([predicted.change, predicted.policiesChange], [4, 3]);
+  const model = after(predicted, { type: "policies", policies: { change: 4, removed: [x], origin: "cluster" } });
+  assert.deepEqual([model.policiesChange, model.origin, model.policies], [4, "cluster", []]);
 });

@@ -1,7 +1,7 @@
 // What the page knows of its sandbox, and how each event changes it. Pure: no
 // DOM, no clock, no network.
 
-import type { Disagreed, Notice, Observation, PolicyChange, Predictions, Ref, SandboxEvent, Settled, State, Step, Verdict } from "./events.gen";
+import type { Disagreed, Notice, Observation, Origin, PolicyChange, Predictions, Ref, SandboxEvent, Settled, State, Step, Verdict } from "./events.gen";
 
 /** The state of the page's sandbox; "none" where there is none. */
 export type PageState = State | "none";
@@ -24,17 +24,15 @@ export interface Turn {
   count: number;
 }
 
-/** A policy in force. Events leave its text out; it is there once it has been read. */
-export interface Policy extends Ref {
-  yaml?: string;
-}
-
 export interface Model {
   readonly state: PageState;
   readonly reason: string;
   readonly steps: readonly TimedStep[];
-  /** Sorted by namespace and name. */
-  readonly policies: readonly Policy[];
+  /** Those in force, sorted by namespace and name. Events leave their texts out: the workspace has them. */
+  readonly policies: readonly Ref[];
+  /** The number of the change that the policies come of, and what that came from; undefined where only its outcome was seen. */
+  readonly policiesChange: number;
+  readonly origin: Origin | undefined;
   /** The number of the last change of policies. */
   readonly change: number;
   readonly flows: ReadonlyMap<string, Observation>;
@@ -57,6 +55,8 @@ export const nothing: Model = {
   reason: "",
   steps: [],
   policies: [],
+  policiesChange: 0,
+  origin: undefined,
   change: 0,
   flows: new Map(),
   before: new Map(),
@@ -78,6 +78,8 @@ export function reduce(model: Model, event: SandboxEvent): Model {
         reason: s.reason ?? "",
         steps: s.steps.map((step) => timed(step, event.time)),
         policies: s.policies,
+        policiesChange: s.change,
+        origin: undefined,
         change: s.change,
         flows,
         before: flows,
@@ -100,7 +102,12 @@ export function reduce(model: Model, event: SandboxEvent): Model {
     case "predictions":
       return { ...changed(model, event.predictions.change), expected: verdicts(event.predictions) };
     case "policies":
-      return { ...changed(model, event.policies.change), policies: afterwards(model.policies, event.policies) };
+      return {
+        ...changed(model, event.policies.change),
+        policies: afterwards(model.policies, event.policies),
+        policiesChange: event.policies.change,
+        origin: event.policies.origin,
+      };
     case "observations": {
       const next = changed(model, event.observations.change);
       const [flows, turned] = [new Map(next.flows), new Map(next.turned)];
@@ -149,18 +156,12 @@ function verdicts(predictions: Predictions | undefined): Model["expected"] {
 }
 
 /** The policies in force after the change. */
-function afterwards(before: readonly Policy[], change: PolicyChange): Policy[] {
+function afterwards(before: readonly Ref[], change: PolicyChange): Ref[] {
   const after = new Map(before.map((p) => [nameOf(p), p]));
   for (const p of change.removed ?? []) after.delete(nameOf(p));
   for (const p of [...(change.added ?? []), ...(change.changed ?? [])]) after.set(nameOf(p), p);
   const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
   return [...after.values()].sort((a, b) => order(a.namespace, b.namespace) || order(a.name, b.name));
-}
-
-/** The model with the policies' texts as they were read. */
-export function withTexts(model: Model, read: readonly Policy[]): Model {
-  const texts = new Map(read.map((p) => [nameOf(p), p]));
-  return { ...model, policies: model.policies.map((p) => texts.get(nameOf(p)) ?? p) };
 }
 
 /** A policy as it is spoken of. */

@@ -26,7 +26,7 @@ export const said = {
   "noPlace": "Not available",
   "unavailable": "You have no sandbox.",
   "step": "Your sandbox is being made, step {index} of {total}: {name}.",
-  "restart": "Press Start for a new one; your YAML stays in the editor.",
+  "restart": "Press Start for a new one; your policies stay in the workspace as drafts.",
   "verdicts": {
     "blocked": "blocked",
     "dns-failed": "DNS failed",
@@ -46,8 +46,7 @@ export const said = {
   "byIP": "by IP",
   "byName": "by name",
   "question": "question",
-  "insert": "Put into the editor",
-  "delete": "Delete",
+  "insert": "Put into the workspace",
   "instead": "Stop your other sandbox?",
   "insteadButton": "Stop it and start here"
 } as const;

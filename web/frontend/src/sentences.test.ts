@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Verdict } from "./events.gen";
 import { nothing, type Turn } from "./model";
 import * as sentences from "./sentences";
+import type { Plan } from "./workspace/plan";
 
 const turn = (from: Verdict, to: Verdict, count: number): Turn => ({ from, to, count });
 
@@ -75,7 +76,7 @@ test("status_names_the_running_step", () => {
 test("status_of_an_end_says_why_and_what_to_do_once", () => {
   assert.equal(
     sentences.status({ ...nothing, state: "stopped", reason: "You stopped it." }, false),
-    "Your sandbox has stopped. You stopped it. Press Start for a new one; your YAML stays in the editor.",
+    "Your sandbox has stopped. You stopped it. Press Start for a new one; your policies stay in the workspace as drafts.",
   );
   const reason = "The cluster is gone. Press Reset for a fresh one.";
   assert.equal(sentences.status({ ...nothing, state: "failed", reason }, false), `Your sandbox has failed. ${reason}`);
@@ -101,9 +102,23 @@ test("disagreement_names_a_flow_and_blames_nobody", () => {
   assert.equal(sentences.disagreement([flow, flow, flow]), one + ", and 2 more connections differ" + end);
 });
 
-test("what_is_gone_and_what_was_changed_is_told_apart", () => {
-  assert.equal(sentences.gone(["shop/a"], []), "shop/a is not in force any more.");
-  assert.equal(sentences.gone(["shop/a", "shop/b"], ["shop/c"]), "shop/a and shop/b are not in force any more. shop/c was changed.");
+const nothingPlanned: Plan = { added: [], changed: [], deleted: [], unnamed: [], blank: false, twice: [], conflicts: [] };
+
+test("the_plan_names_all_that_is_deleted_and_few_of_the_others", () => {
+  assert.equal(sentences.plan(nothingPlanned), "");
+  assert.equal(sentences.plan({ ...nothingPlanned, added: ["a/x"] }), "Apply adds a/x.");
+  assert.equal(
+    sentences.plan({ ...nothingPlanned, added: ["a/1", "a/2", "a/3", "a/4"], changed: ["a/x", "a/y"], deleted: ["b/1", "b/2", "b/3", "b/4"] }),
+    "Apply adds 4 policies, changes a/x and a/y, and deletes b/1, b/2, b/3 and b/4.",
+  );
+  assert.equal(sentences.applied({ ...nothingPlanned, deleted: ["a/x"] }), "Apply deleted a/x.");
+});
+
+test("drafts_are_named", () => {
+  const text = (name: string): string => `kind: NetworkPolicy\nmetadata:\n  name: ${name}\n`;
+  assert.equal(sentences.drafted(text("a")), "“a” is in the workspace as a draft.");
+  assert.equal(sentences.drafted(text("a") + "---\n" + text("b")), "“a” and “b” are in the workspace as drafts.");
+  assert.equal(sentences.drafted("# nothing"), "There is no policy in that text.");
 });
 
 test("while_a_change_is_measured_that_is_seen_and_nothing_is_said", () => {

@@ -1,8 +1,11 @@
 // What the page says, in plain English.
 
-import type { Disagreed, Observation, Verdict, Way } from "./events.gen";
+import type { Disagreed, Observation, Origin, Verdict, Way } from "./events.gen";
 import type { Model, PageState, Summary } from "./model";
 import { said } from "./sentences.gen";
+import type { Plan } from "./workspace/plan";
+import { documents, nameIn } from "./workspace/text";
+import { title, type File } from "./workspace/workspace";
 
 const words: Record<Verdict | "none", string> = said.verdicts;
 
@@ -76,15 +79,61 @@ export function notReady(state: PageState): string {
   return "There is no sandbox to apply this to. Press Start first; your text is kept.";
 }
 
-/** The line about policies that a change has done away with, and those that it has changed. */
-export function gone(removed: string[], changed: string[]): string {
-  const parts = [];
-  if (removed.length > 0) parts.push(`${listed(removed)} ${removed.length > 1 ? "are" : "is"} not in force any more.`);
-  if (changed.length > 0) parts.push(`${listed(changed)} ${changed.length > 1 ? "were" : "was"} changed.`);
-  return parts.join(" ");
+/** What an exercise has done to the workspace. */
+export const began = "The start of the exercise is set up.";
+export const restored = "What was in force before the exercise is in force again.";
+
+/** Where a change of policies was made that is not this page's. */
+export function where(origin: Origin | undefined): string {
+  switch (origin) {
+    case undefined:
+      return "meanwhile";
+    case "cluster":
+      return "in the cluster itself";
+    case "restore":
+      return "by going back to an earlier point";
+    case "exercise":
+      return "by an exercise in another tab";
+  }
+  return "in another tab";
 }
 
-function listed(names: string[]): string {
+/** A file as it is spoken of. */
+export function fileName(file: File): string {
+  return `“${title(file)}”`;
+}
+
+/** Says that the text's policies have come into the workspace. */
+export function drafted(text: string): string {
+  const names = documents(text).map((d) => nameIn(d) || "a policy without a name");
+  if (names.length === 0) return "There is no policy in that text.";
+  return `${listed(names.map((n) => `“${n}”`))} ${names.length > 1 ? "are" : "is"} in the workspace as ${names.length > 1 ? "drafts" : "a draft"}.`;
+}
+
+/** What Apply would do. Whatever it deletes is named. */
+export function plan(of: Plan): string {
+  const all = deeds(of, ["adds", "changes", "deletes"]);
+  const nameless = of.unnamed.length;
+  const also = nameless === 0 ? "" : nameless === 1 ? "One file does not say yet which policy it is." : `${nameless} files do not say yet which policies they are.`;
+  return [all && `Apply ${all}.`, also].filter(Boolean).join(" ");
+}
+
+/** What Apply has done. */
+export function applied(of: Plan): string {
+  const all = deeds(of, ["added", "changed", "deleted"]);
+  return all ? `Apply ${all}.` : "Applied.";
+}
+
+function deeds({ added, changed, deleted }: Plan, [add, change, remove]: [string, string, string]): string {
+  const few = (names: readonly string[]): string => (names.length <= 3 ? listed(names) : `${names.length} policies`);
+  const parts = [];
+  if (added.length > 0) parts.push(`${add} ${few(added)}`);
+  if (changed.length > 0) parts.push(`${change} ${few(changed)}`);
+  if (deleted.length > 0) parts.push(`${remove} ${listed(deleted)}`);
+  return parts.length > 1 ? `${parts.slice(0, -1).join(", ")}, and ${parts.at(-1)}` : parts.join();
+}
+
+function listed(names: readonly string[]): string {
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join();
 }
 

@@ -5,7 +5,8 @@ import type { Analysis } from "./analysis";
 import type { Problem } from "./api";
 import type { Connection } from "./feed";
 import { nothing, type Model } from "./model";
-import { empty, type Workspace } from "./workspace/workspace";
+import type { Plan } from "./workspace/plan";
+import { empty, type Base, type Workspace } from "./workspace/workspace";
 
 /** A place in a file's text, counted from 1. */
 export interface Place {
@@ -17,7 +18,19 @@ export interface Place {
 /** Why an action came to nothing. */
 export interface Refused {
   message: string;
-  problems: readonly Problem[];
+  /** Each is in a file; one without a line is about all of it. */
+  problems: readonly (Problem & { file: string })[];
+}
+
+/** What an Apply of this page has done. */
+export interface Applied {
+  /** The number of its change. */
+  change: number;
+  plan: Plan;
+  /** The policies that were in force before. */
+  before: readonly Base[];
+  /** Says what was no policy, and was left alone. */
+  setAside: readonly string[];
 }
 
 export interface State {
@@ -41,8 +54,14 @@ export interface State {
   onlyChanges: boolean;
   /** Why the sandbox could not be started, replaced or stopped; undefined where it could. */
   problem: string | undefined;
+  /** Whether a change of policies is under way that this page has asked for. */
+  applying: boolean;
+  /** What the last Apply has done, until there is another change. */
+  applied: Applied | undefined;
   /** Why the last Apply or change of files came to nothing. */
   refused: Refused | undefined;
+  /** Why drafts are not kept over a reload; undefined where they are. */
+  unkept: string | undefined;
   /** The ID of the flow that is chosen. */
   chosen: string | undefined;
   /** The pods that the selector under the cursor selects, "namespace/pod". */
@@ -64,7 +83,10 @@ export const initial: State = {
   unanswered: undefined,
   onlyChanges: false,
   problem: undefined,
+  applying: false,
+  applied: undefined,
   refused: undefined,
+  unkept: undefined,
   chosen: undefined,
   lit: new Set(),
   active: undefined,

@@ -1,53 +1,28 @@
-// Where policies are written: the editor's form, and the policies in force.
+// Where policies are written: the files, the editor, and Apply with what it would do.
 
 import type { Actions } from "./actions";
-import * as api from "./api";
-import { busy, button, find, focusOn, make, onSubmit, show, write } from "./dom";
-import * as draft from "./draft";
-import type { Problem } from "./api";
-import * as exercise from "./exercise";
-import { nameOf, withTexts, type Model } from "./model";
+import { busy, find, make, write } from "./dom";
+import { mountFiles, offer } from "./files";
+import * as keep from "./keep";
 import * as sentences from "./sentences";
-import { said } from "./sentences.gen";
-import type { Store } from "./state";
-import { fileOf } from "./workspace/workspace";
+import type { Refused, State, Store } from "./state";
+import { planOf } from "./workspace/plan";
+import { fileNamed, fileOf } from "./workspace/workspace";
 
 export function mountWrite(root: HTMLElement, store: Store, actions: Actions): void {
-  const lab = root.dataset["lab"] ?? "";
   const textarea = find<HTMLTextAreaElement>(root, "policy");
-  const given = textarea.hasAttribute("data-given");
-  const policies = find(root, "policies");
-  const replace = find<HTMLButtonElement>(root, "replace");
-  const deleteAll = find<HTMLFormElement>(root, "delete-all");
   const text = (): string => fileOf(store.get().workspace, store.get().active)?.text ?? "";
+  mountFiles(root, store, actions);
+  mountApply(root, store, actions);
 
-  const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
-  void import("./editor/editor").then(({ mountEditor }) => mountEditor(textarea, nonce, store, actions));
+  // Until the editor is there, and where it cannot be had, the text area edits the file.
   textarea.value = text();
   textarea.addEventListener("input", () => actions.edit(store.get().active ?? "", textarea.value));
-
-  const problems = find(root, "problems");
-  store.watch((now, before) => {
-    if (now.refused !== before.refused) {
-      const { message, problems: found } = now.refused ?? { message: "", problems: [] };
-      renderProblems(problems, message, found, (p) => actions.goTo({ file: now.active ?? "", ...p }));
-    }
-    if (now.model !== before.model) {
-      show(deleteAll, now.model.policies.length > 0, policies);
-      show(replace, now.model.policies.length > 0, policies);
-      renderPolicies(policies, now.model);
-      offerPolicies();
-    }
-    if (now.workspace !== before.workspace) {
-      textarea.value = text();
-      if (!given) draft.save(lab, text());
-    }
+  store.watch(() => {
+    if (textarea.value !== text()) textarea.value = text();
   });
-
-  const keptLine = find(root, "kept");
-  /** The text that the page has put into the editor itself, of which nothing is to be kept. */
-  let own: string | undefined;
-  exercise.onBegin((start) => put(start));
+  const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
+  void import("./editor/editor").then(({ mountEditor }) => mountEditor(textarea, nonce, store, actions));
 
   document.addEventListener("click", (e) => {
     const target = e.target as Element;
@@ -55,138 +30,66 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
     const code = insert && codeBefore(insert);
     if (code) {
       e.preventDefault();
-      put(code);
+      if (insert.dataset["insert"] === "all") actions.replaceAll(code, "The solution is in the workspace; nothing is applied yet.");
+      else actions.draft(code);
       goTo(0, 0);
     }
     const place = target.closest<HTMLElement>("[data-show-policy]");
-    if (place) void showPolicy(place);
+    const file = place && fileNamed(store.get().workspace, place.dataset["showPolicy"] ?? "");
+    if (file) actions.goTo({ file: file.id, line: Number(place.dataset["line"]), column: Number(place.dataset["column"]) });
   });
 
   function goTo(line: number, column: number): void {
     actions.goTo({ file: store.get().active ?? "", line, column });
   }
 
-  /** Puts the text into the editor, and offers the learner's own back. */
-  function put(code: string): void {
-    const old = text();
-    if (old !== own && old !== code && old.trim() !== "") keep(old);
-    own = code;
-    actions.draft(code);
-  }
+  mountKeeping(root, store);
+}
 
-  function keep(kept: string | null): void {
-    draft.keep(lab, kept);
-    const back = (): void => {
-      keep(null);
-      put(kept!);
-      own = undefined;
-      goTo(0, 0);
-    };
-    renderOffer(keptLine, kept === null ? null : { message: "Your text from before is kept.", label: "Bring it back", back });
-  }
+function mountApply(root: HTMLElement, store: Store, actions: Actions): void {
+  const apply = find<HTMLButtonElement>(root, "apply");
+  const plan = find(root, "plan");
+  const problems = find(root, "problems");
+  const applied = find(root, "applied");
 
-  keep(given ? null : draft.kept(lab));
+  find<HTMLFormElement>(root, "policy-form").addEventListener("submit", (e) => {
+    e.preventDefault();
+    void busy(apply, actions.apply);
+  });
 
-  async function showPolicy(place: HTMLElement): Promise<void> {
-    const yaml = (await inForce()).find((p) => nameOf(p) === place.dataset["showPolicy"])?.yaml;
-    if (!yaml) return;
-    if (placeIn(text(), yaml) === undefined) put(yaml);
-    const first = placeIn(text(), yaml) ?? 1;
-    goTo(first + Number(place.dataset["line"]) - 1, Number(place.dataset["column"]));
-  }
-
-  // --- What is in force ---
-
-  let reads = 0;
-  /** Reads the texts of the policies in force, which events leave out. */
-  async function readTexts(): Promise<void> {
-    const [id, number] = [store.get().sandbox, ++reads];
-    const read = await api.policies(id).catch(() => undefined);
-    if (!read || id !== store.get().sandbox || number !== reads) return;
-    store.update({ model: withTexts(store.get().model, read.policies) });
-  }
-
-  async function inForce(): Promise<Model["policies"]> {
-    if (store.get().model.policies.some((p) => p.yaml === undefined)) await readTexts();
-    return store.get().model.policies;
+  function renderPlan({ workspace }: State): void {
+    const now = planOf(workspace);
+    write(plan, sentences.plan(now));
+    plan.classList.toggle("deletes", now.deleted.length > 0);
   }
 
   store.watch((now, before) => {
-    if (now.model.policies.some((p) => p.yaml === undefined) && now.model.policies !== before.model.policies) void readTexts();
-  });
-  // A policy's text that could not be read before is asked for once more.
-  policies.addEventListener("toggle", () => void inForce(), { capture: true });
-
-  const undoLine = find(root, "undo");
-  /** The last change that did away with policies, with those that were in force before. */
-  let lost: { change: number; before: Model["policies"] } | undefined;
-  let offered: typeof lost;
-
-  /** Offers to put back what the last change did away with, until there is another one. */
-  function offerPolicies(): void {
-    const { model } = store.get();
-    if (lost && model.change > lost.change) lost = undefined;
-    if (model.policies.some((p) => p.yaml === undefined)) return; // until they are read
-    const gone = lost && model.change === lost.change ? lost.before.filter((p) => !model.policies.some((q) => q.yaml === p.yaml && nameOf(q) === nameOf(p))) : [];
-    const now = gone.length > 0 ? lost : undefined;
-    if (now === offered) return;
-    offered = now;
-    const still = new Set(model.policies.map(nameOf));
-    renderOffer(
-      undoLine,
-      now
-        ? {
-            message: sentences.gone(gone.map(nameOf).filter((n) => !still.has(n)), gone.map(nameOf).filter((n) => still.has(n))),
-            label: gone.length > 1 ? "Put them back" : "Put it back",
-            back: () => void busy(undoLine, () => attempt(async () => void (await api.apply(store.get().sandbox, now.before.map((p) => p.yaml).join("\n---\n"), true)))),
-          }
-        : null,
-    );
-  }
-
-  async function attempt(action: () => Promise<void>): Promise<void> {
-    try {
-      await action();
-      store.update({ refused: undefined });
-    } catch (error) {
-      if (!(error instanceof api.Refusal)) throw error;
-      store.update({ refused: { message: error.message, problems: error.problems } });
+    if (now.workspace.files !== before.workspace.files) renderPlan(now);
+    if (now.applying !== before.applying) apply.ariaBusy = apply.ariaDisabled = now.applying ? "true" : null;
+    if (now.refused !== before.refused) renderProblems(problems, now, (p) => actions.goTo(p));
+    if (now.applied !== before.applied) {
+      if (now.applied) offer(applied, [sentences.applied(now.applied.plan), ...now.applied.setAside].join(" "), "Take it back", () => void actions.takeBack());
+      else applied.replaceChildren();
     }
-  }
-
-  async function change(action: () => Promise<number>): Promise<void> {
-    await attempt(async () => {
-      exercise.change();
-      const before = await inForce();
-      lost = { change: await action(), before };
-      offerPolicies();
-    });
-  }
-
-  const remove = (policy?: string): Promise<void> => change(() => api.deletePolicies(store.get().sandbox, policy));
-
-  onSubmit(find<HTMLFormElement>(root, "policy-form"), (pressed) =>
-    pressed === replace && store.get().model.state === "ready" ? change(() => api.apply(store.get().sandbox, text(), true)) : actions.apply(),
-  );
-  onSubmit(deleteAll, () => remove());
-  policies.addEventListener("click", (e) => {
-    const pressed = (e.target as Element).closest<HTMLElement>("[data-delete-policy]");
-    if (!pressed) return;
-    e.preventDefault();
-    void busy(pressed, () => remove(pressed.dataset["deletePolicy"]));
+    // Another change has come: there is nothing of this page's own to take back any more.
+    if (now.applied && !now.applying && now.model.policiesChange > now.applied.change) store.update({ applied: undefined });
   });
+  renderPlan(store.get());
 }
 
 /** Says what was wrong. Problems with a place lead there. */
-function renderProblems(box: HTMLElement, message: string, problems: readonly Problem[], goTo: (p: Problem) => void): void {
+function renderProblems(box: HTMLElement, { refused, workspace }: State, goTo: (p: Refused["problems"][number]) => void): void {
   box.replaceChildren();
-  if (message) box.append(make("p", message));
-  if (problems.length === 0) return;
-  const list = document.createElement("ul");
-  for (const p of problems) {
-    const item = document.createElement("li");
-    if (p.line > 0) {
-      const link = make("a", `line ${p.line}, column ${p.column}`);
+  if (!refused) return;
+  box.append(make("p", refused.message));
+  if (refused.problems.length === 0) return;
+  const files = new Set(refused.problems.map((p) => p.file));
+  const list = make("ul");
+  for (const p of refused.problems) {
+    const item = make("li");
+    const file = fileOf(workspace, p.file);
+    if (p.line > 0 && file) {
+      const link = make("a", `${files.size > 1 ? `${sentences.fileName(file)}, ` : ""}line ${p.line}, column ${p.column}`);
       link.href = "#policy";
       link.addEventListener("click", (e) => {
         e.preventDefault();
@@ -201,66 +104,29 @@ function renderProblems(box: HTMLElement, message: string, problems: readonly Pr
   box.append(list);
 }
 
-function renderPolicies(list: HTMLElement, model: Model): void {
-  const names = model.policies.map((p) => `${p.namespace}/${p.name}`);
-  const items = new Map([...list.querySelectorAll<HTMLElement>("[data-policy]")].map((i) => [i.dataset["policy"]!, i]));
-  for (const [name, item] of items) {
-    if (names.includes(name)) continue;
-    const focused = item.contains(document.activeElement);
-    item.remove();
-    if (focused) focusOn(list);
+/** Keeps the workspace over a reload, and says once where that cannot be done. */
+function mountKeeping(root: HTMLElement, store: Store): void {
+  const lab = root.dataset["lab"] ?? "";
+  const line = find(root, "kept");
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let kept = store.get().workspace;
+
+  function save(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    const { workspace } = store.get();
+    if (workspace === kept) return;
+    kept = workspace;
+    store.update({ unkept: keep.save(lab, workspace) });
   }
-  for (const [i, name] of names.entries()) {
-    const item = items.get(name) ?? policyItem(name);
-    const { yaml } = model.policies[i]!;
-    if (yaml !== undefined) write(item.querySelector<HTMLElement>("pre")!, yaml);
-    // To move an item that is in its place would take the focus out of it.
-    const at = names.indexOf(name);
-    if (list.querySelectorAll("[data-policy]")[at] !== item) list.insertBefore(item, list.querySelectorAll("[data-policy]")[at] ?? null);
-  }
-}
 
-function policyItem(name: string): HTMLElement {
-  const item = document.createElement("li");
-  item.dataset["policy"] = name;
-  const remove = button(said.delete, () => {});
-  remove.dataset["deletePolicy"] = name;
-  remove.setAttribute("aria-label", `${said.delete} ${name}`);
-  const insert = button(said.insert, () => {});
-  insert.dataset["insert"] = "";
-  const yaml = make("pre");
-  yaml.tabIndex = 0;
-  const summary = make("summary");
-  summary.append(make("code", name));
-  const details = make("details", "");
-  details.append(summary, yaml, insert);
-  item.append(details, remove);
-  return item;
-}
-
-/** A way back, with what it goes back from. */
-interface Offer {
-  message: string;
-  label: string;
-  back: () => void;
-}
-
-/** Offers a way back in the line; null takes the offer away. */
-function renderOffer(line: HTMLElement, offer: Offer | null): void {
-  const focused = line.contains(document.activeElement);
-  line.replaceChildren();
-  if (!offer) {
-    if (focused) focusOn(line);
-    return;
-  }
-  const back = button(offer.label, offer.back);
-  line.append(`${offer.message} `, back);
-}
-
-/** The line of the text at which the policy's own text begins; undefined where it is not in it. */
-function placeIn(text: string, yaml: string): number | undefined {
-  const at = text.indexOf(yaml.trimEnd());
-  return at < 0 ? undefined : text.slice(0, at).split("\n").length;
+  store.watch((now, before) => {
+    if (now.workspace !== kept) timer ??= setTimeout(save, 300);
+    if (now.unkept !== before.unkept) write(line, now.unkept ?? "");
+  });
+  // A page that is hidden may not come back.
+  document.addEventListener("visibilitychange", () => document.hidden && save());
+  addEventListener("pagehide", save);
 }
 
 // The code block that stands nearest before the button.

@@ -15,8 +15,8 @@ import { analysed } from "../analysis";
 import type { Problem as AnalysedProblem } from "../answers.gen";
 import type { Problem } from "../api";
 import { button, make, show, write } from "../dom";
-import type { Place, State, Store } from "../state";
-import { fileOf } from "../workspace/workspace";
+import type { Place, Refused, State, Store } from "../state";
+import { fileOf, type Workspace } from "../workspace/workspace";
 import { answer, selectedAt, takeAnswer } from "./answer";
 import { complete } from "./complete";
 import { completing, offerFixes } from "./completing";
@@ -247,16 +247,16 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     }
   }
 
-  /** What Apply complained of, and in which text. */
-  let complaints: { text: string; problems: readonly Problem[] } = { text: "", problems: [] };
+  /** What Apply complained of, and in which workspace. */
+  let complaints: { of: Workspace; problems: Refused["problems"] } = { of: store.get().workspace, problems: [] };
 
   /** Takes in what the server says of the text, once it is about the one that is there. */
   function take({ analysis, chosen, refused }: State, before?: State): void {
     const about = analysed(analysis, open);
     const file = about?.text === shown ? about.file : undefined;
-    const more = complaints.text === shown ? complaints.problems : [];
+    const more = fileOf(complaints.of, open)?.text === shown ? complaints.problems.filter((p) => p.file === open) : [];
     // An answer about an older text is not taken: what is shown moves with the text until the next.
-    if (!file && refused === before?.refused) return;
+    if (!file && more.length === 0 && refused === before?.refused) return;
     const problems = [...(file?.problems ?? []), ...more.filter((p) => !file?.problems.some((q) => q.line === p.line && q.message === p.message)).map(whole)];
     view.dispatch(takeAnswer(view.state, { id: "", policies: [], selectors: [], setAside: [], ...file, problems }));
     const why = analysis?.why?.flow === chosen ? analysis?.why : undefined;
@@ -294,7 +294,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   take(store.get());
   store.watch((now, before) => {
     showFile(now);
-    if (now.refused !== before.refused) complaints = { text: shown, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
+    if (now.refused !== before.refused) complaints = { of: now.workspace, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
     if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen || now.refused !== before.refused) take(now, before);
     if (now.place && now.place !== before.place) goTo(now.place);
     if (now.sandbox !== before.sandbox || (now.model.state !== before.model.state && now.model.state === "ready")) facts.renew();

@@ -19,7 +19,7 @@ export interface InForce {
  */
 export function merge(workspace: Workspace, now: InForce, where: string): Workspace {
   const known = workspace.sandbox === now.sandbox;
-  const before = known ? workspace : detach(workspace);
+  const before = known ? workspace : withoutBlanks(detach(workspace));
   const after = { ...before, ...merged(before, now, where), sandbox: now.sandbox, change: now.change };
   return known ? record(workspace, after, cameIn(workspace, after, where)) : after;
 }
@@ -44,6 +44,11 @@ export function detach(workspace: Workspace): Workspace {
   if (workspace.sandbox === "" && workspace.files.every((f) => !f.base)) return workspace;
   const files = workspace.files.filter((f) => !f.removed).map((f) => ({ ...f, base: undefined, conflict: undefined }));
   return { ...workspace, files, sandbox: "", change: 0 };
+}
+
+/** A file that nobody has written into was only there to have one. */
+function withoutBlanks(workspace: Workspace): Workspace {
+  return { ...workspace, files: workspace.files.filter((f) => f.base || f.text.trim() !== "") };
 }
 
 function merged(workspace: Workspace, now: InForce, where: string): Pick<Workspace, "files" | "next"> {
@@ -100,6 +105,6 @@ function cameIn(before: Workspace, after: Workspace, where: string): string {
   };
   say(after.files.filter((f) => !was.has(f.id)), "added");
   say(after.files.filter((f) => was.has(f.id) && was.get(f.id)!.text !== f.text), "changed");
-  say(before.files.filter((f) => !after.files.some((g) => g.id === f.id)), "deleted");
+  say(before.files.filter((f) => !f.removed && !after.files.some((g) => g.id === f.id)), "deleted");
   return said.join(" ");
 }

@@ -14,6 +14,8 @@ export interface Plan {
   readonly unnamed: readonly File[];
   /** The names that several policies of the workspace have, with their files. */
   readonly twice: readonly { readonly name: string; readonly files: readonly File[] }[];
+  /** Whether there is nothing in any file. */
+  readonly blank: boolean;
   /** The files whose policy was changed elsewhere, until that is decided. */
   readonly conflicts: readonly File[];
 }
@@ -43,6 +45,7 @@ export function planOf(workspace: Workspace): Plan {
     changed: names.filter((name) => inForce.has(name) && !same(inForce.get(name)!.yaml, wanted.get(name)!.text)),
     deleted: [...inForce.keys()].filter((name) => !wanted.has(name)).sort(),
     unnamed,
+    blank: wanted.size === 0 && unnamed.length === 0,
     twice: names.map((name) => ({ name, files: wanted.get(name)!.files })).filter((t) => t.files.length > 1),
     conflicts: workspace.files.filter((f) => f.conflict),
   };

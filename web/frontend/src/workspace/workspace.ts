@@ -42,6 +42,8 @@ export interface Workspace {
   /** What was done to the files, the newest last, and what was taken back of it. */
   readonly past: readonly Step[];
   readonly future: readonly Step[];
+  /** The text that the page was last asked for with; undefined where there was none. */
+  readonly given?: string;
   /** The number of the next file's ID. */
   readonly next: number;
 }
@@ -214,7 +216,7 @@ export function record(before: Workspace, after: Workspace, said: string): Works
   const ids = new Set([...before.files, ...after.files].map((f) => f.id));
   const files = [...ids]
     .map((id) => ({ id, before: draftOf(fileOf(before, id)), after: draftOf(fileOf(after, id)) }))
-    .filter((f) => f.before?.text !== f.after?.text || f.before?.removed !== f.after?.removed);
+    .filter((f) => wantedText(f.before) !== wantedText(f.after));
   if (files.length === 0) return after;
   return { ...after, past: [...before.past, { said, files }].slice(-most), future: [] };
 }
@@ -235,6 +237,9 @@ export function redo(workspace: Workspace): Workspace {
   const next = files.reduce((w, f) => want(w, f.id, f.after), workspace);
   return { ...next, past: [...workspace.past, { ...step, files }], future: workspace.future.slice(0, -1) };
 }
+
+// What is to be removed and what is gone are the same to whoever takes it back.
+const wantedText = (draft: Draft | undefined): string | undefined => (draft?.removed ? undefined : draft?.text);
 
 const draftOf = (file: File | undefined): Draft | undefined => file && { text: file.text, removed: file.removed };
 
@@ -257,6 +262,11 @@ function want(workspace: Workspace, id: string, wanted: Draft | undefined): Work
 function isNamed(file: File, ref: Ref): boolean {
   const own = fileRef(file);
   return own !== undefined && nameOf(own) === nameOf(ref);
+}
+
+/** The workspace with a file to write into, where it has none. */
+export function writable(workspace: Workspace): Workspace {
+  return workspace.files.length > 0 ? workspace : create(workspace)[0];
 }
 
 /** The workspace with every file put through the function. */

@@ -1,0 +1,226 @@
+// The files of the workspace: a tab for each, and of the one that is open what can be done
+// with it.
+
+import type { Actions } from "./actions";
+import { button, find, focusOn, make, show, write } from "./dom";
+import { nameOf } from "./model";
+import type { State, Store } from "./state";
+import { documents, refOf } from "./workspace/text";
+import { fileOf, fileRef, stateOf, title, type File, type FileState } from "./workspace/workspace";
+
+const words: Record<FileState, string> = { "in-force": "in force", edited: "edited", new: "new", removed: "to be deleted" };
+
+export function mountFiles(root: HTMLElement, store: Store, actions: Actions): void {
+  mountTabs(root, store, actions);
+  mountOpen(root, store, actions);
+  mountSteps(root, store, actions);
+}
+
+// --- Tabs ---
+
+function mountTabs(root: HTMLElement, store: Store, actions: Actions): void {
+  const bar = find(root, "files-bar");
+  const list = find(root, "files");
+  bar.hidden = false;
+  find(root, "new-file").addEventListener("click", actions.create);
+
+  list.addEventListener("click", (e) => {
+    const tab = (e.target as Element).closest<HTMLElement>("[data-file]");
+    if (tab) actions.open(tab.dataset["file"]!);
+  });
+  list.addEventListener("keydown", (e) => {
+    const { workspace, active } = store.get();
+    const at = workspace.files.findIndex((f) => f.id === active);
+    const last = workspace.files.length - 1;
+    const to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: last }[e.key];
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.key === "Delete" && active !== undefined) actions.remove(active);
+    else if (to !== undefined) actions.open(workspace.files[(to + last + 1) % (last + 1)]!.id);
+    else return;
+    e.preventDefault();
+    list.querySelector<HTMLElement>("[aria-selected=true]")?.focus();
+  });
+
+  function render({ workspace, active }: State): void {
+    const focused = list.contains(document.activeElement);
+    const tabs = new Map([...list.querySelectorAll<HTMLElement>("[data-file]")].map((t) => [t.dataset["file"]!, t]));
+    // The namespace is worth its place only where there are several.
+    list.classList.toggle("several-namespaces", new Set(workspace.files.map((f) => fileRef(f)?.namespace)).size > 1);
+    list.dataset["count"] = String(workspace.files.length);
+    for (const [i, file] of workspace.files.entries()) {
+      const tab = tabs.get(file.id) ?? newTab(file.id);
+      tabs.delete(file.id);
+      fill(tab, file);
+      tab.ariaSelected = String(file.id === active);
+      tab.tabIndex = file.id === active ? 0 : -1;
+      if (list.children[i] !== tab) list.insertBefore(tab, list.children[i] ?? null);
+    }
+    for (const tab of tabs.values()) tab.remove();
+    const open = list.querySelector<HTMLElement>("[aria-selected=true]");
+    if (focused && !list.contains(document.activeElement)) open?.focus({ preventScroll: true });
+    if (open) find(root, "open-file").setAttribute("aria-labelledby", open.id);
+  }
+
+  let shown: string | undefined;
+  store.watch((now, before) => {
+    if (now.workspace.files === before.workspace.files && now.active === before.active) return;
+    render(now);
+    if (now.active !== shown) list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    shown = now.active;
+  });
+  render(store.get());
+}
+
+function newTab(id: string): HTMLElement {
+  const tab = make("button");
+  tab.type = "button";
+  tab.id = `tab-${id}`;
+  tab.setAttribute("role", "tab");
+  tab.setAttribute("aria-controls", "open-file");
+  tab.dataset["file"] = id;
+  for (const part of ["of", "name", "state"]) {
+    const span = make("span");
+    span.className = part;
+    tab.append(span);
+  }
+  return tab;
+}
+
+function fill(tab: HTMLElement, file: File): void {
+  const ref = fileRef(file);
+  const state = file.conflict ? "conflict" : stateOf(file);
+  const [of, name, said] = [...tab.children] as [HTMLElement, HTMLElement, HTMLElement];
+  write(of, ref ? `${ref.namespace}/` : "");
+  write(name, title(file));
+  // What is in force is the rule, and is said to those who do not see that nothing is.
+  write(said, state === "conflict" ? "changed elsewhere" : words[state]);
+  said.classList.toggle("visually-hidden", state === "in-force");
+  if (tab.dataset["state"] !== state) tab.dataset["state"] = state;
+  if (ref) tab.dataset["policy"] = nameOf(ref);
+  else delete tab.dataset["policy"];
+}
+
+// --- The file that is open ---
+
+function mountOpen(root: HTMLElement, store: Store, actions: Actions): void {
+  const line = find(root, "file-state");
+  const buttons = find(root, "file-actions");
+  const conflict = find(root, "conflict");
+  const open = (act: (file: string) => void) => () => act(store.get().active ?? "");
+  const revert = button("Revert", open(actions.revert));
+  revert.title = "Back to the text that is in force";
+  const split = button("Split", open(actions.split));
+  split.title = "Each policy of this text in a file of its own";
+  const keep = button("Keep it", open(actions.keep));
+  const remove = button("Delete", open(actions.remove));
+  buttons.append(split, revert, keep, remove);
+
+  function render({ workspace, active }: State): void {
+    const file = fileOf(workspace, active);
+    if (!file) return;
+    const state = stateOf(file);
+    write(line, sentence(file, state));
+    show(split, documents(file.text).length > 1, line);
+    show(revert, state === "edited", line);
+    show(keep, state === "removed", line);
+    show(remove, state !== "removed" && (file.base !== undefined || file.text.trim() !== "" || workspace.files.length > 1), line);
+    remove.setAttribute("aria-label", `Delete ${title(file)}`);
+    renderConflict(conflict, file, actions);
+  }
+
+  store.watch((now, before) => {
+    if (now.workspace.files !== before.workspace.files || now.active !== before.active) render(now);
+  });
+  render(store.get());
+}
+
+function sentence(file: File, state: FileState): string {
+  const ref = refOf(file.text) ?? file.base;
+  const name = ref ? nameOf(ref) : "This policy";
+  switch (state) {
+    case "in-force":
+      return `${name} is in force as it stands here.`;
+    case "edited":
+      return file.base && ref && nameOf(ref) !== nameOf(file.base) ? `${name} is in force as ${nameOf(file.base)}.` : `${name} is edited; in force is another text.`;
+    case "new":
+      return file.text.trim() === "" ? "" : `${name} is new, and not in force.`;
+    case "removed":
+      return `${name} is in force; the next Apply deletes it.`;
+  }
+}
+
+/** Which conflict is drawn: to draw it anew would close what the learner has opened. */
+const drawn = new WeakMap<HTMLElement, File["conflict"]>();
+
+function renderConflict(box: HTMLElement, file: File, actions: Actions): void {
+  const { conflict } = file;
+  if (drawn.get(box) === conflict && box.dataset["of"] === file.id) return;
+  drawn.set(box, conflict);
+  box.dataset["of"] = file.id;
+  const focused = box.contains(document.activeElement);
+  box.replaceChildren();
+  if (conflict) {
+    const gone = conflict.theirs === undefined;
+    const here = file.removed ? "you want to delete it" : "it has edits of yours";
+    const text = make("p", `This policy was ${gone ? "deleted" : "changed"} ${conflict.where}, and ${here}. Nothing of yours is lost: decide which of the two stays.`);
+    const mine = button(file.removed ? "Delete it all the same" : "Keep mine", () => actions.keepMine(file.id));
+    const theirs = button(gone ? "Let it go" : "Take theirs", () => actions.takeTheirs(file.id));
+    const row = make("div");
+    row.className = "buttons";
+    row.append(mine, theirs);
+    box.append(text);
+    if (!gone) box.append(both(conflict.theirs, file.text));
+    box.append(row);
+  } else if (focused) {
+    focusOn(box);
+  }
+}
+
+/** The text that is in force now, with the lines that are not in the learner's marked. */
+function both(theirs: string, mine: string): HTMLElement {
+  const details = make("details");
+  const pre = make("pre");
+  pre.tabIndex = 0;
+  const known = new Set(mine.split("\n").map((line) => line.trimEnd()));
+  for (const line of theirs.trimEnd().split("\n")) {
+    const differs = !known.has(line.trimEnd());
+    const shown = make(differs ? "mark" : "span", `${differs ? "+ " : "  "}${line}\n`);
+    pre.append(shown);
+  }
+  details.append(make("summary", "See both: below is yours, this is in force now"), pre);
+  return details;
+}
+
+// --- Taking back ---
+
+function mountSteps(root: HTMLElement, store: Store, actions: Actions): void {
+  const undo = find<HTMLButtonElement>(root, "undo");
+  const redo = find<HTMLButtonElement>(root, "redo");
+  const line = find(root, "step");
+  undo.addEventListener("click", actions.undo);
+  redo.addEventListener("click", actions.redo);
+
+  store.watch((now, before) => {
+    const [w, was] = [now.workspace, before.workspace];
+    if (w.past !== was.past || w.future !== was.future) {
+      const [last, back] = [w.past.at(-1), w.future.at(-1)];
+      show(undo, last !== undefined, find(root, "files"));
+      show(redo, back !== undefined, find(root, "files"));
+      undo.title = last ? `Take back: ${last.said}` : "";
+      redo.title = back ? `Do again: ${back.said}` : "";
+      const isNew = w.past.length > 0 && w.past.at(-1) !== was.past.at(-1);
+      if (isNew && w.future.length === 0) offer(line, last!.said, "Undo", actions.undo);
+      else if (w.future.length > was.future.length) offer(line, `Taken back: ${back!.said}`, "Redo", actions.redo);
+      else line.replaceChildren();
+    } else if (now.applied !== before.applied && line.hasChildNodes() && now.applied) {
+      line.replaceChildren();
+    }
+  });
+  show(undo, store.get().workspace.past.length > 0, line);
+  show(redo, store.get().workspace.future.length > 0, line);
+}
+
+/** Says something, with a way on. */
+export function offer(line: HTMLElement, message: string, label: string, go: () => void): void {
+  line.replaceChildren(`${message} `, button(label, go));
+}
