@@ -39,6 +39,45 @@ export const analysis = ({ files }) => ({
 /** What events tell of a policy. */
 const ref = ({ namespace, name }) => ({ namespace, name });
 
+/** The terminal's part of the page. */
+const terminal = `<div class="views" role="group" aria-label="What is shown here" hidden>
+<button type="button" data-panel="policies" aria-pressed="true">Policies</button><button type="button" data-panel="terminal" aria-pressed="false">Terminal</button></div>
+<div id="policies-view"><p>Policies</p></div>
+<div id="terminal"><div id="terminal-panel" hidden><p id="terminal-status" role="status"></p><button type="button" id="terminal-again" hidden>Try again</button>
+<div id="terminal-screen" role="group" aria-label="Terminal" aria-describedby="terminal-keys" hidden></div><p id="terminal-keys">F6 leaves the terminal.</p><button type="button" id="after">After it</button></div></div>`;
+
+/** A terminal as the server's end of its connection. */
+class FakeTerminal {
+  sizes = [];
+  typed = "";
+  closed = false;
+  #socket;
+
+  constructor(socket) {
+    this.#socket = socket;
+    socket.on("message", (data, binary) => {
+      if (binary) this.typed += data;
+      else this.sizes.push(JSON.parse(data));
+    });
+    socket.on("close", () => (this.closed = true));
+  }
+
+  writes(text) {
+    this.#socket.send(Buffer.from(text));
+  }
+
+  /** Says why there is no more, and closes. */
+  ends(end, message) {
+    this.#socket.send(JSON.stringify({ end, message }));
+    this.#socket.close(1000);
+  }
+
+  /** Ends the hard way. */
+  cut() {
+    this.#socket.terminate();
+  }
+}
+
 export class FakeLab {
   /** The requests that came in, "METHOD path" with their body. */
   requests = [];
@@ -50,6 +89,10 @@ export class FakeLab {
   holds = new Map();
   /** Event numbers that are logged but not sent, to make a gap. */
   swallowed = new Set();
+  /** Whether the page has a terminal, as that of a lab with clusters has. */
+  hasTerminal = false;
+  /** The terminals that pages have opened, the newest last. */
+  terminals = [];
   sandbox = undefined;
   #made = 0;
   #sockets = new Set();
@@ -67,6 +110,7 @@ export class FakeLab {
 
   async close() {
     this.cut();
+    for (const t of this.terminals) t.cut();
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
   }
@@ -181,6 +225,10 @@ export class FakeLab {
 
   #upgrade(request, socket, head) {
     const url = new URL(request.url, this.url);
+    if (url.pathname === `/sandboxes/${this.sandbox?.picture.id}/terminal` && !this.answers.has(`GET ${url.pathname}`)) {
+      this.#upgrader.handleUpgrade(request, socket, head, (ws) => this.terminals.push(new FakeTerminal(ws)));
+      return;
+    }
     if (url.pathname !== `/sandboxes/${this.sandbox?.picture.id}/events`) {
       socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
       return;
@@ -242,6 +290,7 @@ export class FakeLab {
         return json(200, { change: this.sandbox.picture.change, policies: this.sandbox.picture.policies });
       case `PUT /sandboxes/${id}/policies`:
         return this.#apply(body, Number(new URL(request.url, this.url).searchParams.get("base")), json);
+      case `GET /sandboxes/${id}/terminal`:
       case `GET /sandboxes/${id}/events`:
         return json(426, { error: "Events are sent over a websocket." });
       case `GET /sandboxes/${id}`:
@@ -271,6 +320,7 @@ export class FakeLab {
 :root { color-scheme: light dark; --text: light-dark(#111, #eee); --pane: light-dark(#fff, #111); --line: light-dark(#ccc, #444); --sunk: light-dark(#eee, #222); --soft: light-dark(#444, #bbb); --accent: light-dark(#15c, #8bf); --open: light-dark(#152, #bfc); --blocked: light-dark(#811, #fcc); --mono: monospace; }
 body { color: CanvasText; background: Canvas; }
 .visually-hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
+#terminal-screen { height: 15rem; font-family: monospace; font-size: 14px; }
 @keyframes turn { from { opacity: 0.2 } }
 .turns { animation: turn 0.3s } @media (prefers-reduced-motion: reduce) { .turns { animation: none } }
 </style>
@@ -293,6 +343,7 @@ body { color: CanvasText; background: Canvas; }
 <label for="policy">Your policies</label><textarea id="policy" name="yaml" rows="10"></textarea></div>
 <p id="kept" role="status"></p><div id="problems" role="alert"></div><p id="plan" aria-live="polite"></p><button id="apply">Apply</button>
 <p id="applied" role="status"></p></form>
+${this.hasTerminal ? terminal : ""}
 <div data-see="view" role="group" aria-label="View"></div>
 <button type="button" data-see="filter" aria-expanded="false">Filter</button>
 <button type="button" data-see="turn" aria-pressed="false">Transpose</button>
@@ -310,6 +361,7 @@ body { color: CanvasText; background: Canvas; }
 </table></div>
 <div data-see="list" hidden></div>
 <div data-see="picture" hidden></div>
+<aside id="why" class="why" aria-label="Why" tabindex="-1"><div data-why="panel"><h2 data-why="title">Why?</h2></div><p class="visually-hidden" role="status" data-why="said"></p></aside>
 </section></main></body></html>`);
   }
 }

@@ -10,6 +10,18 @@ const here = new URL(".", import.meta.url);
 // What several scripts share, and what a page loads later, is in chunks. Their names
 // have a hash of their content, so those of the last build would stay beside the new.
 rmSync(new URL("chunks/", out), { recursive: true, force: true });
+// xterm.js writes the styles of elements as attributes, in one place. The pages' rules let
+// a script set them one by one, and nothing else.
+const xterm = {
+  name: "xterm",
+  setup(build) {
+    build.onLoad({ filter: /@xterm\/xterm\/lib\/xterm\.mjs$/ }, ({ path }) => {
+      const parts = readFileSync(path, "utf8").split(/\.setAttribute\("style",(`[^`]*`)\)/);
+      if (parts.length !== 3) throw new Error("xterm.js sets styles otherwise than it did");
+      return { contents: `${parts[0]}.style.cssText=${parts[1]}${parts[2]}` };
+    });
+  },
+};
 const result = await build({
   absWorkingDir: here.pathname,
   entryPoints: ["src/site.ts", "src/lab.ts"],
@@ -17,6 +29,8 @@ const result = await build({
   chunkNames: "chunks/[name]-[hash]",
   bundle: true,
   splitting: true,
+  loader: { ".css": "text" },
+  plugins: [xterm],
   format: "esm",
   target: "es2022",
   minify: true,

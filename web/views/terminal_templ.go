@@ -8,7 +8,8 @@ package views
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// terminal is a shell in the learner's own cluster.
+// terminal is a shell in the learner's own cluster. It needs the page's script, which
+// shows it.
 func terminal(l Lab) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -30,6 +31,25 @@ func terminal(l Lab) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div id=\"terminal-panel\" class=\"terminal-panel\" hidden>")
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		if l.Simulated {
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p class=\"note\">There is no terminal here: this lab is simulated, so there is no cluster that kubectl could talk to. On a lab with real clusters this is a shell in your own.</p>")
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+		} else {
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<div class=\"terminal-head\"><p id=\"terminal-status\" role=\"status\"></p><button type=\"button\" id=\"terminal-again\" hidden>Try again</button></div><div id=\"terminal-screen\" class=\"terminal-screen\" role=\"group\" aria-label=\"Terminal\" aria-describedby=\"terminal-keys\" hidden></div><p id=\"terminal-keys\" class=\"terminal-keys\">A shell in your own cluster: <code>kubectl</code> reads the lab and changes its policies, <code>probe</code> tries a connection from a pod. <span class=\"with-keys\">The Tab key is the shell’s: <kbd>F6</kbd> leaves the terminal, <kbd>Shift</kbd>+<kbd>F6</kbd> goes back.</span></p>")
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+		}
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "</div>")
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
 		return nil
 	})
 }

@@ -131,6 +131,18 @@ export async function refused(id: string): Promise<"gone" | { message: string } 
   return { message: said.error ?? "" };
 }
 
+export function terminalPath(id: string): string {
+  return `${path(id)}/terminal`;
+}
+
+/** Asks why the sandbox's terminal cannot be had: the sentence that the server says. It rejects where the server does not answer. */
+export async function terminalRefused(id: string): Promise<string | undefined> {
+  const answer = await fetch(terminalPath(id), { headers: { Accept: "application/json" } });
+  if (answer.status === 426) return undefined;
+  const said = (await answer.json().catch(() => ({}))) as { error?: string };
+  return said.error ?? "The terminal could not be opened.";
+}
+
 function path(id: string): string {
   return `/sandboxes/${encodeURIComponent(id)}`;
 }

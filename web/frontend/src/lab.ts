@@ -18,6 +18,7 @@ import { mountSee } from "./see";
 import { mountShare } from "./share/panel";
 import { Store } from "./state";
 import { mountStatus } from "./status";
+import { mountTerminal } from "./terminal";
 import "./walkthrough";
 import { mountWhy } from "./why";
 import { detach } from "./workspace/merge";
@@ -49,6 +50,7 @@ function mount(root: HTMLElement): void {
   mountWhy(root, store, actions);
   mountHistory(root, store, actions);
   mountShare(root, store, actions);
+  mountTerminal(root, store);
   const follower = follow(lab, store);
   analyse(store, (request, signal) => api.analysis(lab, request, signal));
 }
