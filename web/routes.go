@@ -38,6 +38,7 @@ func (s *server) routes() http.Handler {
 			r.Get("/", s.handle(s.index))
 			r.Get("/lessons/{slug}", s.handle(s.showLesson))
 			r.Get("/workbench", s.handle(s.showWorkbench))
+			r.Get("/labs", s.handle(s.listLabs))
 			r.Get("/quizzes/{slug}", s.handle(s.showQuiz))
 
 			r.Get("/schema", s.handle(s.schema))
@@ -60,6 +61,9 @@ func (s *server) routes() http.Handler {
 			})
 			r.Group(func(r chi.Router) {
 				r.Use(s.limit(s.limits.changes))
+				r.Post("/labs", s.handle(s.makeLab))
+				r.Post("/labs/form", s.handle(s.composeLab))
+				r.Post("/labs/{lab}/delete", s.handle(s.deleteLab))
 				r.Post("/quizzes/{slug}", s.handle(s.gradeQuiz))
 				r.Post("/scheme", s.handle(s.chooseScheme))
 				r.Post("/me/name", s.handle(s.nameMe))

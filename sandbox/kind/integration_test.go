@@ -297,6 +297,53 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 	expect(t, lab)
 }
 
+// A learner's own lab with everything that one can have: labels, notes, UDP, named ports,
+// several Services' ports, a pod in the node's network, outside hosts.
+func TestKind_bears_a_lab_of_a_learner_s_own(t *testing.T) {
+	_, own, err := sandbox.ParseOwn([]byte(`
+name: Everything of my own
+namespaces:
+- name: shop
+  labels: {team: a}
+  pods:
+  - {name: web, labels: {app: web}, ports: [{name: http, port: 8080}]}
+  - {name: db, note: the orders, labels: {app: db}, ports: [{name: sql, port: 5432}, {name: stats, port: 8125, protocol: UDP}]}
+  services:
+  - {name: store, pod: db, ports: [{name: sql, port: 80, targetPort: 5432}, {name: stats, port: 81, targetPort: 8125, protocol: UDP}]}
+- name: other
+  pods:
+  - {name: agent, hostNetwork: true, ports: [{port: 20100}]}
+  - {name: idle}
+external:
+- {name: partner, ports: [{port: 443}]}
+- {name: clock, address: 198.51.100.7, ports: [{port: 123, protocol: UDP}]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id sandbox.ID = "own"
+	c, err := shared.Create(t.Context(), sandbox.Spec{ID: id, Topology: own}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(c.Close(), shared.Delete(context.Background(), id)); err != nil {
+			t.Error(err)
+		}
+	})
+	mine := sandboxtest.Lab{Cluster: c, Topology: own, Measured: true}
+	mine.Expect(t)
+	mine.Apply(t, strings.ReplaceAll(sandboxtest.DenyProduction, "namespace: production", "namespace: shop"))
+	mine.Expect(t,
+		sandboxtest.Want{From: "other/agent", Verdict: probe.Open},
+		sandboxtest.Want{From: "shop/*", Via: sandbox.ViaName, Verdict: probe.DNSFailed},
+		sandboxtest.Want{From: "shop/*", Verdict: probe.Blocked},
+		sandboxtest.Want{To: "shop/*", Verdict: probe.Blocked},
+	)
+	mine.Restore(t)
+	mine.Expect(t)
+}
+
 // adopting is a provider of the one cluster.
 type adopting struct {
 	*cluster

@@ -1045,7 +1045,7 @@ func Workbench(p Page, lab Lab) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = layout(p, Bar{Parent: "Lessons", ParentURL: "/", Here: "Workbench", Lab: &lab}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var45), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = layout(p, Bar{Parent: "Labs", ParentURL: "/labs", Here: "Workbench", Lab: &lab}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var45), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -1,0 +1,121 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
+
+const myShop = `name: My shop
+namespaces:
+- name: shop
+  pods:
+  - {name: web, labels: {app: web}, ports: [{port: 8080}]}
+  - {name: db, labels: {app: db}, ports: [{port: 5432}]}
+`
+
+// makeLab makes a lab of the learner's own, and returns its name.
+func (v *learner) makeLab(yaml string) string {
+	v.t.Helper()
+	a := v.page("POST", "/labs", url.Values{"yaml": {yaml}, "do": {"keep"}})
+	name, ok := strings.CutPrefix(a.header.Get("Location"), "/workbench?lab=")
+	if a.status != http.StatusSeeOther || !ok || !strings.HasPrefix(name, sandbox.OwnPrefix) {
+		v.t.Fatalf("status %d to %q: %s", a.status, a.header.Get("Location"), a.body)
+	}
+	return name
+}
+
+func TestOwnLab_is_made_opened_started_and_applied_to_like_a_lesson_s(t *testing.T) {
+	l := newLab(t, setup{})
+	v := l.learner(t)
+	name := v.makeLab(strings.ReplaceAll(myShop, "\n", "\r\n"))
+	contains(t, v.page("GET", "/workbench?lab="+name, nil).body, `data-lab="`+name+`"`, "shop")
+	contains(t, v.page("GET", "/labs", nil).body, "My shop", "2 pods in 1 namespace, 8 connections")
+	contains(t, v.send("GET", "/labs/"+name, nil).body, `"shop"`)
+	contains(t, v.send("GET", "/labs/"+name+"/picture", nil).body, "<svg")
+
+	if a := v.page("POST", "/sandboxes", url.Values{"lab": {name}}); a.status != http.StatusSeeOther || a.header.Get("Location") != "/workbench?lab="+name+"#lab" {
+		t.Fatalf("start: status %d to %q", a.status, a.header.Get("Location"))
+	}
+	a := v.send("POST", "/sandboxes", strings.NewReader(`{"lab": "`+name+`"}`), "Content-Type", "application/json")
+	id := v.await(v.snapshot(a).id(), sandbox.Ready)
+	v.until("every flow is measured", func() bool {
+		return v.snapshot(v.send("GET", "/sandboxes/"+id, nil)).Settled != nil
+	})
+	if a := v.put(id, strings.ReplaceAll(denyAll, "production", "shop")); a.status != http.StatusOK {
+		t.Fatalf("apply: status %d: %s", a.status, a.body)
+	}
+	refusal(t, v.put(id, denyAll), http.StatusUnprocessableEntity) // production is not there
+	contains(t, v.page("GET", "/workbench", nil).body, `data-lab="`+name+`"`)
+
+	// It is not deleted from under its sandbox.
+	refused := v.page("POST", "/labs/"+name+"/delete", url.Values{})
+	if refused.status != http.StatusConflict {
+		t.Errorf("delete: status %d", refused.status)
+	}
+	v.page("POST", "/sandboxes/"+id+"/stop", url.Values{"lab": {name}})
+	v.until("the sandbox is gone", func() bool { return v.send("GET", "/sandboxes/"+id, nil).status == http.StatusNotFound })
+	if a := v.page("POST", "/labs/"+name+"/delete", url.Values{}); a.status != http.StatusSeeOther {
+		t.Errorf("delete: status %d: %s", a.status, a.body)
+	}
+	if a := v.page("GET", "/workbench?lab="+name, nil); a.status != http.StatusNotFound {
+		t.Errorf("after it was deleted: status %d", a.status)
+	}
+}
+
+func TestOwnLab_is_its_learner_s_alone(t *testing.T) {
+	l := newLab(t, setup{})
+	name := l.learner(t).makeLab(myShop)
+	other := l.learner(t)
+	for _, path := range []string{"/workbench?lab=" + name, "/labs/" + name, "/labs/" + name + "/picture", "/labs?edit=" + name} {
+		if a := other.page("GET", path, nil); a.status != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, a.status)
+		}
+	}
+	refusal(t, other.send("POST", "/sandboxes", strings.NewReader(`{"lab": "`+name+`"}`), "Content-Type", "application/json"), http.StatusUnprocessableEntity)
+	refusal(t, other.send("POST", "/labs/"+name+"/analysis", strings.NewReader(`{"files": []}`), "Content-Type", "application/json"), http.StatusNotFound)
+	if strings.Contains(other.page("GET", "/labs", nil).body, name) {
+		t.Error("it is listed for somebody else")
+	}
+}
+
+func TestOwnLab_what_is_wrong_is_shown_with_its_place_and_the_text_stays(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	a := v.page("POST", "/labs", url.Values{"yaml": {strings.Replace(myShop, "port: 8080", "port: http", 1)}, "do": {"keep"}})
+	if a.status != http.StatusUnprocessableEntity {
+		t.Errorf("status %d", a.status)
+	}
+	contains(t, a.body, "line 5, column 52", "want a whole number", "port: http")
+	a = v.page("POST", "/labs", url.Values{"yaml": {myShop}, "do": {"look"}})
+	contains(t, a.body, "<svg", "2 pods in 1 namespace")
+	if strings.Contains(v.page("GET", "/labs", nil).body, "My shop</a>") {
+		t.Error("a look has kept it")
+	}
+	if a := v.page("POST", "/labs", url.Values{"yaml": {"name: <script>alert(1)</script>"}, "do": {"keep"}}); strings.Contains(a.body, "<script>alert") {
+		t.Error("the text is not escaped")
+	}
+}
+
+func TestOwnLab_is_written_by_the_form(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	a := v.page("POST", "/labs/form", url.Values{
+		"title": {"Yes"}, "namespace-0": {"shop"}, "namespace-labels-0": {"team=a, on=true"},
+		"pod-namespace-0": {"shop"}, "pod-0": {"web"}, "pod-labels-0": {"app=web"}, "pod-ports-0": {"http:8080, 53/udp"}, "pod-service-0": {"front"},
+		"pod-namespace-1": {"tools"}, "pod-1": {"shell"}, "host-0": {"partner"}, "host-ports-0": {"443"},
+	})
+	if a.status != http.StatusOK {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+	contains(t, a.body, `name: &#34;Yes&#34;`, "labels: {team: a, &#34;on&#34;: &#34;true&#34;}", "<svg",
+		"- {name: web, labels: {app: web}, ports: [{name: http, port: 8080}, {port: 53, protocol: UDP}]}",
+		"- {name: front, pod: web, ports: [{name: http, port: 8080, targetPort: 8080}, {name: port-2, port: 53, targetPort: 53, protocol: UDP}]}",
+		"- name: tools\n  pods:\n  - {name: shell}\n", "external:\n- {name: partner, ports: [{port: 443}]}")
+	a = v.page("POST", "/labs/form", url.Values{"title": {"x"}, "pod-namespace-0": {"a: b"}, "pod-0": {"]"}, "pod-ports-0": {"http:,}"}})
+	if a.status != http.StatusUnprocessableEntity {
+		t.Errorf("nonsense: status %d", a.status)
+	}
+	contains(t, a.body, "want a whole number")
+}
