@@ -33,7 +33,7 @@ var runs int
 func manage(t *testing.T, id sandbox.ID) *sandbox.Manager {
 	t.Helper()
 	m, err := sandbox.NewManager(sandbox.Options{
-		Provider: adopting{lab, id}, Records: recorded(t, id), Labs: map[string]*sandbox.Topology{topology.Name: topology}, Log: testLog(),
+		Provider: adopting{lab, id}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog(),
 	})
 	if err != nil {
 		t.Fatal(err)
