@@ -1,8 +1,11 @@
 // The terminal's panel against a terminal that does only what a test tells it.
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
+import { assertAccessible, collectErrors, launch, until as within } from "./browser.mjs";
 import { FakeLab } from "./fakelab.mjs";
+
+// The screen is drawn by the frame, and a busy machine draws few.
+const until = (condition, what) => within(condition, what, 20_000);
 
 let browser, context, lab, page, errors, expected;
 
