@@ -389,23 +389,7 @@ class Want {
   }
 
   #policies(built: Built): HTMLElement[] {
-    const out: HTMLElement[] = [make("h3", `${policies(built.files.length)} would do it`)];
-    for (const file of built.files) {
-      const part = make("article");
-      part.append(Object.assign(make("h4", `${file.namespace}/${file.name}`), { className: "port" }), make("p", file.sentences.join(" ")));
-      const details = make("details");
-      const pre = make("pre", file.yaml);
-      pre.tabIndex = 0;
-      details.append(make("summary", "YAML"), pre);
-      part.append(details);
-      out.push(part);
-    }
-    out.push(make("h3", "What would change"), make("p", changes(built)));
-    if (built.else.length > 0) {
-      const list = make("ul");
-      list.append(...built.else.map((s) => make("li", s)));
-      out.push(make("h3", "What else it does"), list);
-    }
+    const out: HTMLElement[] = [make("h3", `${policies(built.files.length)} would do it`), make("p", changes(built))];
     const replace = make("input");
     replace.type = "checkbox";
     if (built.others.length > 0) {
@@ -431,6 +415,21 @@ class Want {
     const note = make("p");
     note.className = "detail";
     out.push(put, note);
+    for (const file of built.files) {
+      const part = make("article");
+      part.append(Object.assign(make("h4", `${file.namespace}/${file.name}`), { className: "port" }), make("p", file.sentences.join(" ")));
+      const details = make("details");
+      const pre = make("pre", file.yaml);
+      pre.tabIndex = 0;
+      details.append(make("summary", "YAML"), pre);
+      part.append(details);
+      out.push(part);
+    }
+    if (built.else.length > 0) {
+      const list = make("ul");
+      list.append(...built.else.map((s) => make("li", s)));
+      out.push(make("h3", "What else they do"), list);
+    }
     return out;
   }
 }
