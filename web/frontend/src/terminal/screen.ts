@@ -109,7 +109,10 @@ export function mountScreen(box: HTMLElement, nonce: string, events: ScreenEvent
     },
     write: (bytes) => terminal.write(bytes),
     clear: () => terminal.reset(),
-    focus: () => terminal.focus(),
+    focus() {
+      box.scrollIntoView({ block: "nearest" });
+      terminal.focus();
+    },
     fit: fitted,
   };
 }
