@@ -383,13 +383,29 @@ class Want {
   }
 
   #none(built: Built): HTMLElement[] {
-    const parts = [make("p", "Nothing has to be closed, so no policy is needed.")];
-    if (built.others.length > 0 && built.beside.length > 0) parts.push(make("p", `The ${policies(built.others.length)} in force would have to go: ${othersOf(built)}.`));
+    const parts: HTMLElement[] = [make("p", "Nothing has to be closed, so no policy is needed.")];
+    if (built.beside.length > 0) {
+      const they = built.others.length === 1 ? "The policy" : `The ${policies(built.others.length)}`;
+      const note = make("p");
+      note.className = "detail";
+      const remove = button("Delete all policies in the workspace", () => {
+        this.#actions.removeAll();
+        note.textContent = "They are marked in the workspace. Nothing is deleted until you press Apply.";
+        this.#say(note.textContent);
+      });
+      parts.push(make("p", `${they} in force would have to go: ${othersOf(built)}.`), remove, note);
+    }
     return parts;
   }
 
   #policies(built: Built): HTMLElement[] {
     const out: HTMLElement[] = [make("h3", `${policies(built.files.length)} would do it`), make("p", changes(built))];
+    const now = fromSeen(this.#store.get().model.flows, this.#flows);
+    if (built.free.length > 0 && now.size > 0) {
+      const keep = button("Keep what is free as it is now", () => this.#begin(new Map([...now, ...this.#wishes]), "What was free is wished for as it is."));
+      keep.className = "quiet";
+      out.push(keep);
+    }
     const replace = make("input");
     replace.type = "checkbox";
     if (built.others.length > 0) {
