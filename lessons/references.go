@@ -15,13 +15,16 @@ import (
 // TakenAnchors are the IDs that a lesson's page has for itself. A heading must not get
 // one of them, or the page's script would take it for what it looks for.
 var TakenAnchors = []string{
-	"again", "agreement", "applied", "apply", "back-to-exercise", "build", "conflict",
-	"connection", "contents", "disagreement", "end", "end-title", "file-actions", "file-state", "files",
-	"files-bar", "history", "kept", "lab", "last-change", "lesson", "main", "matrix", "matrix-caption", "menu", "new-file", "open-file", "other", "plan",
-	"policies-view", "policy", "policy-form", "policy-label", "problems", "progress", "proof",
-	"redo", "reset", "sandbox", "schemes-label", "see", "settled", "simulated", "start",
-	"state-chip", "status", "step", "steps", "stop", "terminal", "title", "unavailable", "undo", "want", "want-from", "why",
-	"write",
+	"again", "agreement", "applied", "apply", "back-to-exercise", "build", "compare-body",
+	"compare-close", "compare-title", "conflict", "connection", "contents", "delete-all",
+	"delete-one", "disagreement", "end", "end-title", "export", "file-actions", "file-state", "files",
+	"files-bar", "files-in-out", "history", "history-compare", "history-list", "history-said",
+	"import", "import-files", "in-force", "in-out-said", "kept", "lab", "lesson", "main", "matrix",
+	"matrix-caption", "menu", "new-file", "open-file", "other", "plan", "policies", "policies-view",
+	"policy", "policy-form", "policy-label", "problems", "progress", "proof", "redo", "replace",
+	"reset", "sandbox", "schemes-label", "see", "settled", "share", "simulated", "start",
+	"state-chip", "status", "step", "steps", "stop", "terminal", "title", "unavailable", "undo",
+	"want", "want-from", "why", "write",
 }
 
 var (

@@ -357,7 +357,7 @@ func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 		w.parser.problem(pos, "kind", "the field is missing: write kind: %s", kind)
 		w.offerField(root, "kind", "apiVersion", kind)
 	case listVersions[k] != "":
-		w.parser.problem(w.at(gotKind), "kind", "this is a %s within a list; write its policies into the list around it", short(k))
+		w.parser.problem(w.at(gotKind), "kind", "this is %s within a list; write its policies into the list around it", withArticle(short(k)))
 		return false
 	case k != kind && strings.EqualFold(k, kind), distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 && k != kind:
 		w.parser.problem(w.at(gotKind), "kind", "there is no kind %q; did you mean %q?", short(k), kind)
@@ -365,7 +365,7 @@ func (w *walker) isNetworkPolicy(root *yaml.Node, implied bool) bool {
 	case k == "" && k != kind:
 		w.parser.problem(w.at(gotKind), "kind", "the field is empty: write kind: %s", kind)
 	case k != kind:
-		w.parser.problem(w.at(gotKind), "kind", "this is a %s; the lab takes only NetworkPolicies", short(k))
+		w.parser.problem(w.at(gotKind), "kind", "this is %s; the lab takes only NetworkPolicies", withArticle(short(k)))
 		return false
 	}
 	switch {
@@ -513,3 +513,11 @@ func decimal(s string) bool {
 
 // wordsWithMeaning are the words that are not text in YAML 1.1.
 var wordsWithMeaning = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+
+// withArticle is the kind as English speaks of one: a Namespace, an AdminNetworkPolicy.
+func withArticle(kind string) string {
+	if kind != "" && strings.ContainsRune("AEIO", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}

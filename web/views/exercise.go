@@ -254,6 +254,9 @@ func markOr(verdicts map[string]probe.Verdict, flow string) VerdictMark {
 	return MarkOf(NotKnown)
 }
 
+// isWords says what the verdict makes of a flow: "is open", "fails at DNS".
+func isWords(v probe.Verdict) string { return Said.Is[MarkOf(v).Verdict] }
+
 // wantWords says what a check wants.
 func wantWords(v probe.Verdict) string {
 	if v == probe.Open {

@@ -561,7 +561,7 @@ func statusLine(l Lab) templ.Component {
 			templ_7745c5c3_Var24 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<footer class=\"status-line\"><p id=\"connection\" role=\"status\"></p><p id=\"last-change\"></p><p id=\"agreement\"></p></footer>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<footer class=\"status-line\"><p id=\"connection\" role=\"status\"></p><p id=\"in-force\"></p><p id=\"agreement\"></p></footer>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -29,6 +29,9 @@ type Sentences struct {
 	Verdicts map[probe.Verdict]string `json:"verdicts"`
 	// Symbols are what is drawn for them.
 	Symbols map[probe.Verdict]string `json:"symbols"`
+	// Is says what a flow is, "is open", and Be the same behind "would" or "to".
+	Is map[probe.Verdict]string `json:"is"`
+	Be map[probe.Verdict]string `json:"be"`
 	// ByIP and ByName say how a source finds its destination; Question is a question to
 	// the cluster's DNS, which is found by nothing.
 	ByIP     string `json:"byIP"`
@@ -45,7 +48,7 @@ type Sentences struct {
 var Said = Sentences{
 	States: map[sandbox.State]string{
 		StateNone:        "You have no sandbox yet. Press Start to get a cluster of your own.",
-		sandbox.Queued:   "Your sandbox waits for its turn.",
+		sandbox.Queued:   "Your sandbox waits for its turn. It starts by itself; read on meanwhile.",
 		sandbox.Creating: "Your sandbox is being made.",
 		sandbox.Ready:    "Your sandbox is ready: every cell of the matrix is measured in it.",
 		sandbox.Stopping: "Your sandbox is being stopped.",
@@ -65,11 +68,27 @@ var Said = Sentences{
 		sandbox.Stopped:  "Stopped",
 		sandbox.Failed:   "Failed",
 	},
-	NoPlace:       "Not available",
-	Unavailable:   "You have no sandbox.",
-	Step:          "Your sandbox is being made, step {index} of {total}: {name}.",
-	Restart:       "Press Start for a new one; your policies stay in the workspace as drafts.",
-	Verdicts:      verdicts(func(m VerdictMark) string { return m.Word }),
+	NoPlace:     "Not available",
+	Unavailable: "You have no sandbox.",
+	Step:        "Your sandbox is being made, step {index} of {total}: {name}.",
+	Restart:     "Press Start for a new one; your policies stay in the workspace as drafts.",
+	Verdicts:    verdicts(func(m VerdictMark) string { return m.Word }),
+	Is: map[probe.Verdict]string{
+		probe.Open:      "is open",
+		probe.Blocked:   "is blocked",
+		probe.Refused:   "is refused",
+		probe.DNSFailed: "fails at DNS",
+		probe.Unknown:   "is unknown",
+		NotKnown:        "is not known yet",
+	},
+	Be: map[probe.Verdict]string{
+		probe.Open:      "be open",
+		probe.Blocked:   "be blocked",
+		probe.Refused:   "be refused",
+		probe.DNSFailed: "fail at DNS",
+		probe.Unknown:   "be unknown",
+		NotKnown:        "be unknown",
+	},
 	Symbols:       verdicts(func(m VerdictMark) string { return m.Symbol }),
 	ByIP:          "by IP",
 	ByName:        "by name",

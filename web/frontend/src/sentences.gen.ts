@@ -5,7 +5,7 @@ export const said = {
     "creating": "Your sandbox is being made.",
     "failed": "Your sandbox has failed.",
     "none": "You have no sandbox yet. Press Start to get a cluster of your own.",
-    "queued": "Your sandbox waits for its turn.",
+    "queued": "Your sandbox waits for its turn. It starts by itself; read on meanwhile.",
     "ready": "Your sandbox is ready: every cell of the matrix is measured in it.",
     "stopped": "Your sandbox has stopped.",
     "stopping": "Your sandbox is being stopped."
@@ -42,6 +42,22 @@ export const said = {
     "open": "✓",
     "refused": "⊘",
     "unknown": "?"
+  },
+  "is": {
+    "blocked": "is blocked",
+    "dns-failed": "fails at DNS",
+    "none": "is not known yet",
+    "open": "is open",
+    "refused": "is refused",
+    "unknown": "is unknown"
+  },
+  "be": {
+    "blocked": "be blocked",
+    "dns-failed": "fail at DNS",
+    "none": "be unknown",
+    "open": "be open",
+    "refused": "be refused",
+    "unknown": "be unknown"
   },
   "byIP": "by IP",
   "byName": "by name",

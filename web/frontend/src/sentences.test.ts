@@ -94,7 +94,7 @@ test("elapsed_is_in_tenths_of_a_second_and_never_negative", () => {
 
 test("disagreement_names_a_flow_and_blames_nobody", () => {
   const flow = { flow: "production/web>production/api:8080/TCP@name", predicted: "blocked", observed: "open" } as const;
-  const one = "Prediction and measurement differ: production/web to production/api 8080/TCP by name was predicted blocked and is open";
+  const one = "Prediction and measurement differ: production/web to production/api 8080/TCP by name was predicted to be blocked and is open";
   const end = ". That is not your mistake: what counts is what was measured.";
   assert.equal(sentences.disagreement([]), "");
   assert.equal(sentences.disagreement([flow]), one + end);
@@ -131,7 +131,7 @@ test("flow_says_since_when_and_what_the_draft_would_make_of_it", () => {
   const seen = { flow: "", verdict: "blocked", latencyMicros: 3000 } as const;
   assert.equal(
     sentences.flow("a/b>c:1/TCP", seen, { ago: 5400, before: "open", would: "dns-failed", simulated: true }),
-    "a/b to c 1/TCP by IP: blocked. It changed 5 s ago, it was open. By your draft it would be DNS failed",
+    "a/b to c 1/TCP by IP: blocked. It changed 5 s ago, it was open. By your draft it would fail at DNS",
   );
   assert.equal(sentences.flow("a/b>c:1/TCP", seen, { ago: 7_200_000, before: "blocked" }), "a/b to c 1/TCP by IP: blocked, 3 ms. It changed 2 h ago");
 });

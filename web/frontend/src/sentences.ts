@@ -63,7 +63,7 @@ export function disagreement(flows: readonly Disagreed[]): string {
   if (!first) return "";
   const others = flows.length - 1;
   const more = others === 0 ? "" : `, and ${others} more ${others === 1 ? "connection differs" : "connections differ"}`;
-  return `Prediction and measurement differ: ${flowName(first.flow)} was predicted ${words[first.predicted]} and is ${words[first.observed]}${more}. That is not your mistake: what counts is what was measured.`;
+  return `Prediction and measurement differ: ${flowName(first.flow)} was predicted to ${said.be[first.predicted]} and ${said.is[first.observed]}${more}. That is not your mistake: what counts is what was measured.`;
 }
 
 function flips(summary: Summary): string {
@@ -71,6 +71,18 @@ function flips(summary: Summary): string {
   const text = `${n} ${n === 1 ? "connection" : "connections"} changed`;
   const parts = summary.turned.map((t) => `${t.count} from ${words[t.from]} to ${words[t.to]}`);
   return parts.length > 0 ? `${text}: ${parts.join(", ")}` : text;
+}
+
+/** How many policies are in force. */
+export function inForce(n: number): string {
+  return n === 0 ? "No policy in force" : n === 1 ? "1 policy in force" : `${n} policies in force`;
+}
+
+/** How many connections were measured as they were predicted; empty until that is settled. */
+export function agreement(model: Model): string {
+  if (typeof model.settled !== "object" || model.expected.size === 0) return "";
+  const all = [...model.expected.keys()].filter((flow) => model.flows.has(flow)).length;
+  return `Predicted and measured agree on ${all - model.disagreement.length} of ${all}`;
 }
 
 /** Why nothing can be applied to a sandbox in this state. */
@@ -156,13 +168,13 @@ export function flow(id: string, seen: Observation | undefined, about: About = {
   if (seen?.detail) parts.push(seen.detail);
   const more = [`${flowName(id)}: ${parts.join(", ")}`];
   if (about.ago !== undefined) more.push(`It changed ${ago(about.ago)} ago${about.before && about.before !== seen?.verdict ? `, it was ${words[about.before]}` : ""}`);
-  if (about.would) more.push(`By your draft it would be ${words[about.would]}`);
+  if (about.would) more.push(`By your draft it would ${said.be[about.would]}`);
   return more.join(". ");
 }
 
 /** What a mark of the matrix says of its flow: the verdict, what the draft would make of it, and whether the last change of policies has turned it. */
 export function mark(verdict: Verdict | "none", would: Verdict | "", ring: boolean): string {
-  return [words[verdict], would && `would be ${words[would]}`, ring && "changed last"].filter(Boolean).join(", ");
+  return [words[verdict], would && `would ${said.be[would]}`, ring && "changed last"].filter(Boolean).join(", ");
 }
 
 /** What a cell of several flows says of them. */

@@ -22,6 +22,8 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   // These are in the bar and in the line below, outside of the lab.
   const connection = find(document.body, "connection");
   const word = find(document.body, "state-chip").querySelector("b")!;
+  const inForce = document.getElementById("in-force");
+  const agreement = document.getElementById("agreement");
 
   onSubmit(start, actions.start);
   onSubmit(reset, actions.reset);
@@ -35,6 +37,9 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   function render({ model, problem }: State): void {
     write(status, problem ?? sentences.status(model, simulated, unavailable));
     write(word, unavailable && model.state === "none" ? said.noPlace : said.words[model.state]);
+    if (inForce) write(inForce, model.state === "ready" ? sentences.inForce(model.policies.length) : "");
+    // Where the lab simulates, there is nothing that could disagree.
+    if (agreement) write(agreement, simulated ? "" : sentences.agreement(model));
     show(start, startable.includes(model.state) && !unavailable, status);
     show(reset, resettable.includes(model.state), status);
     show(stop, stoppable.includes(model.state), status);
@@ -45,7 +50,7 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   store.watch((now, before) => {
     if (now.model !== before.model || now.problem !== before.problem) render(now);
     if (now.connection !== before.connection) {
-      connection.dataset["connection"] = now.connection.now;
+      connection.dataset["connection"] = root.dataset["connection"] = now.connection.now;
       write(connection, connectionSentence(now.connection.now, now.connection.message));
     }
   });
