@@ -45,3 +45,24 @@ func TestA_section_that_is_done_tells_the_script_what_that_changes(t *testing.T)
 	contains(t, done(ids[0]), `data-next="`+ids[1]+`"`, `id="progress"`, `id="contents"`, `id="end"`, "1 of 8 sections done")
 	contains(t, done(ids[len(ids)-1]), `data-next="end"`)
 }
+
+// A page is small enough to be there at once on a slow line.
+func TestNo_page_is_above_40_kB_of_HTML(t *testing.T) {
+	v := simulatingLab(t).learner(t)
+	paths := []string{"/", "/me", "/workbench"}
+	for _, l := range v.lab.lessons {
+		paths = append(paths, "/lessons/"+l.Slug)
+	}
+	for _, q := range v.lab.quizzes {
+		paths = append(paths, "/quizzes/"+q.Slug)
+	}
+	for _, path := range paths {
+		a := v.raw(path)
+		if got := a.header.Get("Content-Encoding"); got != "gzip" {
+			t.Fatalf("%s is sent as %q, want it compressed", path, got)
+		}
+		if len(a.body) > 40_000 {
+			t.Errorf("%s: %d bytes gzipped, and 40,000 are the most", path, len(a.body))
+		}
+	}
+}

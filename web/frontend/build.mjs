@@ -62,18 +62,41 @@ const notices = [...packages].sort().map((name) => {
 });
 writeFileSync(new URL("LICENSES.txt", out), notices.join(`\n${"-".repeat(72)}\n\n`));
 
-// How much a page loads before anything is asked for: the entry and what it imports.
+// How much a page loads, gzipped, and the most that it may: the script of every page,
+// what a page with a lab loads besides before anything is asked for, and what the editor
+// comes to when it is. The terminal is loaded by nobody who has not opened it.
 const outputs = result.metafile.outputs;
-for (const entry of ["site.js", "lab.js"]) {
-  const files = loaded(Object.keys(outputs).find((name) => name.endsWith(`dist/${entry}`)));
-  const bytes = files.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, here))).length, 0);
-  console.log(`static/dist/${entry}: ${(bytes / 1000).toFixed(1)} kB gzipped in ${files.length} files`);
-}
+const page = loaded(outputOf("src/site.ts"));
+const lab = loaded(outputOf("src/lab.ts"), page);
+const editor = loaded(outputOf("src/editor/editor.ts"), lab);
+const problems = [
+  budget("every page", page, 25),
+  budget("a page with a lab, before the editor", lab, 60),
+  budget("the editor", new Set([...editor].filter((name) => !lab.has(name))), 190),
+].filter(Boolean);
 console.log(`${packages.size} packages`);
+if (problems.length > 0) throw new Error(`too much script: ${problems.join("; ")}`);
 
-function loaded(name, seen = new Set()) {
-  if (!name || seen.has(name)) return [...seen];
-  seen.add(name);
-  for (const { path, kind } of outputs[name].imports) if (kind === "import-statement") loaded(path, seen);
-  return [...seen];
+function budget(what, files, most) {
+  const kB = [...files].reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, here))).length, 0) / 1000;
+  console.log(`${what}: ${kB.toFixed(1)} of ${most} kB in ${files.size} files`);
+  return kB > most ? `${what}: ${kB.toFixed(1)} kB, and ${most} are the most` : undefined;
+}
+
+function outputOf(source) {
+  const name = Object.keys(outputs).find((name) => outputs[name].entryPoint === source);
+  if (!name) throw new Error(`${source} is no script of its own any more: its weight cannot be told`);
+  return name;
+}
+
+/** The script and all that it imports at once, besides what is there already. */
+function loaded(name, before = new Set()) {
+  const files = new Set(before);
+  const add = (name) => {
+    if (files.has(name)) return;
+    files.add(name);
+    for (const { path, kind } of outputs[name].imports) if (kind === "import-statement") add(path);
+  };
+  add(name);
+  return files;
 }
