@@ -26,7 +26,8 @@ const button = {
 export const theme = EditorView.theme({
   "&": { color: "var(--text)", backgroundColor: "var(--pane)", fontSize: "var(--t2)" },
   "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
-  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", overflow: "auto" },
+  // What changes in the text moves nothing around it.
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", overflow: "auto", contain: "strict" },
   ".cm-content": { caretColor: "var(--text)", paddingBlock: "var(--s2)" },
   ".cm-cursor, .cm-dropCursor": { borderLeftColor: "var(--text)" },
   ".cm-gutters": { color: "var(--faint)", backgroundColor: "transparent", border: "none" },
