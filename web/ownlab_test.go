@@ -3,10 +3,14 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
+	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 const myShop = `name: My shop
@@ -118,4 +122,56 @@ func TestOwnLab_is_written_by_the_form(t *testing.T) {
 		t.Errorf("nonsense: status %d", a.status)
 	}
 	contains(t, a.body, "want a whole number")
+}
+
+func TestOwnLab_s_sandbox_is_there_again_after_the_server_was_started_again(t *testing.T) {
+	progress, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "learners.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer progress.Close()
+	_, topology, err := sandbox.ParseOwn([]byte(myShop))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := progress.SaveLab(t.Context(), "ann", store.Lab{Name: topology.Name, Title: "My shop", YAML: myShop, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	provider := &sandboxtest.Provider{AtOnce: true}
+	start := func() *sandbox.Manager {
+		t.Helper()
+		m, err := sandbox.NewManager(sandbox.Options{Provider: provider, Records: progress.Sandboxes("fake"), Lab: NewLabs(nil, progress).Topology})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	settled := func(m *sandbox.Manager) sandbox.Snapshot {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			if s, _, ok := m.ByOwner("ann"); ok && s.Settled != nil && s.Settled.Change == s.Change {
+				return s
+			}
+		}
+		t.Fatal("it has not settled within 10 s")
+		return sandbox.Snapshot{}
+	}
+	m := start()
+	if _, _, err := m.Create("ann", topology); err != nil {
+		t.Fatal(err)
+	}
+	id := settled(m).ID
+	if _, err := m.Apply(t.Context(), id, []byte(strings.ReplaceAll(denyAll, "production", "shop"))); err != nil {
+		t.Fatal(err)
+	}
+	settled(m)
+	m.Close()
+	m = start()
+	defer m.Close()
+	if s := settled(m); s.ID != id || s.State != sandbox.Ready || s.Lab != topology.Name || len(s.Policies) != 1 {
+		t.Errorf("there is %+v", s)
+	}
+	if h, err := m.History(id); err != nil || len(h.Entries) != 1 || !h.Entries[0].Settled {
+		t.Errorf("its history is %+v, %v", h, err)
+	}
 }

@@ -51,10 +51,8 @@ func originWords(o sandbox.Origin) string {
 func refName(r sandbox.PolicyRef) string { return r.Namespace + "/" + r.Name }
 
 func verdictWords(v probe.Verdict) string {
-	for _, m := range VerdictMarks {
-		if m.Verdict == v {
-			return strings.ToLower(m.Word)
-		}
+	if words, ok := Said.Verdicts[v]; ok {
+		return words
 	}
 	return string(v)
 }

@@ -37,7 +37,7 @@ func history(l Lab) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"history-view\"><div id=\"files-in-out\" class=\"buttons\" hidden><button type=\"button\" id=\"import\">Import files…</button> <input type=\"file\" id=\"import-files\" multiple accept=\".yaml,.yml,.json,.zip\" hidden> <button type=\"button\" id=\"export\">Download as zip</button> <button type=\"button\" id=\"share\">Copy a link</button></div><div id=\"in-out-said\" role=\"status\"></div><h2>History</h2><div id=\"history-said\" role=\"status\"></div><div id=\"history-list\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"history-view\"><h2>History</h2><div id=\"files-in-out\" class=\"buttons\" hidden><button type=\"button\" id=\"import\">Import files…</button> <input type=\"file\" id=\"import-files\" multiple accept=\".yaml,.yml,.json,.zip\" hidden> <button type=\"button\" id=\"export\">Download as zip</button> <button type=\"button\" id=\"share\">Copy a link</button></div><div id=\"in-out-said\" role=\"status\"></div><div id=\"history-said\" role=\"status\"></div><div id=\"history-list\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
