@@ -1,0 +1,224 @@
+// The history, links and files, and labs of one's own; on the server as make builds it,
+// with the mouse and with the keyboard alone.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
+import { serve } from "./server.mjs";
+
+let server, browser, context, page, errors;
+
+before(async () => {
+  server = await serve();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+beforeEach(() => open());
+
+afterEach(async () => {
+  await context.close();
+  assert.deepEqual(errors, []);
+});
+
+async function open(options = {}, path = "/workbench?lab=network-policies") {
+  await context?.close();
+  context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
+  errors = collectErrors(context);
+  page = await context.newPage();
+  await page.goto(server.at(path));
+  await page.locator(".cm-content").waitFor();
+}
+
+const deny = (name, types = "[Ingress, Egress]") => `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: ${name}
+  namespace: production
+spec:
+  podSelector: {}
+  policyTypes: ${types}
+`;
+
+const sandbox = () => page.locator("#lab").getAttribute("data-sandbox");
+
+async function start() {
+  await page.locator("#start").evaluate((form) => form.requestSubmit());
+  await page.locator('#lab[data-state="ready"]').waitFor();
+  await until(async () => (await get("")).settled, "every flow is known");
+}
+
+async function get(path) {
+  return (await page.request.get(server.at(`/sandboxes/${await sandbox()}${path}`))).json();
+}
+
+const inForce = async () => (await get("/policies")).policies.map((p) => p.name);
+
+/** Makes these the only policies, as another tab would, and waits until that has settled. */
+async function apply(...texts) {
+  const url = server.at(`/sandboxes/${await sandbox()}/policies?prune=true`);
+  const answer = await page.request.put(url, { data: texts.join("---\n"), headers: { "Content-Type": "application/yaml" } });
+  assert.equal(answer.status(), 200, await answer.text());
+  const { change } = await answer.json();
+  await until(async () => (await get("")).settled?.change === change, "the change has settled");
+}
+
+const showHistory = () => page.locator('[data-panel="history"]').click();
+const entries = () => page.locator(".timeline > li");
+const said = (pattern, where = "#in-out-said") => until(async () => pattern.test((await page.locator(where).textContent()) ?? ""), `${where} says ${pattern}`);
+
+/** Presses Tab until what the selector selects has the focus. */
+async function tabTo(selector) {
+  for (let n = 0; n < 200; n++) {
+    if (await page.evaluate((s) => document.activeElement?.matches(s) ?? false, selector)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`the Tab key does not lead to ${selector}`);
+}
+
+test("the_history_tells_each_change_and_what_it_turned_and_leads_back", async () => {
+  await start();
+  await apply(deny("default-deny-all"));
+  await apply(deny("default-deny-all"), deny("second", "[Ingress]"));
+  await apply();
+  await showHistory();
+  await until(async () => (await entries().count()) === 4, "three changes and the beginning are told");
+  assert.match(await entries().nth(2).textContent(), /Applied.*production\/default-deny-all.*Connections that turned: \d+ from open to blocked/s);
+  assert.match(await entries().nth(0).textContent(), /in force now.*default-deny-all.*second.*from blocked to open/s);
+  await assertAccessible(page, "the history", "#history");
+
+  await page.locator('[data-show="1"]').click();
+  const compared = page.locator("#history-compare");
+  await compared.waitFor();
+  assert.match(await compared.textContent(), /From the beginning to .*production\/default-deny-all added.*podSelector.*open → blocked/s);
+  await assertAccessible(page, "a difference", "#history-compare");
+  await page.locator("#compare-close").click();
+
+  await page.locator('[data-compare="2"]').check();
+  await said(/second point/, "#history-said");
+  await page.locator('[data-compare="3"]').check();
+  await until(async () => /default-deny-all deleted.*second deleted/s.test((await compared.textContent()) ?? ""), "the two points are compared");
+  await page.locator("#compare-close").click();
+
+  await page.locator('[data-draft="1"]').click();
+  await said(/drafts/, "#history-said");
+  assert.deepEqual(await inForce(), []);
+  assert.match(await page.locator(".cm-content").first().textContent(), /default-deny-all/);
+
+  await page.locator('[data-change="2"] form button').click();
+  await said(/as they were then/, "#history-said");
+  assert.deepEqual(await inForce(), ["default-deny-all", "second"]);
+  await until(async () => (await entries().count()) === 5, "going back is told, too");
+});
+
+test("with_the_keyboard_alone_one_looks_at_a_change_and_goes_back", async () => {
+  await start();
+  await apply(deny("default-deny-all"));
+  await apply();
+  await tabTo('[data-panel="history"]');
+  await page.keyboard.press("Enter");
+  await until(async () => (await entries().count()) === 3, "the changes are told");
+  await tabTo('[data-show="1"]');
+  await page.keyboard.press("Enter");
+  await page.locator("#history-compare").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "compare-title");
+  await tabTo("#compare-close");
+  await page.keyboard.press("Enter");
+  await tabTo('[data-change="1"] form button');
+  await page.keyboard.press("Enter");
+  await until(async () => (await inForce()).length === 1, "the policy is in force again");
+});
+
+test("a_link_opens_as_drafts_in_another_s_lab_and_applies_nothing", async () => {
+  await open({ permissions: ["clipboard-read", "clipboard-write"] });
+  await showHistory();
+  await page.locator("#import-files").setInputFiles([{ name: "a.yaml", mimeType: "text/yaml", buffer: Buffer.from(deny("shared")) }]);
+  await said(/One policy is in the workspace/);
+  await page.locator("#share").click();
+  await said(/The link is copied/);
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  assert.ok(link.startsWith(server.at("/workbench?lab=network-policies#share=1.")), link);
+
+  await open({}, link);
+  const dialog = () => page.locator("dialog");
+  await dialog().waitFor();
+  assert.match(await dialog().textContent(), /Open the policy of this link\?.*shared.*nothing is applied/s);
+  await assertAccessible(page, "the question of a link", "dialog");
+  assert.ok(!page.url().includes("share="), "a reload would ask again");
+  await dialog().getByRole("button", { name: "Open as drafts" }).click();
+  await until(async () => /shared/.test((await page.locator(".cm-content").first().textContent()) ?? ""), "the policy is in the editor");
+
+  // Cut in half, and made by somebody who means harm.
+  for (const bad of [link.slice(0, link.length - 40), server.at("/workbench?lab=network-policies#share=1.%3Cscript%3E"), server.at("/workbench?lab=network-policies#share=2.abc")]) {
+    await open({}, bad);
+    await dialog().waitFor();
+    assert.match(await dialog().textContent(), /This link cannot be opened.*(not whole|newer version).*Nothing has changed/s);
+    await dialog().getByRole("button", { name: "Go on" }).click();
+    assert.doesNotMatch(await page.locator(".cm-content").first().textContent(), /shared/);
+  }
+});
+
+test("files_come_in_by_drop_and_go_out_as_a_zip_that_comes_in_again", async () => {
+  await showHistory();
+  const files = { "a.yaml": deny("dropped") + "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: production}\n", "b.txt": "no policy" };
+  const transfer = await page.evaluateHandle((files) => {
+    const transfer = new DataTransfer();
+    for (const [name, text] of Object.entries(files)) transfer.items.add(new File([text], name));
+    return transfer;
+  }, files);
+  await page.dispatchEvent("#write", "drop", { dataTransfer: transfer });
+  await said(/Namespace production is set aside/);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#export").click()]);
+  const zip = await readFile(await download.path());
+  assert.equal(zip.subarray(0, 2).toString(), "PK");
+
+  await open();
+  await showHistory();
+  await page.locator("#import-files").setInputFiles([{ name: "policies.zip", mimeType: "application/zip", buffer: zip }]);
+  await said(/in the workspace now, as drafts/);
+  assert.match(await page.locator(".cm-content").first().textContent(), /dropped/);
+});
+
+test("a_lab_of_one_s_own_is_made_looked_at_and_started", async () => {
+  await open({}, "/workbench");
+  await page.goto(server.at("/labs"));
+  await assertAccessible(page, "the labs");
+  const yaml = page.locator("#lab-yaml");
+  await yaml.fill((await yaml.inputValue()).replace("port: 8080", "port: http"));
+  await page.getByRole("button", { name: "Keep it and open it" }).click();
+  assert.match(await page.locator(".lab-problems").textContent(), /line 6, column \d+: .*want a whole number/);
+  // Chromium tells of every page that is answered with an error.
+  assert.match(errors.splice(0).join(), /status of 422[^,]*\/labs\)$/);
+  await yaml.fill((await yaml.inputValue()).replace("port: http", "port: 8080"));
+  await page.getByRole("button", { name: "See how it looks" }).click();
+  await page.locator(".lab-picture svg").waitFor();
+  await assertAccessible(page, "a lab's picture");
+  await page.getByRole("button", { name: "Keep it and open it" }).click();
+  await page.waitForURL(/workbench\?lab=own-/);
+  await page.locator(".cm-content").waitFor();
+  await start();
+  await apply(deny("mine").replace("production", "shop"));
+  assert.deepEqual(await inForce(), ["mine"]);
+  await page.goto(server.at("/labs"));
+  await page.getByRole("link", { name: "My shop", exact: true }).waitFor();
+});
+
+test("without_scripts_one_goes_back_in_the_history", async () => {
+  await start();
+  await apply(deny("default-deny-all"));
+  await apply();
+  const state = await context.storageState();
+  await open({ storageState: state });
+  const plain = await browser.newContext({ javaScriptEnabled: false, storageState: state });
+  const other = await plain.newPage();
+  await other.goto(server.at("/workbench?lab=network-policies"));
+  await other.locator('[data-change="1"] form button').click();
+  await other.locator(".timeline").waitFor();
+  assert.match(await other.locator(".timeline > li").first().textContent(), /Gone back.*default-deny-all/s);
+  await plain.close();
+  assert.deepEqual(await inForce(), ["default-deny-all"]);
+});
