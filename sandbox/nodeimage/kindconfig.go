@@ -26,8 +26,8 @@ const StartCalico = "/kind/bin/start-calico"
 //   - Nobody competes for leadership, so nobody asks for it every two seconds.
 //   - The controllers are those that a lab needs. Garbage collection and quotas
 //     watch every kind of object there is, for nothing here.
-//   - No pod may have more processes than it can need: the learner's terminal runs
-//     what the learner likes.
+//   - No pod may have more processes than it can need, and etcd keeps 256 MiB at most:
+//     in the learner's terminal kubectl runs, and whatever else the learner likes.
 const KindConfig = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
@@ -48,6 +48,7 @@ kubeadmConfigPatches:
     local:
       extraArgs:
         unsafe-no-fsync: "true"
+        quota-backend-bytes: "268435456"
   apiServer:
     extraArgs:
       enable-priority-and-fairness: "false"

@@ -138,6 +138,28 @@ test("the_lab_on_a_real_cluster", async (t) => {
     assert.deepEqual(await walk.files(page), []);
   });
 
+  await t.test("what_kubectl_does_in_the_terminal_is_seen_at_once_and_in_the_workspace", async () => {
+    await page.getByRole("button", { name: "Terminal", exact: true }).click();
+    const says = (pattern) => until(async () => pattern.test(await text(".xterm-rows")), `the terminal says ${pattern}`, 60_000);
+    await says(/lab\$\s*$/);
+    await page.keyboard.type("stty -echo; clear\n");
+    await page.keyboard.insertText(`kubectl apply -f - <<'EOF'\n${denyAll}EOF\n`);
+    await says(/default-deny-all created/);
+    await becomes((flow) => verdictIn(flow, {}));
+    await becomes((flow) => verdictIn(flow, {}), second);
+    await page.keyboard.type("probe --from production/web production/api 8080\n");
+    await says(/blocked: production\/web to production\/api:8080\/TCP; no answer within 1s/);
+    await page.keyboard.type("kubectl get secrets -n production\n");
+    await says(/secrets is forbidden/);
+    await screenshot(page, "8-terminal");
+    await assertAccessible(page, "the terminal");
+    assert.deepEqual(await walk.files(page), ["production/default-deny-all: in-force"]);
+    await page.keyboard.type("kubectl delete networkpolicy --all -n production\n");
+    await becomes(() => "open");
+    await until(async () => (await walk.files(page)).length === 0, "the workspace has lost the file, too");
+    await page.getByRole("button", { name: "Policies", exact: true }).click();
+  });
+
   await t.test("stop_removes_the_sandbox_for_both_tabs", async () => {
     await page.locator("#state-chip").click();
     await page.locator("#stop button").click();
