@@ -141,9 +141,14 @@ verify-real: bin/netpol-lab ## Compare predictions with a real cluster: SETS=200
 	go test -count=1 -tags integration -timeout 120m -v -run TestVerify ./sandbox/kind/ -args -sets $(SETS) -seed $(SEED)
 
 .PHONY: bench
-bench: bin/netpol-lab ## Measure, each figure beside its baseline in the same run
+bench: bin/netpol-lab web/e2e/node_modules/.package-lock.json ## Measure, each figure beside its baseline in the same run
 	go test -run '^$$' -bench . ./sandbox/... ./web/...
 	cd sandbox/policy/oracle && go test -run '^$$' -bench . .
+ifneq ($(CHROMIUM),)
+	cd web/e2e && node latency.mjs
+else
+	@echo "LEFT OUT: how long a preview takes in the page: no Chromium here"
+endif
 ifeq ($(HAVE_DOCKER),yes)
 	bin/netpol-lab image --stock
 	go test -tags integration -timeout 60m -run '^$$' -bench . -benchtime 1x ./sandbox/kind/ ./cmd/netpol-lab/

@@ -9,9 +9,9 @@ import { join } from "node:path";
 const binary = new URL("../../bin/netpol-lab", import.meta.url).pathname;
 
 /** Starts it with sandboxes of that kind and a data folder of its own; stop ends it and removes the folder. */
-export async function serve(sandbox = "simulated") {
+export async function serve(sandbox = "simulated", more = []) {
   const data = await mkdtemp(join(tmpdir(), "netpol-lab-e2e-"));
-  const server = spawn(binary, ["serve", "--sandbox", sandbox, "--listen", "127.0.0.1:0", "--data", data], { stdio: ["ignore", "pipe", "ignore"] });
+  const server = spawn(binary, ["serve", "--sandbox", sandbox, "--listen", "127.0.0.1:0", "--data", data, ...more], { stdio: ["ignore", "pipe", "ignore"] });
   server.on("error", (e) => assert.fail(`${binary} does not run (make bin/netpol-lab builds it): ${e.message}`));
   let output = "";
   let base;
