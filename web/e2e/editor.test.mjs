@@ -429,11 +429,15 @@ test("a_megabyte_is_pasted_and_typed_in_and_said_to_be_too_much", async () => {
   await page.evaluate((text) => navigator.clipboard.writeText(text), big);
   await press("ControlOrMeta+a", "ControlOrMeta+v");
   await until(async () => /longer than the 256 KiB/.test((await page.locator(".cm-notice").allTextContents()).join()), "it is said", 10_000);
-  await page.keyboard.type("typed");
-  const start = Date.now();
-  await page.keyboard.type(" in it");
-  await until(async () => (await shown()).includes("typed in it"), "what is typed is there");
-  assert.ok(Date.now() - start < 2000, `six keys took ${Date.now() - start} ms`);
+  // The main thread's own time, so that a busy machine is not taken for a slow editor.
+  const cdp = await context.newCDPSession(page);
+  await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busy = async () => (await cdp.send("Performance.getMetrics")).metrics.find((m) => m.name === "TaskDuration").value;
+  const before = await busy();
+  await page.keyboard.type("typed in it");
+  await until(async () => (await shown()).includes("typed in it"), "what is typed is there", 20_000);
+  const took = (await busy()) - before;
+  assert.ok(took < 2.5, `eleven keys took ${took} s`);
   await press("ControlOrMeta+a");
   await page.keyboard.insertText(good);
   await until(async () => (await page.locator(".cm-notice").count()) === 0, "the sentence goes");
