@@ -58,14 +58,36 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await screenshot(page, "3-open");
   });
 
+  let promised;
+  await t.test("a_preview_says_what_Apply_would_do_and_sends_nothing", async () => {
+    await walk.write(denyAll, page);
+    await until(async () => /^Preview: \d+ flows would close\.$/.test((await text("#preview")) ?? ""), "the preview is there");
+    promised = Number(/\d+/.exec(await text("#preview"))[0]);
+    await becomes(() => "open");
+  });
+
   await t.test("default_deny_isolates_production_in_both_directions", async () => {
     await apply(denyAll);
     await becomes((flow) => verdictIn(flow, {}));
     await settled(1);
     t.diagnostic(`deny: ${await text("#settled")}`);
     assert.match(await text("#settled"), /^\d+ connections changed: .*blocked/);
+    assert.equal(Number(/^\d+/.exec(await text("#settled"))[0]), promised, "as many as the preview said");
     assert.deepEqual(await walk.files(page), ["production/default-deny-all: in-force"]);
     await screenshot(page, "4-denied");
+  });
+
+  await t.test("why_agrees_with_what_is_measured_and_names_the_line_that_decides", async () => {
+    await page.locator('.flow[data-flow="production/web>production/api:8080/TCP"]').click();
+    await until(async () => (await text(".why h2")) === "Why is it blocked?", "the panel asks the question");
+    await page.locator(".why .way li").first().waitFor();
+    assert.deepEqual(await page.locator(".why .voices dt").allTextContents(), ["predicted", "observed"]);
+    assert.ok((await page.locator(".why .voices dd").allTextContents()).every((said) => said.endsWith("blocked")));
+    assert.deepEqual(await page.locator(".why .place").allTextContents(), ["default-deny-all:7", "default-deny-all:7"]);
+    assert.equal(await page.locator(".why-differs").count(), 0);
+    await page.locator(".why .place").first().click();
+    await until(async () => /podSelector/.test((await text(".cm-activeLine")) ?? ""), "the cursor is in that line");
+    await page.locator(".why [data-focus='close']").click();
   });
 
   await t.test("a_second_tab_shows_the_same", async () => {
