@@ -275,6 +275,9 @@ func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline 
 		}
 		files[i] = file
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // Nobody waits for it any more.
+	}
 	predictor, err := sandbox.NewPredictor(lab, baseline.Addresses, all)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -190,6 +192,19 @@ func TestSelectors_have_the_pods_that_they_select(t *testing.T) {
 		if got[i].From != want[i].From || got[i].To != want[i].To || !slices.Equal(got[i].Pods, want[i].Pods) || got[i].Text != want[i].Text {
 			t.Errorf("got %+v, want %+v", got[i], want[i])
 		}
+	}
+}
+
+func TestA_question_whose_client_has_gone_is_given_up(t *testing.T) {
+	top, files := lessonLab(t)
+	baseline, err := sandbox.NewBaseline(top, top.PlannedAddresses(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if a, err := newPreviews().analyse(ctx, top, baseline, AnalysisRequest{Files: files}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %+v, %v", a, err)
 	}
 }
 
