@@ -17,6 +17,8 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   const simulated = root.dataset["simulated"] !== undefined;
   const unavailable = root.querySelector("#unavailable") !== null;
   const status = find(root, "status");
+  // The same behind the chip, where it is read when asked for and not spoken.
+  const behindChip = root.querySelector<HTMLElement>("#sandbox .said");
   const steps = find(root, "steps");
   const [start, reset, stop] = ["start", "reset", "stop"].map((id) => find<HTMLFormElement>(root, id)) as [HTMLFormElement, HTMLFormElement, HTMLFormElement];
   // These are in the bar and in the line below, outside of the lab.
@@ -35,7 +37,9 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   }
 
   function render({ model, problem }: State): void {
-    write(status, problem ?? sentences.status(model, simulated, unavailable));
+    const sentence = problem ?? sentences.status(model, simulated, unavailable);
+    write(status, sentence);
+    if (behindChip) write(behindChip, sentence);
     write(word, unavailable && model.state === "none" ? said.noPlace : said.words[model.state]);
     if (inForce) write(inForce, model.state === "ready" ? sentences.inForce(model.policies.length) : "");
     // Where the lab simulates, there is nothing that could disagree.
