@@ -223,7 +223,6 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   textarea.hidden = true;
   label?.addEventListener("click", () => view.focus());
   const buttons = tools(view, () => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined);
-  // The page may have a better place for them.
   (document.querySelector("[data-editor-tools]") ?? place).prepend(buttons.bar);
 
   function showFile({ active, workspace }: State): void {
