@@ -164,8 +164,8 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await page.getByRole("button", { name: "Terminal", exact: true }).click();
     const says = (pattern) => until(async () => pattern.test(await text(".xterm-rows")), `the terminal says ${pattern}`, 60_000);
     await says(/lab\$\s*$/);
-    await page.keyboard.type("stty -echo; clear\n");
-    await page.keyboard.insertText(`kubectl apply -f - <<'EOF'\n${denyAll}EOF\n`);
+    await page.keyboard.type("clear\n");
+    await page.keyboard.type(`cat >deny.yaml <<'EOF'\n${denyAll}EOF\nkubectl apply -f deny.yaml\n`);
     await says(/default-deny-all created/);
     await becomes((flow) => verdictIn(flow, {}));
     await becomes((flow) => verdictIn(flow, {}), second);
