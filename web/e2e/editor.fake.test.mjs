@@ -22,7 +22,7 @@ test("on_a_phone_insert_brings_the_editor_into_view", async () => {
   await page.setViewportSize({ width: 390, height: 400 });
   await page.goto(lab.url);
   await page.evaluate(() => scrollTo(0, 0));
-  await page.getByRole("button", { name: "Into the editor" }).click();
+  await page.getByRole("button", { name: "Into the workspace" }).click();
   await until(() => page.locator(".cm-content").evaluate((e) => {
     const { top, bottom } = e.getBoundingClientRect();
     return top < innerHeight && bottom > 0;

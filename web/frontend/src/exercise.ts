@@ -5,8 +5,26 @@
 
 import { patience } from "./api";
 
-/** Where a tab keeps, over a reload, which exercise is at hand. */
+/** Where a tab keeps, over a reload, which exercise is at hand; where that is forbidden, until then. */
 const atHand = "netpol-lab exercise";
+let taken: string | undefined;
+
+function takeUp(exercise: string): void {
+  taken = exercise;
+  try {
+    sessionStorage.setItem(atHand, exercise);
+  } catch {
+    // It is at hand until the page is left.
+  }
+}
+
+function exerciseAtHand(): string {
+  try {
+    return taken ?? sessionStorage.getItem(atHand) ?? "";
+  } catch {
+    return taken ?? "";
+  }
+}
 
 /** Whether the learner has changed the policies since the exercise began. */
 let changed = false;
@@ -32,7 +50,7 @@ document.addEventListener("submit", (e) => {
   const box = form.closest<HTMLElement>("[data-exercise]");
   if (!box) return;
   e.preventDefault();
-  sessionStorage.setItem(atHand, box.dataset["exercise"]!);
+  takeUp(box.dataset["exercise"]!);
   const lays = /\/(begin|restore)$/.test(new URL(form.action).pathname);
   if (lays) changed = false;
   void ask(box, form, e.submitter, lays);
@@ -45,7 +63,7 @@ export function change(): void {
 
 /** Every flow is known after a change. */
 export function settled(): void {
-  const box = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(sessionStorage.getItem(atHand) ?? "")}"]`);
+  const box = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(exerciseAtHand())}"]`);
   if (!box) return;
   if (changed && box.dataset["look"] !== undefined) void look(box, "1");
   // The prediction may be about just this moment.

@@ -66,6 +66,8 @@ function ofYAML(text: string): Head {
   /** How deep the fields of metadata are; undefined outside it, 0 until the first is seen. */
   let within: number | undefined;
   for (const line of text.split("\n")) {
+    // Of several documents the first one says what the text is.
+    if (/^---(\s|$)/.test(line) && head.kind !== undefined) break;
     const [, indent, key, value] = /^( *)["']?([\w./-]+)["']?\s*:(?:\s+(.*))?$/.exec(line.trimEnd()) ?? [];
     if (indent === undefined || key === undefined) continue;
     if (indent === "") {

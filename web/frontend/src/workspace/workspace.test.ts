@@ -32,6 +32,8 @@ test("a_text_says_which_policy_it_is", () => {
     yaml('"a"'),
     yaml("a # not b"),
     "# name: x\n" + yaml("a"),
+    yaml("a") + "---\n" + yaml("b"),
+    "---\n" + yaml("a"),
     'metadata: {name: a, "namespace": production}\nkind: NetworkPolicy\n',
     '{"kind": "NetworkPolicy", "metadata": {"name": "a", "namespace": "production"}}',
     "kind: NetworkPolicy\nspec:\n  name: x\nmetadata:\n    labels:\n      name: y\n    namespace: production\n    name: a\n",
