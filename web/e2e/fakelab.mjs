@@ -239,7 +239,7 @@ export class FakeLab {
       this.#sockets.add(ws);
       ws.on("close", () => this.#sockets.delete(ws));
       const { log, seq } = this.sandbox;
-      if (after === 0 || after > seq || (log.length > 0 && after < log[0].seq - 1)) ws.send(JSON.stringify([this.#snapshot()]));
+      if (after === 0 || after > seq || after < (log[0]?.seq ?? seq + 1) - 1) ws.send(JSON.stringify([this.#snapshot()]));
       else if (after < seq) ws.send(JSON.stringify(log.filter((e) => e.seq > after)));
     });
   }
