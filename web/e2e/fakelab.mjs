@@ -320,6 +320,7 @@ export class FakeLab {
 :root { color-scheme: light dark; --text: light-dark(#111, #eee); --pane: light-dark(#fff, #111); --line: light-dark(#ccc, #444); --sunk: light-dark(#eee, #222); --soft: light-dark(#444, #bbb); --accent: light-dark(#15c, #8bf); --open: light-dark(#152, #bfc); --blocked: light-dark(#811, #fcc); --mono: monospace; }
 body { color: CanvasText; background: Canvas; }
 .visually-hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
+.editor, .cm-editor { height: 18rem; }
 #terminal-screen { height: 15rem; font-family: monospace; font-size: 14px; }
 @keyframes turn { from { opacity: 0.2 } }
 .turns { animation: turn 0.3s } @media (prefers-reduced-motion: reduce) { .turns { animation: none } }
