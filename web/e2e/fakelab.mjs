@@ -310,7 +310,7 @@ export class FakeLab {
     const verdictOf = (flow) => picture?.observations.find((o) => o.flow === flow)?.verdict ?? "none";
     const mark = (f) =>
       `<span class="flow" data-flow="${f}" data-verdict="${verdictOf(f)}" data-via="${f.endsWith("@name") ? "name" : "ip"}"><span class="symbol" aria-hidden="true">${verdictOf(f)[0]}</span><span class="via visually-hidden">by</span> <span class="word visually-hidden">${verdictOf(f)}</span></span>`;
-    const cell = (...ids) => `<td><div class="cell" data-same="open">${ids.map(mark).join("")}</div></td>`;
+    const cell = (...ids) => `<td><div class="cell${ids.length > 1 ? " two" : ""}" data-same="open">${ids.map(mark).join("")}</div></td>`;
     const row = (pod) => `<th scope="row" data-end="${pod}"><span class="namespace">${pod.split("/")[0]}/</span><span class="pod">${pod.split("/")[1]}</span></th>`;
     const column = (to, name, port) => `<th scope="col" data-end="${to}"><span class="pod">${name}</span> <span class="port">${port}</span></th>`;
     response.end(`<!doctype html>

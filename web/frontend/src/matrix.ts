@@ -28,6 +28,18 @@ export interface Options {
   fold(folded: ReadonlySet<string>): void;
 }
 
+/** A flow's mark on the page, and what it shows. */
+interface Mark {
+  readonly element: HTMLElement;
+  readonly symbol: Node;
+  readonly word: Node;
+  /** How the source finds its destination. */
+  readonly via: string;
+  verdict: Verdict | "none";
+  would: Verdict | "";
+  ring: boolean;
+}
+
 /** A row or column of spots is a list of cells, and a cell of what can have the focus. */
 type Spots = HTMLElement[][][];
 
@@ -38,7 +50,7 @@ export class Matrix {
   readonly #list: HTMLElement;
   readonly #options: Options;
   readonly #axes: Axes;
-  readonly #marks = new Map<string, HTMLElement>();
+  readonly #marks = new Map<string, Mark>();
   readonly #cells = new Map<string, HTMLElement>();
   #ends = new Map<string, { row: string; column: string }>();
   #view = plain;
@@ -100,11 +112,8 @@ export class Matrix {
     const { model } = seen;
     const changed = new Set<HTMLElement>();
     if (last.model !== model || last.would !== seen.would) {
-      for (const [id, mark] of this.#marks) {
-        if (!this.#patch(id, mark, last)) continue;
-        changed.add(mark.parentElement!);
-      }
-      for (const cell of changed) join(cell);
+      for (const [id, mark] of this.#marks) if (this.#patch(id, mark, last)) changed.add(mark.element.parentElement!);
+      for (const cell of changed) this.#join(cell);
       if (this.#turning.size > 0) requestAnimationFrame(() => this.#animate());
       this.#count();
       if (this.#explained) this.#explain(this.#explained);
@@ -124,7 +133,7 @@ export class Matrix {
 
   /** Takes the keyboard to the matrix: to the chosen flow, or where it was last. */
   focus(): void {
-    (this.#marks.get(this.#seen.chosen ?? "") ?? this.#stop)?.focus();
+    (this.#marks.get(this.#seen.chosen ?? "")?.element ?? this.#stop)?.focus();
   }
 
   // The rows, columns and marks that the server has drawn.
@@ -152,10 +161,12 @@ export class Matrix {
         this.#cells.set(pair, cell);
         flows.set(pair, marks.map((m) => m.dataset["flow"]!));
         for (const mark of marks) {
-          this.#marks.set(mark.dataset["flow"]!, mark);
+          const text = (of: string): Node => mark.querySelector(of)!.firstChild!;
+          this.#marks.set(mark.dataset["flow"]!, { element: mark, symbol: text(".symbol"), word: text(".word"), via: text(".via").nodeValue!, verdict: mark.dataset["verdict"] as Mark["verdict"], would: "", ring: false });
           this.#ends.set(mark.dataset["flow"]!, { row: source.id, column: target.id });
           mark.setAttribute("role", "button");
           mark.tabIndex = -1;
+          this.#label(this.#marks.get(mark.dataset["flow"]!)!);
         }
       }
     }
@@ -165,28 +176,44 @@ export class Matrix {
   // --- What a flow is ---
 
   /** Draws the flow's mark where anything of it is another; returns whether. */
-  #patch(id: string, mark: HTMLElement, last: Seen): boolean {
+  #patch(id: string, mark: Mark, last: Seen): boolean {
     const { model, would } = this.#seen;
     const verdict = model.flows.get(id)?.verdict ?? "none";
     const next = would.get(id) ?? "";
     const ring = model.change > 0 && changedByApply(model, id);
-    const old = mark.dataset;
-    if (old["verdict"] === verdict && (old["would"] ?? "") === next && mark.classList.contains("ring") === ring) return false;
-    if (old["verdict"] !== verdict) {
-      old["verdict"] = verdict;
-      mark.querySelector(".symbol")!.textContent = said.symbols[verdict];
+    if (mark.verdict === verdict && mark.would === next && mark.ring === ring) return false;
+    const { element } = mark;
+    if (mark.verdict !== verdict) {
+      mark.verdict = element.dataset["verdict"] = verdict;
+      mark.symbol.nodeValue = said.symbols[verdict];
+      mark.word.nodeValue = said.verdicts[verdict];
       const turned = model.turned.get(id);
       // A mark that is drawn anew with the whole picture has not turned before the learner's eyes.
-      mark.classList.remove("turns");
-      this.#turning.delete(mark);
-      if (turned !== undefined && turned !== last.model.turned.get(id)) this.#turning.add(mark);
+      element.classList.remove("turns");
+      this.#turning.delete(element);
+      if (turned !== undefined && turned !== last.model.turned.get(id)) this.#turning.add(element);
     }
-    if (next) old["would"] = next === "open" ? "open" : "closed";
-    else delete old["would"];
-    mark.classList.toggle("ring", ring);
-    mark.removeAttribute("title");
-    mark.querySelector(".word")!.textContent = sentences.mark(verdict, next, ring);
+    if (mark.would !== next) {
+      mark.would = next;
+      if (next) element.dataset["would"] = next === "open" ? "open" : "closed";
+      else delete element.dataset["would"];
+    }
+    if (mark.ring !== ring) element.classList.toggle("ring", (mark.ring = ring));
+    element.removeAttribute("title");
+    this.#label(mark);
     return true;
+  }
+
+  #label({ element, via, verdict, would, ring }: Mark): void {
+    element.setAttribute("aria-label", `${via}: ${sentences.mark(verdict, would, ring)}`);
+  }
+
+  // Where all flows of a cell are alike, it is drawn as one.
+  #join(cell: HTMLElement): void {
+    const [first, ...others] = [...cell.children].map((m) => this.#marks.get((m as HTMLElement).dataset["flow"]!)!);
+    const alike = others.every((m) => m.verdict === first!.verdict && m.would === first!.would && m.ring === first!.ring);
+    if (alike) cell.dataset["same"] = first!.verdict;
+    else delete cell.dataset["same"];
   }
 
   #animate(): void {
@@ -235,8 +262,9 @@ export class Matrix {
   }
 
   #choose(id: string | undefined, chosen: boolean): void {
-    const mark = this.#marks.get(id ?? "");
+    const mark = this.#marks.get(id ?? "")?.element;
     mark?.classList.toggle("chosen", chosen);
+    mark?.parentElement!.classList.toggle("apart", chosen);
     if (chosen) mark?.setAttribute("aria-pressed", "true");
     else mark?.removeAttribute("aria-pressed");
     if (chosen && mark) {
@@ -263,7 +291,7 @@ export class Matrix {
     this.#rows = [];
     this.#columns = [];
     this.#spots = [];
-    for (const [id, mark] of this.#marks) mark.classList.toggle("faded", shown !== undefined && !shown.has(id));
+    for (const [id, { element }] of this.#marks) element.classList.toggle("faded", shown !== undefined && !shown.has(id));
     if (this.#asList) this.#drawList(layout);
     else this.#drawTable(layout);
     this.#count();
@@ -438,7 +466,7 @@ export class Matrix {
       const folded = new Set(this.#view.folded);
       for (const name of [...of("from", ends.map((x) => x.row)), ...of("to", ends.map((x) => x.column))]) folded.delete(name);
       this.#options.fold(folded);
-      this.#marks.get(flows[0]!)?.focus();
+      this.#marks.get(flows[0]!)?.element.focus();
     }
   }
 
@@ -499,14 +527,6 @@ function beside(spots: Spots, from: HTMLElement, key: string, ctrl: boolean): HT
       return ctrl ? spots.flat(2).at(-1) : line.at(-1);
   }
   return undefined;
-}
-
-// Where all flows of a cell are alike, it is drawn as one.
-function join(cell: HTMLElement): void {
-  const marks = [...cell.children] as HTMLElement[];
-  const look = (m: HTMLElement): string => [m.dataset["verdict"], m.dataset["would"], m.classList.contains("ring")].join();
-  if (marks.every((m) => look(m) === look(marks[0]!))) cell.dataset["same"] = marks[0]!.dataset["verdict"]!;
-  else delete cell.dataset["same"];
 }
 
 function foldButton(group: Group): HTMLElement {
