@@ -21,11 +21,11 @@ test("a_flow_that_turns_is_animated_once_and_ringed_until_the_next_change", asyn
   await until(async () => (await page.evaluate(() => globalThis.marked.length)) === 1 && (await page.locator(".turns").count()) === 0, "the animation has ended");
   assert.deepEqual(await page.evaluate(() => globalThis.marked), [webToApi]);
   assert.deepEqual(await ringed(), [webToApi]);
-  assert.equal(await text(`[data-flow="${webToApi}"] .word`), "blocked, changed last");
+  assert.equal(await page.locator(`[data-flow="${webToApi}"]`).getAttribute("aria-label"), "by: blocked, changed last");
   lab.change([], { [webToDns]: "blocked" });
   await turns(webToDns, "blocked");
   assert.deepEqual(await ringed(), [webToDns]);
-  assert.equal(await text(`[data-flow="${webToApi}"] .word`), "blocked");
+  assert.equal(await page.locator(`[data-flow="${webToApi}"]`).getAttribute("aria-label"), "by: blocked");
 });
 
 test("without_motion_a_flow_is_ringed_all_the_same", async () => {
