@@ -180,10 +180,11 @@ test("flows_are_found_by_text_by_verdict_and_by_when_they_changed", async () => 
 
 test("a_draft_marks_what_it_would_change_and_only_that_can_be_shown", async () => {
   await inForce(denyAll);
+  await page.locator("#new-file").click();
   await page.locator(".cm-content").click();
   await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.insertText(`${denyAll}---\n${webToApi}`);
-  await until(async () => (await flow(api).getAttribute("data-would")) === "open", "the corner");
+  await page.keyboard.insertText(webToApi);
+  await until(async () => (await flow(api).getAttribute("data-would")) === "open", "the corner", 15_000);
   assert.match(await flow(api).getAttribute("aria-label"), /^by IP: blocked, would be open/);
   assert.equal(await flow(byName).getAttribute("data-would"), null);
   await see("filter").click();
