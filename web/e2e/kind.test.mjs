@@ -30,7 +30,8 @@ const apply = (yaml) => walk.apply(yaml, page);
 
 const settled = (change, on = page) =>
   until(
-    async () => (await on.locator("#lab").getAttribute("data-change")) === String(change) && /connections measured after/.test(await text("#settled", on)),
+    // Until it has settled, what was said of the change before still stands there.
+    async () => (await on.locator("#lab").getAttribute("data-change")) === String(change) && (await text("[data-see='pending']", on)) === "" && /connections measured after/.test(await text("#settled", on)),
     `change ${change} has settled`,
     30_000,
   );
