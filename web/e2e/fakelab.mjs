@@ -28,7 +28,7 @@ spec:
 `;
 
 /** What the page asks for the editor to complete: nothing is known. */
-export const schema = { root: "NetworkPolicy", types: {} };
+export const schema = { root: "NetworkPolicy", types: { NetworkPolicy: { doc: "", fields: [] } } };
 export const contents = { lab: "network-policies", running: false, namespaces: [], pods: [], services: [], hosts: [], ranges: [] };
 
 /** Nothing is said about a draft. */
