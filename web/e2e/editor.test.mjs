@@ -404,6 +404,8 @@ test("the_sheet_lists_the_keys_and_gives_the_focus_back", async () => {
 
 test("Tab_leaves_the_editor_in_both_directions", async () => {
   await write(good);
+  // With the preview comes a button behind the editor.
+  await page.getByRole("button", { name: "Only what changes" }).waitFor();
   await press("Tab");
   assert.ok(await page.locator(".cm-editor").evaluate((e) => !e.contains(document.activeElement)));
   await press("Shift+Tab");

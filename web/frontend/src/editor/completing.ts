@@ -1,6 +1,6 @@
 // Completion in the editor: at a word, by Ctrl+Space, and of fixes by Ctrl+. .
 
-import { autocompletion, pickedCompletion, snippet, startCompletion, type Completion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
+import { autocompletion, closeCompletion, pickedCompletion, snippet, startCompletion, type Completion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
 import { forEachDiagnostic, type Action } from "@codemirror/lint";
 import { StateEffect, StateField, type Extension } from "@codemirror/state";
 import { EditorView, type Command } from "@codemirror/view";
@@ -85,7 +85,12 @@ function fixes(context: CompletionContext): CompletionResult | null {
   if (!view) return null;
   const options = fixesAt(view).map(
     ({ action, from, to }, i): Completion => ({
-      label: action.name, sortText: String(i).padStart(3, "0"), apply: () => action.apply(view, from, to),
+      label: action.name,
+      sortText: String(i).padStart(3, "0"),
+      apply() {
+        closeCompletion(view);
+        action.apply(view, from, to);
+      },
     }),
   );
   return options.length > 0 ? { from: context.pos, options, filter: false } : null;
