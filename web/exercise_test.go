@@ -237,7 +237,7 @@ func TestPredictExercise_a_prediction_locks_when_it_is_kept_and_opens_the_answer
 		t.Errorf("a prediction that does not exist: status %d", a.status)
 	}
 	before := v.page("GET", "/lessons/network-policies", nil).body
-	contains(t, before, "Once you keep it, it cannot be changed.")
+	contains(t, before, "You cannot change it afterwards; the answer opens then.")
 	box := func(page string) string {
 		_, rest, _ := strings.Cut(page, `data-exercise="close-production"`)
 		box, _, _ := strings.Cut(rest, `</section>`)
@@ -324,7 +324,7 @@ func TestHintExercise_a_pass_after_the_solution_is_told_everywhere(t *testing.T)
 	contains(t, pass(), "Passed: all ", "it counts as done with the solution", ">done with the solution</span>")
 	contains(t, v.page("GET", "/lessons/network-policies", nil).body, ">done with the solution</span>")
 	me := v.page("GET", "/me", nil).body
-	contains(t, me, "<td>done with the solution</td><td>1</td><td>3</td>", "1 of ", ", 1 of them with the solution")
+	contains(t, me, `<td>done with the solution</td><td data-label="Tries">1</td><td data-label="Hints">3</td>`, "1 of ", ", 1 of them with the solution")
 	if strings.Contains(me, "✓ passed") {
 		t.Error("the record calls it passed")
 	}
