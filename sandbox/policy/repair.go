@@ -87,14 +87,6 @@ func quoted(s string) string {
 	return `"` + s + `"`
 }
 
-// offerValue offers to write another value of the node's own in its place.
-func (w *walker) offerValue(n *yaml.Node, title string, v any) {
-	at := w.at(n)
-	if end := w.in(n).end(n); end.Line == at.Line && (n.Line > 0 && n.Value != "" || len(n.Content) > 0) {
-		w.parser.offer(Fix{title, []Edit{replace(Range{at, end}, flow(v))}})
-	}
-}
-
 // syntaxFixes are what can be done about a place at which a text stops being YAML. They
 // are guesses by the line alone, as explainSyntax's are.
 func (t text) syntaxFixes(at Position) []Fix {
