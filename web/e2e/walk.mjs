@@ -204,7 +204,16 @@ async function leadsToItsLine(page, box) {
   await show.click();
   assert.equal(await page.locator("#files [aria-selected=true]").getAttribute("data-policy"), showPolicy, "its file is open");
   const yaml = await page.locator("#policy").inputValue();
-  await until(async () => (await page.locator(".cm-activeLine").textContent()) === yaml.split("\n")[line - 1], `the editor is at line ${line} of ${showPolicy}`);
+  const at = () =>
+    page.locator(".cm-activeLine").evaluate((shown) => {
+      const text = shown.cloneNode(true);
+      for (const note of text.querySelectorAll(".cm-selects")) note.remove(); // The editor's note behind it is not the text.
+      return text.textContent;
+    });
+  const want = yaml.split("\n")[line - 1];
+  await until(async () => (await at()) === want, `the editor is at line ${line} of ${showPolicy}`).catch(async (e) => {
+    throw new Error(`${e.message}: want "${want}", have "${await at()}"`);
+  });
 }
 
 /**
