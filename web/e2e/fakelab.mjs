@@ -36,6 +36,9 @@ export const analysis = ({ files }) => ({
   change: 0, files: files.map(({ id }) => ({ id, policies: [], problems: [], selectors: [], setAside: [] })), summary: "No flow would change.", why: null,
 });
 
+/** Why a flow is as it is: there is no policy that it could hang on. */
+export const why = (flow) => ({ flow, verdict: "open", steps: [], remedy: null });
+
 /** What events tell of a policy. */
 const ref = ({ namespace, name }) => ({ namespace, name });
 
@@ -248,7 +251,7 @@ export class FakeLab {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
-    const { pathname, search } = new URL(request.url, this.url);
+    const { pathname, search, searchParams } = new URL(request.url, this.url);
     const key = `${request.method} ${pathname}`;
     this.requests.push({ key, body, query: search, type: request.headers["content-type"], accept: request.headers.accept });
     await this.holds.get(key);
@@ -289,7 +292,9 @@ export class FakeLab {
       case `GET /sandboxes/${id}/policies`:
         return json(200, { change: this.sandbox.picture.change, policies: this.sandbox.picture.policies });
       case `PUT /sandboxes/${id}/policies`:
-        return this.#apply(body, Number(new URL(request.url, this.url).searchParams.get("base")), json);
+        return this.#apply(body, Number(searchParams.get("base")), json);
+      case `GET /sandboxes/${id}/why`:
+        return json(200, why(searchParams.get("flow")));
       case `GET /sandboxes/${id}/terminal`:
       case `GET /sandboxes/${id}/events`:
         return json(426, { error: "Events are sent over a websocket." });

@@ -128,6 +128,21 @@ test("both_answer_what_the_editor_asks_for", async () => {
   assertIs("Analysis", await (await fetch(new URL("/labs/network-policies/analysis", fake.url), { method: "POST", body: draft })).json());
 });
 
+test("both_answer_why_a_flow_is_as_it_is", async () => {
+  const { ask } = await learner();
+  const { id } = await (await fetchSandbox(ask)).json();
+  await ready(ask, id);
+  fake.make("ready");
+  const path = (of) => `/sandboxes/${of}/why?flow=${encodeURIComponent(flows[0])}`;
+  for (const answer of [await ask("GET", path(id)), await fetch(new URL(path(fake.sandbox.picture.id), fake.url))]) {
+    assert.equal(answer.status, 200);
+    const why = await answer.json();
+    assertIs("Why", why);
+    assert.equal(why.flow, flows[0]);
+    assert.equal(why.verdict, "open");
+  }
+});
+
 test("what_is_not_of_the_protocol_is_refused", () => {
   const event = { seq: 1, time: new Date().toISOString(), type: "state", state: { state: "ready" } };
   assertEvent(event);
