@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
 import { serve } from "./server.mjs";
+import { denyAll } from "./walk.mjs";
 
 const lesson = "/lessons/network-policies";
 let server, browser, context, page, errors;
@@ -41,6 +42,26 @@ test("a_wide_page_fills_the_window_and_only_its_panes_scroll", async () => {
     assert.equal(await page.locator("#lesson").evaluate((e) => e.scrollHeight > e.clientHeight), true);
     for (const pane of ["#lesson", "#write", "#see", "#why"]) assert.equal(await page.locator(pane).isVisible(), true, `${pane} at ${size} px`);
     if (size !== 1920) await context.close();
+  }
+});
+
+test("the_choice_of_views_covers_nothing_of_the_workspace", async () => {
+  await open(lesson);
+  await page.locator(".cm-content").waitFor();
+  for (const name of ["the-first-of-many", "the-second-of-many", "the-third-of-many", "the-fourth-of-many"]) {
+    if (name !== "the-first-of-many") await page.getByRole("button", { name: "New policy" }).click();
+    await page.locator(".cm-content").focus();
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.insertText(denyAll.replace("default-deny-all", name));
+  }
+  for (const size of [390, 768, 1100, 1440, 1920]) {
+    await page.setViewportSize({ width: size, height: 900 });
+    if (size < 1100) await page.getByRole("navigation", { name: "Places" }).getByRole("link", { name: "Write" }).click();
+    for (const button of await page.locator(".views button, #files-bar > button, .file-bar button").all()) {
+      if (await button.isVisible()) await button.click({ trial: true, timeout: 5000 });
+    }
+    const [tabs, views] = [await page.locator("#files").boundingBox(), await page.locator(".views").boundingBox()];
+    assert.ok(tabs.x + tabs.width <= views.x || tabs.y >= views.y + views.height, `${size} px: the tabs end before the views begin`);
   }
 });
 
