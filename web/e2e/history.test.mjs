@@ -113,6 +113,10 @@ test("the_history_tells_each_change_and_what_it_turned_and_leads_back", async ()
   await said(/as they were then/, "#history-said");
   assert.deepEqual(await inForce(), ["default-deny-all", "second"]);
   await until(async () => (await entries().count()) === 5, "going back is told, too");
+
+  await page.locator('[data-draft="1"]').click();
+  await until(async () => /deletes production\/second/.test((await page.locator("#plan").textContent()) ?? ""), "what was not there then is to go, and named");
+  assert.deepEqual(await inForce(), ["default-deny-all", "second"]);
 });
 
 test("with_the_keyboard_alone_one_looks_at_a_change_and_goes_back", async () => {

@@ -82,8 +82,9 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
 
   async function asDrafts(change: number): Promise<void> {
     const { policies } = await api.point(store.get().sandbox, change);
-    actions.draft(policies.map((p) => p.yaml.trimEnd() + "\n").join("---\n"));
-    write(said, policies.length === 0 ? "There were no policies then." : "They are in the workspace as drafts. Nothing is applied until you press Apply.");
+    // What has come since is not part of that point, and so is to go.
+    actions.replaceAll(policies.map((p) => p.yaml.trimEnd() + "\n").join("---\n"), "The workspace is as it was at an earlier point.");
+    write(said, "The workspace is as it was then, in drafts. Nothing is applied until you press Apply.");
   }
 
   // --- Comparing ---
