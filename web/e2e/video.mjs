@@ -165,11 +165,11 @@ async function tell(page, film, server) {
   const apply = async () => {
     await hand.click(page.locator("#apply"));
     await film.moment(0.6);
-    await hand.look(page.locator(".lab-matrix h2"));
+    await hand.look(page.locator("#matrix"));
   };
 
   await film.begin();
-  await film.say("Network policies in Kubernetes, in three minutes. This is the lab: the lesson on the left, your sandbox on the right.");
+  await film.say("Network policies in Kubernetes, in three minutes. This is the lab: the lesson on the left, and on the right the policies that you write, over what comes of them.");
   await film.say("A shop runs in the namespace production. It has a front end, web, a back end, api, and a database, db.", () => hand.point(page.locator("article .lead")));
   const waiting = simulated ? "Press Start, and you get a sandbox of your own. This one is simulated." : "Press Start, and you get a cluster of your own. That takes about half a minute, and is left out here.";
   await film.say(waiting, () => hand.click(page.getByRole("button", { name: "Start", exact: true })));
@@ -178,7 +178,7 @@ async function tell(page, film, server) {
     await turns("production/web>production/api:8080/TCP", "open");
     await turns("development/shell>production/db:5432/TCP", "open");
   });
-  await hand.look(page.locator(".lab-matrix h2"));
+  await hand.look(page.locator("#matrix"));
   await film.say("Each row of the matrix is a pod that connects, and each column is a port that it connects to. A tick is a connection that works.", () =>
     hand.point(row("web")),
   );
@@ -198,9 +198,13 @@ async function tell(page, film, server) {
 
   await film.say("The front end needs port 8080 of the back end. This policy selects api, and lets web in.", async () => hand.write(await policy("front-to-back", "allow-web-to-api")));
   await film.say("Apply it, and look at the cell.", apply);
-  await film.say("Nothing has changed. A connection has two ends, and both must allow it. The egress of web is still closed.", () =>
-    hand.point(flow("production/web>production/api:8080/TCP")),
-  );
+  await film.say("Nothing has changed. Press the cell, and the page says why: both ends must allow a connection, and the egress of web is still closed.", async () => {
+    await page.locator('#files [data-policy="production/allow-web-to-api"][data-state="in-force"]').waitFor();
+    await hand.click(flow("production/web>production/api:8080/TCP"));
+    const stops = page.locator('#why .way li[data-ok="false"]');
+    await stops.filter({ hasText: "egress" }).waitFor();
+    await hand.point(stops);
+  });
   await film.say("This policy opens the other end. It selects web, and allows egress to api.", async () => hand.write(await policy("front-to-back", "allow-web-egress-to-api")));
   await film.say("Now the connection works.", async () => {
     await apply();
@@ -227,7 +231,7 @@ async function tell(page, film, server) {
   });
 
   await film.say("One thing is still broken. The lower mark of the cell says DNS: by its name, api is not found.", async () => {
-    await hand.look(page.locator(".lab-matrix h2"));
+    await hand.look(page.locator("#matrix"));
     await hand.point(flow("production/web>production/api:8080/TCP@name"));
   });
   await film.say("A default deny closes DNS as well. So allow port 53 of the cluster's DNS, by UDP and by TCP.", async () => hand.write(await policy("names", "allow-dns")));
