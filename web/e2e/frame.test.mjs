@@ -108,6 +108,10 @@ test("a_narrow_page_has_three_places_that_each_keep_their_position", async () =>
   await page.getByRole("link", { name: "Back to the exercise" }).click();
   await until(() => exercise.evaluate((e) => e.getBoundingClientRect().top >= 0 && e.getBoundingClientRect().top < innerHeight), "the exercise is in view");
   await assertAccessible(page, "on a phone");
+  for (const name of ["Write", "See"]) {
+    await place(name).click();
+    await assertAccessible(page, `on a phone, ${name}`);
+  }
 });
 
 test("colours_are_chosen_without_a_reload_and_kept", async () => {
