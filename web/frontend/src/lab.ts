@@ -34,9 +34,12 @@ function mount(root: HTMLElement): void {
 
   store.watch((now, before) => {
     root.dataset["sandbox"] = now.sandbox;
-    root.dataset["state"] = now.model.state;
-    root.dataset["change"] = String(now.model.change);
-    root.dataset["seq"] = String(now.seq);
+    // Until the first event, what the server has drawn holds.
+    if (now.model !== before.model) {
+      root.dataset["state"] = now.model.state;
+      root.dataset["change"] = String(now.model.change);
+    }
+    if (now.seq !== before.seq) root.dataset["seq"] = String(now.seq);
     if (now.model.settled !== before.model.settled && typeof now.model.settled === "object") exercise.settled();
   });
 
