@@ -26,7 +26,7 @@ func (s *server) placeOf(r *http.Request) place {
 	}
 	lesson, err := s.lab(r, r.PostForm.Get("lab"))
 	if err != nil {
-		lesson = nil
+		lesson = nil // The form has been dealt with; all that is lost is the way back to its page.
 	}
 	return place{lesson: lesson, workbench: true}
 }

@@ -52,6 +52,8 @@ func (s *server) renderLabs(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	for _, kept := range own {
 		entry := views.OwnLab{Name: kept.Name, Title: kept.Title}
+		// One that cannot be read any more is listed without a size, to be mended or deleted;
+		// to open it says what is wrong.
 		if lesson, err := s.lab(r, kept.Name); err == nil {
 			entry.Size = sizeOfLab(lesson.Topology)
 		}

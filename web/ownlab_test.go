@@ -1,10 +1,13 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,6 +71,38 @@ func TestOwnLab_is_made_opened_started_and_applied_to_like_a_lesson_s(t *testing
 	if a := v.page("GET", "/workbench?lab="+name, nil); a.status != http.StatusNotFound {
 		t.Errorf("after it was deleted: status %d", a.status)
 	}
+}
+
+// lostLabs are kept on a disk that is gone for a while.
+type lostLabs struct {
+	kept
+	now *atomic.Bool
+}
+
+func (l lostLabs) Lab(ctx context.Context, learner, name string) (store.Lab, bool, error) {
+	if l.now.Load() {
+		return store.Lab{}, false, errors.New("the disk is gone")
+	}
+	return l.kept.Lab(ctx, learner, name)
+}
+
+func TestOwnLab_that_cannot_be_read_lets_nothing_be_deleted_and_no_other_lab_be_shown(t *testing.T) {
+	var now atomic.Bool
+	l := newLab(t, setup{progress: func(p Progress) Progress { return lostLabs{p, &now} }})
+	v := l.learner(t)
+	name := v.makeLab(myShop)
+	id := v.await(v.snapshot(v.send("POST", "/sandboxes", strings.NewReader(`{"lab": "`+name+`"}`), "Content-Type", "application/json")).id(), sandbox.Ready)
+	now.Store(true)
+	for _, policy := range []string{"shop/any", "kube-system/any"} {
+		if a := v.send("DELETE", "/sandboxes/"+id+"/policies/"+policy, nil); a.status != http.StatusInternalServerError {
+			t.Errorf("delete %s: status %d: %s", policy, a.status, a.body)
+		}
+	}
+	if a := v.page("GET", "/workbench", nil); a.status != http.StatusInternalServerError {
+		t.Errorf("the workbench: status %d", a.status)
+	}
+	now.Store(false)
+	contains(t, v.page("GET", "/workbench", nil).body, `data-lab="`+name+`"`)
 }
 
 func TestOwnLab_is_its_learner_s_alone(t *testing.T) {

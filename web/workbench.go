@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/netpol-lab/netpol-lab/web/views"
@@ -18,8 +19,11 @@ func (s *server) showWorkbench(w http.ResponseWriter, r *http.Request) error {
 	if lab == "" {
 		lab = s.Lessons[0].Topology.Name
 		if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok {
-			if _, err := s.lab(r, snapshot.Lab); err == nil {
+			switch _, err := s.lab(r, snapshot.Lab); {
+			case err == nil:
 				lab = snapshot.Lab
+			case !errors.Is(err, errNoLab):
+				return err
 			}
 		}
 	}

@@ -210,12 +210,14 @@ func (s *server) deleteRefs(r *http.Request, refs []sandbox.PolicyRef) (sandbox.
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	if lesson, err := s.lab(r, snapshot.Lab); err == nil {
-		names := lesson.Topology.NamespaceNames()
-		for _, ref := range refs {
-			if !slices.Contains(names, ref.Namespace) {
-				return sandbox.PolicyChange{}, refuse(http.StatusNotFound, "The lab has no namespace %q; it has %s.", ref.Namespace, strings.Join(names, ", "))
-			}
+	lesson, err := s.lab(r, snapshot.Lab)
+	if err != nil {
+		return sandbox.PolicyChange{}, err
+	}
+	names := lesson.Topology.NamespaceNames()
+	for _, ref := range refs {
+		if !slices.Contains(names, ref.Namespace) {
+			return sandbox.PolicyChange{}, refuse(http.StatusNotFound, "The lab has no namespace %q; it has %s.", ref.Namespace, strings.Join(names, ", "))
 		}
 	}
 	return s.Sandboxes.DeletePolicies(r.Context(), snapshot.ID, refs)
