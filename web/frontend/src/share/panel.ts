@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import { confirm } from "../confirm";
 import { busy, find, make } from "../dom";
+import { download } from "../export";
 import { showView } from "../frame";
 import type { Store } from "../state";
 import { documents, headOf } from "../workspace/text";
@@ -68,12 +69,7 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
     void busy(e.currentTarget as HTMLElement, async () => {
       const all = texts();
       if (all.length === 0) return tell(["There is no policy in the workspace yet."]);
-      const url = URL.createObjectURL(new Blob([await toZip(all)], { type: "application/zip" }));
-      const link = make("a");
-      link.href = url;
-      link.download = "policies.zip";
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+      download(new Blob([await toZip(all)], { type: "application/zip" }), "policies.zip");
       tell([`The zip has ${all.length === 1 ? "one policy" : `${all.length} policies`}, each in a file of its own.`]);
     });
   });
