@@ -1,17 +1,19 @@
+import { button, make } from "./dom";
+
 /** Asks a yes-or-no question in a modal dialog; leaving it means no. */
 export function confirm(question: string, explanation: string, yes: string): Promise<boolean> {
-  const dialog = document.createElement("dialog");
+  const dialog = make("dialog");
   dialog.setAttribute("aria-labelledby", "confirm-question");
   dialog.setAttribute("aria-describedby", "confirm-explanation");
-  const title = element("h2", question);
+  const title = make("h2", question);
   title.id = "confirm-question";
-  const text = element("p", explanation);
+  const text = make("p", explanation);
   text.id = "confirm-explanation";
   const cancel = button("Cancel", () => dialog.close(""));
   cancel.autofocus = true;
   const agree = button(yes, () => dialog.close("yes"));
   agree.className = "primary";
-  const actions = document.createElement("div");
+  const actions = make("div");
   actions.className = "buttons";
   actions.append(cancel, agree);
   dialog.append(title, text, actions);
@@ -23,18 +25,4 @@ export function confirm(question: string, explanation: string, yes: string): Pro
       resolve(dialog.returnValue === "yes");
     });
   });
-}
-
-function element(name: string, text: string): HTMLElement {
-  const e = document.createElement(name);
-  e.textContent = text;
-  return e;
-}
-
-function button(text: string, click: () => void): HTMLButtonElement {
-  const b = document.createElement("button");
-  b.type = "button";
-  b.textContent = text;
-  b.addEventListener("click", click);
-  return b;
 }

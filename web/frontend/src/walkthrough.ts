@@ -1,6 +1,8 @@
 // The lesson's walk-through: one picture at a time, and played as a film when asked.
 // Without this script the pictures stand side by side.
 
+import { button, make } from "./dom";
+
 for (const section of document.querySelectorAll<HTMLElement>("[data-walkthrough]")) run(section);
 
 /** How long a step stays while it plays, in milliseconds: time to read its caption. */
@@ -20,14 +22,14 @@ function run(section: HTMLElement): void {
   const back = button("Back", () => go(at - 1));
   const play = button("Play", () => (timer === undefined ? start() : pause()));
   const next = button("Next", () => go(at + 1));
-  const where = document.createElement("span");
+  const where = make("span");
   // Whoever does not see the picture change hears what the new one shows.
-  const heard = document.createElement("span");
+  const heard = make("span");
   heard.className = "visually-hidden";
-  const status = document.createElement("span");
+  const status = make("span");
   status.setAttribute("role", "status");
   status.append(where, heard);
-  const bar = document.createElement("div");
+  const bar = make("div");
   bar.className = "buttons";
   bar.append(back, play, next, status);
   list.before(bar); // above it, where it is seen before the picture is scrolled to
@@ -71,12 +73,4 @@ function run(section: HTMLElement): void {
 
   section.dataset["walkthrough"] = "one";
   show(0);
-}
-
-function button(text: string, pressed: () => void): HTMLButtonElement {
-  const b = document.createElement("button");
-  b.type = "button";
-  b.textContent = text;
-  b.addEventListener("click", pressed);
-  return b;
 }

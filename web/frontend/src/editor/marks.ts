@@ -3,6 +3,7 @@
 
 import { StateEffect, StateField, type EditorState, type Extension } from "@codemirror/state";
 import { Decoration, EditorView, WidgetType, type DecorationSet } from "@codemirror/view";
+import { make } from "../dom";
 import { answer, selectedAt } from "./answer";
 
 class Selects extends WidgetType {
@@ -15,9 +16,8 @@ class Selects extends WidgetType {
   }
 
   toDOM(): HTMLElement {
-    const e = document.createElement("span");
+    const e = make("span", this.text);
     e.className = "cm-selects";
-    e.textContent = this.text;
     return e;
   }
 }
