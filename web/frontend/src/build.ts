@@ -7,6 +7,7 @@ import type { Built } from "./answers.gen";
 import * as api from "./api";
 import { button, find, make, show, write } from "./dom";
 import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols, wish, wishOf, wordOf, type Wishes } from "./intent";
+import { axesOf } from "./matrix";
 import { pairOf, type Axes, type End } from "./matrixview";
 import type { State, Store } from "./state";
 
@@ -527,28 +528,4 @@ function neighbour(rows: readonly (readonly HTMLElement[])[], from: HTMLElement,
       return ctrl ? rows.flat().at(-1) : row.at(-1);
   }
   return undefined;
-}
-
-/** The sources, the destinations and the flows between, as the server has drawn them. */
-function axesOf(table: HTMLTableElement): Axes {
-  const end = (th: HTMLElement, group: string): End => ({
-    id: th.dataset["end"]!,
-    group,
-    name: th.querySelector(".pod")?.textContent ?? "",
-    port: th.querySelector(".port")?.textContent ?? "",
-    note: th.title,
-  });
-  const names = [...table.querySelectorAll<HTMLTableCellElement>("thead th.group")].flatMap((g) => Array<string>(g.colSpan).fill(g.dataset["group"]!));
-  const to = [...table.querySelectorAll<HTMLElement>("thead th[data-end]")].map((th, i) => end(th, names[i]!));
-  const from: End[] = [];
-  const flows = new Map<string, string[]>();
-  for (const row of table.querySelectorAll<HTMLTableRowElement>("tbody tr")) {
-    const source = end(row.cells[0]!, row.closest("tbody")!.dataset["group"]!);
-    from.push(source);
-    for (const [i, target] of to.entries()) {
-      const ids = [...row.cells[i + 1]!.querySelectorAll<HTMLElement>("[data-flow]")].map((m) => m.dataset["flow"]!);
-      if (ids.length > 0) flows.set(pairOf(source.id, target.id), ids);
-    }
-  }
-  return { from, to, flows };
 }

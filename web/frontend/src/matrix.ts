@@ -52,7 +52,7 @@ export class Matrix {
   readonly #axes: Axes;
   readonly #marks = new Map<string, Mark>();
   readonly #cells = new Map<string, HTMLElement>();
-  #ends = new Map<string, { row: string; column: string }>();
+  readonly #ends = new Map<string, { row: string; column: string }>();
   #view = plain;
   #filter = everything;
   #asList = false;
@@ -136,41 +136,27 @@ export class Matrix {
     (this.#marks.get(this.#seen.chosen ?? "")?.element ?? this.#stop)?.focus();
   }
 
-  // The rows, columns and marks that the server has drawn.
+  /** Takes in the rows, columns and marks that the server has drawn. */
   #read(): Axes {
-    const end = (th: HTMLElement, group: string): End => ({
-      id: th.dataset["end"]!,
-      group,
-      name: th.querySelector(".pod")?.textContent ?? "",
-      port: th.querySelector(".port")?.textContent ?? "",
-      note: th.title,
-    });
-    const groups = [...this.#table.querySelectorAll<HTMLTableCellElement>("thead th.group")];
-    const names = groups.flatMap((g) => Array<string>(g.colSpan).fill(g.dataset["group"]!));
-    const to = [...this.#table.querySelectorAll<HTMLElement>("thead th[data-end]")].map((th, i) => end(th, names[i]!));
-    const from: End[] = [];
-    const flows = new Map<string, string[]>();
-    for (const row of this.#table.querySelectorAll<HTMLTableRowElement>("tbody tr")) {
-      const source = end(row.cells[0]!, row.closest("tbody")!.dataset["group"]!);
-      from.push(source);
-      for (const [i, target] of to.entries()) {
-        const cell = row.cells[i + 1]!.querySelector<HTMLElement>(".cell");
-        if (!cell) continue;
-        const pair = pairOf(source.id, target.id);
-        const marks = [...cell.querySelectorAll<HTMLElement>("[data-flow]")];
-        this.#cells.set(pair, cell);
-        flows.set(pair, marks.map((m) => m.dataset["flow"]!));
-        for (const mark of marks) {
-          const text = (of: string): Node => mark.querySelector(of)!.firstChild!;
-          this.#marks.set(mark.dataset["flow"]!, { element: mark, symbol: text(".symbol"), word: text(".word"), via: text(".via").nodeValue!, verdict: mark.dataset["verdict"] as Mark["verdict"], would: "", ring: false });
-          this.#ends.set(mark.dataset["flow"]!, { row: source.id, column: target.id });
-          mark.setAttribute("role", "button");
-          mark.tabIndex = -1;
-          this.#label(this.#marks.get(mark.dataset["flow"]!)!);
+    const axes = axesOf(this.#table);
+    const elements = new Map([...this.#table.querySelectorAll<HTMLElement>("[data-flow]")].map((e) => [e.dataset["flow"]!, e]));
+    for (const from of axes.from) {
+      for (const to of axes.to) {
+        const pair = pairOf(from.id, to.id);
+        for (const id of axes.flows.get(pair) ?? []) {
+          const element = elements.get(id)!;
+          const text = (of: string): Node => element.querySelector(of)!.firstChild!;
+          const mark: Mark = { element, symbol: text(".symbol"), word: text(".word"), via: text(".via").nodeValue!, verdict: element.dataset["verdict"] as Mark["verdict"], would: "", ring: false };
+          this.#cells.set(pair, element.parentElement!);
+          this.#marks.set(id, mark);
+          this.#ends.set(id, { row: from.id, column: to.id });
+          element.setAttribute("role", "button");
+          element.tabIndex = -1;
+          this.#label(mark);
         }
       }
     }
-    return { from, to, flows };
+    return axes;
   }
 
   // --- What a flow is ---
@@ -496,6 +482,30 @@ export class Matrix {
     this.#stop = element;
     if (element) element.tabIndex = 0;
   }
+}
+
+/** The sources, the destinations and the flows between, as the server has drawn them. */
+export function axesOf(table: HTMLTableElement): Axes {
+  const end = (th: HTMLElement, group: string): End => ({
+    id: th.dataset["end"]!,
+    group,
+    name: th.querySelector(".pod")?.textContent ?? "",
+    port: th.querySelector(".port")?.textContent ?? "",
+    note: th.title,
+  });
+  const names = [...table.querySelectorAll<HTMLTableCellElement>("thead th.group")].flatMap((g) => Array<string>(g.colSpan).fill(g.dataset["group"]!));
+  const to = [...table.querySelectorAll<HTMLElement>("thead th[data-end]")].map((th, i) => end(th, names[i]!));
+  const from: End[] = [];
+  const flows = new Map<string, string[]>();
+  for (const row of table.querySelectorAll<HTMLTableRowElement>("tbody tr")) {
+    const source = end(row.cells[0]!, row.closest("tbody")!.dataset["group"]!);
+    from.push(source);
+    for (const [i, target] of to.entries()) {
+      const ids = [...row.cells[i + 1]!.querySelectorAll<HTMLElement>("[data-flow]")].map((m) => m.dataset["flow"]!);
+      if (ids.length > 0) flows.set(pairOf(source.id, target.id), ids);
+    }
+  }
+  return { from, to, flows };
 }
 
 /** The spot that a key leads to from another. */
