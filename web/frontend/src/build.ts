@@ -253,7 +253,7 @@ class Want {
         const column = make("th");
         column.scope = "col";
         if (i === 0) column.className = "first";
-        const all = this.#head(`Everything to ${end.name} ${end.port}`, from, [end], named("pod", end.name), " ", named("port", end.port));
+        const all = this.#head(`Everything to ${end.name} ${end.port}`, from, [end], make("span", end.name, "pod"), " ", make("span", end.port, "port"));
         column.append(all);
         ends.append(column);
         groupRow.push(head);
@@ -281,7 +281,7 @@ class Want {
         const tr = make("tr");
         const row = make("th");
         row.scope = "row";
-        const everything = this.#head(`Everything from ${end.id}`, [end], to, named("pod", end.name));
+        const everything = this.#head(`Everything from ${end.id}`, [end], to, make("span", end.name, "pod"));
         row.append(everything);
         tr.append(row);
         const spots: HTMLElement[] = [everything];
@@ -290,7 +290,7 @@ class Want {
           if (groupStart(to, target)) td.className = "first";
           const cell = this.#cell(end, target);
           if (cell) td.append(cell);
-          else td.append(Object.assign(make("span", "–"), { className: "self", ariaHidden: "true" }), Object.assign(make("span", "itself"), { className: "visually-hidden" }));
+          else td.append(Object.assign(make("span", "–", "self"), { ariaHidden: "true" }), make("span", "itself", "visually-hidden"));
           spots.push(cell ?? everything);
           tr.append(td);
         }
@@ -315,10 +315,10 @@ class Want {
       for (const end of members) {
         const details = make("details");
         const summary = make("summary");
-        summary.append(named("pod", end.name));
+        summary.append(make("span", end.name, "pod"));
         const list = make("ul");
         const all = make("li");
-        const everything = this.#head(`Everything from ${end.id}`, [end], to, named("symbol", ""), " ", named("word", ""));
+        const everything = this.#head(`Everything from ${end.id}`, [end], to, make("span", "", "symbol"), " ", make("span", "", "word"));
         everything.className = "wish";
         all.append(make("strong", "everything"), everything);
         list.append(all);
@@ -326,10 +326,10 @@ class Want {
         for (const target of to) {
           const cell = this.#cell(end, target);
           if (!cell) continue;
-          cell.append(" ", named("word", ""));
+          cell.append(" ", make("span", "", "word"));
           const item = make("li");
           const name = make("span");
-          name.append(target.group === target.name ? target.name : `${target.group}/${target.name}`, " ", named("port", target.port));
+          name.append(target.group === target.name ? target.name : `${target.group}/${target.name}`, " ", make("span", target.port, "port"));
           item.append(name, cell);
           list.append(item);
           this.#rows.push([cell]);
@@ -434,7 +434,7 @@ class Want {
     out.push(put, note);
     for (const file of built.files) {
       const part = make("article");
-      part.append(Object.assign(make("h4", `${file.namespace}/${file.name}`), { className: "port" }), make("p", file.sentences.join(" ")));
+      part.append(make("h4", `${file.namespace}/${file.name}`, "port"), make("p", file.sentences.join(" ")));
       const details = make("details");
       const pre = make("pre", file.yaml);
       pre.tabIndex = 0;
@@ -485,12 +485,6 @@ function refusals(built: Built): HTMLElement[] {
   if (built.more) list.append(make("li", `And ${built.more} more.`));
   out.push(list);
   return out;
-}
-
-function named(className: string, text: string): HTMLElement {
-  const e = make("span", text);
-  e.className = className;
-  return e;
 }
 
 /** The ends by their groups, in order. */

@@ -7,9 +7,11 @@ export function find<E extends HTMLElement = HTMLElement>(root: HTMLElement, id:
   return e;
 }
 
-export function make<K extends keyof HTMLElementTagNameMap>(name: K, text = ""): HTMLElementTagNameMap[K] {
+/** A new element with the text and the class. */
+export function make<K extends keyof HTMLElementTagNameMap>(name: K, text = "", className = ""): HTMLElementTagNameMap[K] {
   const e = document.createElement(name);
   e.textContent = text;
+  if (className) e.className = className;
   return e;
 }
 

@@ -1,6 +1,7 @@
 // The matrix: a table, and on a phone a list by source. The server has drawn every
 // mark; they are patched, and moved where the learner wants other rows and columns.
 
+import { make } from "./dom";
 import type { Verdict } from "./events.gen";
 import { changedByApply, everything, flowsOf, foldOf, isActive, layOut, pairOf, passes, podOf, sum } from "./matrixview";
 import type { Axes, End, Filter, Group, Layout, Line, View } from "./matrixview";
@@ -297,12 +298,12 @@ export class Matrix {
 
     const head = make("thead");
     const [names, ends] = [make("tr"), make("tr")];
-    const corner = make("td", "corner") as HTMLTableCellElement;
+    const corner = make("td", "", "corner");
     corner.rowSpan = 2;
     names.append(corner);
     const buttons = new Map<Group, HTMLElement>();
     for (const group of columns) {
-      const th = make("th", "group first") as HTMLTableCellElement;
+      const th = make("th", "", "group first");
       th.scope = "colgroup";
       th.colSpan = group.lines.length;
       th.title = group.name;
@@ -312,10 +313,10 @@ export class Matrix {
       names.append(th);
     }
     for (const { line, first } of sides) {
-      const th = make("th", first ? "first" : "") as HTMLTableCellElement;
+      const th = make("th", "", first ? "first" : "");
       th.scope = "col";
-      const end = make("span", "end");
-      end.append(...(line.folded ? [make("span", "port", sentences.ends(line.ends))] : endName(line.ends[0]!)));
+      const end = make("span", "", "end");
+      end.append(...(line.folded ? [make("span", sentences.ends(line.ends), "port")] : endName(line.ends[0]!)));
       th.append(end);
       ends.append(th);
       this.#columns.push({ element: th, line });
@@ -327,7 +328,7 @@ export class Matrix {
       const body = make("tbody");
       for (const [i, line] of group.lines.entries()) {
         const tr = make("tr");
-        const th = make("th") as HTMLTableCellElement;
+        const th = make("th");
         th.scope = "row";
         const spots: HTMLElement[][] = [[]];
         if (i === 0) {
@@ -335,15 +336,15 @@ export class Matrix {
           th.append(button);
           spots[0]!.push(button);
         }
-        if (line.folded) th.append(make("span", "port", sentences.ends(line.ends)));
+        if (line.folded) th.append(make("span", sentences.ends(line.ends), "port"));
         else {
           const end = line.ends[0]!;
           th.title = end.note;
-          th.append(make("span", "namespace", `${end.group}/`), ...endName(end));
+          th.append(make("span", `${end.group}/`, "namespace"), ...endName(end));
         }
         tr.append(th);
         for (const { line: column, first } of sides) {
-          const td = make("td", first ? "first" : "");
+          const td = make("td", "", first ? "first" : "");
           spots.push(this.#fill(td, line, column));
           tr.append(td);
         }
@@ -365,7 +366,7 @@ export class Matrix {
     if (from.folded || to.folded) {
       const flows = flowsOf(this.#axes, from, to);
       if (flows.length > 0) {
-        const element = make("span", "sum");
+        const element = make("span", "", "sum");
         element.setAttribute("role", "button");
         element.tabIndex = -1;
         this.#sums.push({ element, flows });
@@ -375,7 +376,7 @@ export class Matrix {
     }
     const cell = this.#cells.get(pairOf(from.ends[0]!.id, to.ends[0]!.id));
     if (!cell || from.folded || to.folded) {
-      td.append(Object.assign(make("span", "self", "–"), { ariaHidden: "true" }), make("span", "visually-hidden", "itself"));
+      td.append(Object.assign(make("span", "–", "self"), { ariaHidden: "true" }), make("span", "itself", "visually-hidden"));
       return [];
     }
     td.append(cell);
@@ -386,13 +387,13 @@ export class Matrix {
     const open = new Set([...this.#list.querySelectorAll("details[open]")].map((d) => (d as HTMLElement).dataset["end"]));
     const parts: HTMLElement[] = [];
     for (const group of rows) {
-      parts.push(make("h3", "", group.name));
+      parts.push(make("h3", group.name));
       for (const end of group.lines.flatMap((l) => l.ends)) {
-        const details = make("details") as HTMLDetailsElement;
+        const details = make("details");
         details.dataset["end"] = end.id;
         const summary = make("summary");
-        const count = make("span", "count");
-        summary.append(make("span", "pod", end.name), end.port ? ` ${end.port}` : "", " ", count);
+        const count = make("span", "", "count");
+        summary.append(make("span", end.name, "pod"), end.port ? ` ${end.port}` : "", " ", count);
         const list = make("ul");
         const flows: string[] = [];
         for (const other of columns.flatMap((g) => g.lines.flatMap((l) => l.ends))) {
@@ -402,8 +403,8 @@ export class Matrix {
           if (!cell || !this.#axes.flows.get(pair)!.some((f) => this.#shown?.has(f) ?? true)) continue;
           flows.push(...this.#axes.flows.get(pair)!);
           const item = make("li");
-          const name = make("span", "end");
-          name.append(make("span", "namespace", `${other.group}/`), ...endName(other));
+          const name = make("span", "", "end");
+          name.append(make("span", `${other.group}/`, "namespace"), ...endName(other));
           item.append(name, cell);
           list.append(item);
           this.#spots.push([[...cell.children] as HTMLElement[]]);
@@ -540,7 +541,7 @@ function beside(spots: Spots, from: HTMLElement, key: string, ctrl: boolean): HT
 }
 
 function foldButton(group: Group): HTMLElement {
-  const button = make("button", "fold", group.name) as HTMLButtonElement;
+  const button = make("button", group.name, "fold");
   button.type = "button";
   button.tabIndex = -1;
   button.dataset["fold"] = foldOf(group.side, group.name);
@@ -549,16 +550,9 @@ function foldButton(group: Group): HTMLElement {
 }
 
 function endName(end: End): (HTMLElement | string)[] {
-  return [make("span", "pod", end.name), ...(end.port ? [" ", make("span", "port", end.port)] : [])];
+  return [make("span", end.name, "pod"), ...(end.port ? [" ", make("span", end.port, "port")] : [])];
 }
 
 function same(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && a.size === b.size && [...a].every((x) => b.has(x)));
-}
-
-function make(name: string, className = "", text = ""): HTMLElement {
-  const e = document.createElement(name);
-  if (className) e.className = className;
-  if (text) e.textContent = text;
-  return e;
 }

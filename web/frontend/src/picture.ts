@@ -195,7 +195,7 @@ export class Picture {
         const title = make("h4", `${way === "egress" ? "Opens" : "Is reached by"}: ${sentences.openOf(open, known, all)}`);
         const shield = by?.[way] ?? [];
         parts.push(title);
-        if (shield.length > 0) parts.push(Object.assign(make("p", sentences.isolated(way, shield)), { className: "isolated" }));
+        if (shield.length > 0) parts.push(make("p", sentences.isolated(way, shield), "isolated"));
         parts.push(this.#list(pairs, (p) => (way === "egress" ? p.to : p.from)));
       }
     }
