@@ -9,6 +9,7 @@ import { button, find, make, show, write } from "./dom";
 import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols, wish, wishOf, wordOf, type Wishes } from "./intent";
 import { axesOf } from "./matrix";
 import { pairOf, type Axes, type End } from "./matrixview";
+import { nameOf } from "./model";
 import type { State, Store } from "./state";
 
 /** How long to wait after the last wish before policies are asked for, in milliseconds. */
@@ -434,7 +435,7 @@ class Want {
     out.push(put, note);
     for (const file of built.files) {
       const part = make("article");
-      part.append(make("h4", `${file.namespace}/${file.name}`, "port"), make("p", file.sentences.join(" ")));
+      part.append(make("h4", nameOf(file), "port"), make("p", file.sentences.join(" ")));
       const details = make("details");
       const pre = make("pre", file.yaml);
       pre.tabIndex = 0;
@@ -460,7 +461,7 @@ function policies(n: number): string {
 }
 
 function othersOf(built: Built): string {
-  return built.others.map((p) => `${p.namespace}/${p.name}`).join(", ");
+  return built.others.map(nameOf).join(", ");
 }
 
 function changes(built: Built): string {

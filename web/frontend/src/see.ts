@@ -8,6 +8,7 @@ import { find, write } from "./dom";
 import type { Verdict } from "./events.gen";
 import { Matrix, type Seen } from "./matrix";
 import { everything, isActive, type Filter } from "./matrixview";
+import { nameOf } from "./model";
 import { Picture, type Isolated } from "./picture";
 import * as sentences from "./sentences";
 import type { State, Store } from "./state";
@@ -111,7 +112,7 @@ class See {
     this.#isolatedAt = at;
     const lab = this.#root.dataset["lab"] ?? "";
     try {
-      const files = model.state === "ready" ? (await api.policies(sandbox)).policies.map((p) => ({ id: `${p.namespace}/${p.name}`, text: p.yaml })) : [];
+      const files = model.state === "ready" ? (await api.policies(sandbox)).policies.map((p) => ({ id: nameOf(p), text: p.yaml })) : [];
       const { files: analysed } = await api.analysis(lab, { files }, AbortSignal.timeout(api.patience));
       if (at !== this.#isolatedAt) return;
       this.#isolated = isolation(analysed.flatMap((f) => f.policies));
@@ -223,8 +224,8 @@ function isolation(policies: readonly AnalysedPolicy[]): Map<string, Isolated> {
   for (const p of policies) {
     for (const pod of p.selects) {
       const by = pods.get(pod) ?? { ingress: [], egress: [] };
-      if (p.isolates.includes("Ingress")) by.ingress.push(`${p.namespace}/${p.name}`);
-      if (p.isolates.includes("Egress")) by.egress.push(`${p.namespace}/${p.name}`);
+      if (p.isolates.includes("Ingress")) by.ingress.push(nameOf(p));
+      if (p.isolates.includes("Egress")) by.egress.push(nameOf(p));
       pods.set(pod, by);
     }
   }

@@ -7,6 +7,7 @@ import * as api from "./api";
 import { button, focusOn, make, write } from "./dom";
 import type { Verdict } from "./events.gen";
 import { show as showPlace } from "./frame";
+import { nameOf } from "./model";
 import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
 import * as words from "./whytext";
@@ -184,14 +185,14 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
   }
 
   function link(place: Place, name: string): HTMLElement {
-    const file = fileNamed(store.get().workspace, `${place.namespace}/${place.name}`);
+    const file = fileNamed(store.get().workspace, nameOf(place));
     if (!file) return make("code", words.placeName(place));
     const b = button(words.placeName(place), () => {
       showPlace("write");
       actions.goTo({ file: file.id, line: place.line, column: place.column });
     });
     b.className = "place";
-    b.title = `Open ${place.namespace}/${place.name} at line ${place.line}`;
+    b.title = `Open ${nameOf(place)} at line ${place.line}`;
     b.dataset["focus"] = name;
     return b;
   }
