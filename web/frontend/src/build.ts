@@ -10,6 +10,7 @@ import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols,
 import { axesOf } from "./matrix";
 import { pairOf, type Axes, type End } from "./matrixview";
 import { nameOf } from "./model";
+import { recall, remember } from "./remember";
 import type { State, Store } from "./state";
 
 /** How long to wait after the last wish before policies are asked for, in milliseconds. */
@@ -74,9 +75,9 @@ class Want {
     this.#store = store;
     this.#actions = actions;
     this.#lab = root.dataset["lab"] ?? "";
-    this.#key = `netpol-lab:want:${this.#lab}`;
+    this.#key = `want:${this.#lab}`;
     this.#flows = allFlows(axes);
-    this.#wishes = this.#recall();
+    this.#wishes = parse(recall(this.#key), this.#flows);
     const narrow = matchMedia("(max-width: 40rem)");
     const draw = (): void => (narrow.matches ? this.#drawList() : this.#drawTable());
     narrow.addEventListener("change", draw);
@@ -126,25 +127,13 @@ class Want {
 
   #changed(said: string): void {
     this.#say(said);
-    try {
-      localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(this.#wishes)));
-    } catch {
-      // It is only for convenience.
-    }
+    remember(this.#key, JSON.stringify(Object.fromEntries(this.#wishes)));
     this.#render();
     this.#later();
   }
 
   #say(said: string): void {
     write(this.#part("said"), said);
-  }
-
-  #recall(): Wishes {
-    try {
-      return parse(localStorage.getItem(this.#key), this.#flows);
-    } catch {
-      return new Map();
-    }
   }
 
   #render(): void {

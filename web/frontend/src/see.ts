@@ -10,6 +10,7 @@ import { Matrix, type Seen } from "./matrix";
 import { everything, isActive, type Filter } from "./matrixview";
 import { nameOf } from "./model";
 import { Picture, type Isolated } from "./picture";
+import { recall, remember } from "./remember";
 import * as sentences from "./sentences";
 import type { State, Store } from "./state";
 
@@ -47,7 +48,7 @@ class See {
   constructor(root: HTMLElement, store: Store, actions: Actions) {
     this.#root = root;
     this.#store = store;
-    this.#key = `netpol-lab:see:${root.dataset["lab"] ?? ""}`;
+    this.#key = `see:${root.dataset["lab"] ?? ""}`;
     this.#simulated = root.dataset["simulated"] !== undefined;
     this.#remembered = this.#recall();
     this.#seen = seenIn(store.get());
@@ -185,24 +186,20 @@ class See {
   #recall(): Remembered {
     const usual: Remembered = { picture: false, transposed: false, folded: [] };
     try {
-      const kept = JSON.parse(localStorage.getItem(this.#key) ?? "{}") as Partial<Remembered>;
+      const kept = JSON.parse(recall(this.#key) ?? "{}") as Partial<Remembered>;
       return {
         picture: kept.picture === true,
         transposed: kept.transposed === true,
         folded: Array.isArray(kept.folded) ? kept.folded.filter((f) => typeof f === "string") : [],
       };
     } catch {
-      return usual; // storage that is full, denied or spoilt forgets
+      return usual; // what is spoilt is forgotten
     }
   }
 
   #remember(change: Partial<Remembered>): void {
     this.#remembered = { ...this.#remembered, ...change };
-    try {
-      localStorage.setItem(this.#key, JSON.stringify(this.#remembered));
-    } catch {
-      // It is only for convenience.
-    }
+    remember(this.#key, JSON.stringify(this.#remembered));
     this.#arrange();
   }
 }
