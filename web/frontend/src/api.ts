@@ -118,8 +118,13 @@ export async function restore(id: string, change: number): Promise<void> {
   await send("POST", `${path(id)}/history/${change}/restore`);
 }
 
-export function eventsPath(id: string, after: number): string {
+function eventsPath(id: string, after: number): string {
   return `${path(id)}/events?after=${after}`;
+}
+
+/** Opens the sandbox's events, those after that one. */
+export function events(id: string, after: number): WebSocket {
+  return socket(eventsPath(id, after));
 }
 
 /** Asks why the sandbox's events cannot be had; rejects where the server does not answer. */
@@ -131,8 +136,13 @@ export async function refused(id: string): Promise<"gone" | { message: string } 
   return { message: said.error ?? "" };
 }
 
-export function terminalPath(id: string): string {
+function terminalPath(id: string): string {
   return `${path(id)}/terminal`;
+}
+
+/** Opens the sandbox's terminal. */
+export function terminal(id: string): WebSocket {
+  return socket(terminalPath(id));
 }
 
 /** Asks why the sandbox's terminal cannot be had: the sentence that the server says. It rejects where the server does not answer. */
@@ -141,6 +151,12 @@ export async function terminalRefused(id: string): Promise<string | undefined> {
   if (answer.status === 426) return undefined;
   const said = (await answer.json().catch(() => ({}))) as { error?: string };
   return said.error ?? "The terminal could not be opened.";
+}
+
+function socket(path: string): WebSocket {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return new WebSocket(url);
 }
 
 function path(id: string): string {

@@ -15,11 +15,7 @@ export interface Follower {
 /** Begins to follow the store's sandbox, if it has one. */
 export function follow(lab: string, store: Store): Follower {
   const feed = new Feed({
-    connect(id, after) {
-      const url = new URL(api.eventsPath(id, after), location.href);
-      url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-      return new WebSocket(url);
-    },
+    connect: api.events,
     refused: api.refused,
     events(batch: SandboxEvent[]) {
       const state = store.get();

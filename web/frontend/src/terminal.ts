@@ -34,11 +34,7 @@ class TerminalPanel {
     this.#status = find(panel, "terminal-status");
     this.#again = find<HTMLButtonElement>(panel, "terminal-again");
     this.#session = new Session({
-      connect(sandbox) {
-        const url = new URL(api.terminalPath(sandbox), location.href);
-        url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-        return new WebSocket(url);
-      },
+      connect: api.terminal,
       refused: api.terminalRefused,
       output: (bytes) => void this.#screen?.then((screen) => screen.write(bytes)),
       clear: () => void this.#screen?.then((screen) => screen.clear()),
