@@ -3,6 +3,7 @@
 // lesson is one long page, and "done" a form.
 
 import { patience } from "./api";
+import { busy } from "./dom";
 import { recall, remember } from "./remember";
 
 const article = document.getElementById("lesson");
@@ -82,13 +83,11 @@ function run(article: HTMLElement): void {
     const form = e.target as HTMLFormElement;
     if (!form.matches(".section-end")) return;
     e.preventDefault();
-    void done(form);
+    const button = form.querySelector("button")!;
+    void busy(button, () => done(form, button));
   });
 
-  async function done(form: HTMLFormElement): Promise<void> {
-    const button = form.querySelector("button")!;
-    if (button.ariaBusy === "true") return;
-    button.ariaBusy = button.ariaDisabled = "true";
+  async function done(form: HTMLFormElement, button: HTMLButtonElement): Promise<void> {
     const problem = form.querySelector<HTMLElement>(".problem")!;
     problem.textContent = "";
     try {
@@ -103,8 +102,6 @@ function run(article: HTMLElement): void {
     } catch (error) {
       const message = error instanceof Error && error.name === "Error" && error.message;
       problem.textContent = message || "The lab’s server does not answer. Try again in a moment.";
-    } finally {
-      button.ariaBusy = button.ariaDisabled = null;
     }
   }
 
