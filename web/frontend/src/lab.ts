@@ -33,7 +33,7 @@ function mount(root: HTMLElement): void {
   const store = begin(root, lab);
 
   store.watch((now, before) => {
-    root.dataset["sandbox"] = now.sandbox;
+    if (now.sandbox !== before.sandbox) root.dataset["sandbox"] = now.sandbox;
     // Until the first event, what the server has drawn holds.
     if (now.model !== before.model) {
       root.dataset["state"] = now.model.state;

@@ -221,9 +221,10 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
 
   store.watch((now, before) => {
     if (now.chosen !== before.chosen) wanted = undefined;
-    if (keyOf(now) !== keyOf(before)) ask(now);
+    const asks = keyOf(now) !== keyOf(before);
+    if (asks) ask(now);
     if (now.chosen === undefined && before.chosen === undefined) return;
-    render(now);
+    if (asks || now.chosen !== before.chosen || now.model !== before.model || now.analysis !== before.analysis || now.unanswered !== before.unanswered) render(now);
   });
 }
 

@@ -18,7 +18,8 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
   // Until the editor is there, and where it cannot be had, the text area edits the file.
   textarea.value = text();
   textarea.addEventListener("input", () => actions.edit(store.get().active ?? "", textarea.value));
-  store.watch(() => {
+  store.watch((now, before) => {
+    if (now.workspace.files === before.workspace.files && now.active === before.active) return;
     if (textarea.value !== text()) textarea.value = text();
   });
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";

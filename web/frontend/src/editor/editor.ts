@@ -292,7 +292,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   showFile(store.get());
   take(store.get());
   store.watch((now, before) => {
-    showFile(now);
+    if (now.workspace.files !== before.workspace.files || now.active !== before.active) showFile(now);
     if (now.refused !== before.refused) complaints = { of: now.workspace, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
     if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen || now.refused !== before.refused) take(now, before);
     if (now.place && now.place !== before.place) goTo(now.place);
