@@ -46,7 +46,6 @@ function mountTabs(root: HTMLElement, store: Store, actions: Actions): void {
     const tabs = new Map([...list.querySelectorAll<HTMLElement>("[data-file]")].map((t) => [t.dataset["file"]!, t]));
     // The namespace is worth its place only where there are several.
     list.classList.toggle("several-namespaces", new Set(workspace.files.map((f) => fileRef(f)?.namespace)).size > 1);
-    list.dataset["count"] = String(workspace.files.length);
     for (const [i, file] of workspace.files.entries()) {
       const tab = tabs.get(file.id) ?? newTab(file.id);
       tabs.delete(file.id);

@@ -46,7 +46,7 @@ function chooseView(view: View): void {
 }
 
 /** Shows the choice of views, once a panel besides the policies has something in it. */
-export function offerViews(): void {
+function offerViews(): void {
   const bar = document.querySelector<HTMLElement>(".views");
   if (!bar) return;
   let offered = 0;

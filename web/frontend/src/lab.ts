@@ -48,7 +48,7 @@ function mount(root: HTMLElement): void {
   mountStatus(root, store, actions);
   mountWrite(root, store, actions);
   mountBuild(root, store, actions);
-  mountPreview(root, store, actions);
+  mountPreview(root, store);
   mountSee(root, store, actions);
   mountWhy(root, store, actions);
   mountHistory(root, store, actions);

@@ -1,6 +1,5 @@
 // The line that says what Apply would do, before it does it, beside its button.
 
-import type { Actions } from "./actions";
 import { button, find, make, write } from "./dom";
 import { show as showPlace } from "./frame";
 import { sentence } from "./previewtext";
@@ -9,7 +8,7 @@ import type { State, Store } from "./state";
 /** How long the line must stay as it is until it is read aloud, in milliseconds. */
 const quiet = 1200;
 
-export function mountPreview(root: HTMLElement, store: Store, _: Actions): void {
+export function mountPreview(root: HTMLElement, store: Store): void {
   const apply = find(root, "apply");
   const line = make("p");
   line.className = "preview";

@@ -167,8 +167,7 @@ class See {
   // --- How it is seen ---
 
   #arrange(): void {
-    const { transposed, folded } = this.#remembered;
-    const { picture } = this.#remembered;
+    const { picture, transposed, folded } = this.#remembered;
     for (const b of this.#part("view").querySelectorAll<HTMLElement>("[data-view]")) b.setAttribute("aria-pressed", String((b.dataset["view"] === "picture") === picture));
     this.#part("turn").setAttribute("aria-pressed", String(transposed));
     this.#root.querySelector<HTMLElement>(".see-tools")!.dataset["shows"] = picture ? "picture" : "matrix";

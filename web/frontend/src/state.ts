@@ -72,7 +72,7 @@ export interface State {
   place: Place | undefined;
 }
 
-export const initial: State = {
+const initial: State = {
   sandbox: "",
   model: nothing,
   seq: 0,

@@ -5,7 +5,7 @@
 export class Unreadable extends Error {}
 
 /** All that the stream gives; an Unreadable where that is more than most bytes. */
-export async function collect(stream: ReadableStream<Uint8Array>, most: number, tooMuch: string): Promise<Uint8Array<ArrayBuffer>> {
+async function collect(stream: ReadableStream<Uint8Array>, most: number, tooMuch: string): Promise<Uint8Array<ArrayBuffer>> {
   const reader = stream.getReader();
   const parts: Uint8Array[] = [];
   let size = 0;
