@@ -251,7 +251,6 @@ function voices(now: Seen): HTMLElement {
     if (differs) one.className = "differs";
     const value = make("dd");
     const flow = make("span", said.symbols[verdict ?? "none"]);
-    flow.className = "verdict";
     flow.dataset["verdict"] = verdict ?? "none";
     flow.ariaHidden = "true";
     value.append(flow, ` ${said.verdicts[verdict ?? "none"]}`);
