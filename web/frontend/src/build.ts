@@ -86,7 +86,7 @@ class Want {
     matrix.addEventListener("click", (e) => this.#press(e.target));
     matrix.addEventListener("keydown", (e) => this.#typed(e));
     matrix.addEventListener("focusin", (e) => this.#stopAt(e.target as HTMLElement));
-    this.#part("seen").addEventListener("click", () => this.#begin(fromSeen(this.#store.get().model.flows, this.#flows), "What was seen is wished for."));
+    this.#part("seen").addEventListener("click", () => this.#beginWithSeen());
     this.#part("nothing").addEventListener("click", () => this.#begin(new Map(), "Every wish is taken away."));
     this.told(store.get());
   }
@@ -106,8 +106,13 @@ class Want {
 
   // --- Wishes ---
 
+  #beginWithSeen(): void {
+    const { flows } = this.#store.get().model;
+    if (flows.size === 0) return this.#say(this.#part("seen").title);
+    this.#begin(fromSeen(flows, this.#flows), "What was seen is wished for.");
+  }
+
   #begin(wishes: Wishes, said: string): void {
-    if (this.#part("seen").ariaDisabled === "true" && wishes.size === 0 && said.startsWith("What")) return this.#say(this.#part("seen").title);
     this.#wishes = wishes;
     this.#changed(said);
   }
