@@ -31,6 +31,8 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
     const [sandbox, number] = [store.get().sandbox, ++asked];
     stale = false;
     const html = await api.historyList(sandbox).catch(() => undefined);
+    // What could not be had is asked for when it is looked at again.
+    stale ||= html === undefined;
     if (html === undefined || number !== asked || sandbox !== store.get().sandbox) return;
     const chosen = [...list.querySelectorAll<HTMLInputElement>("[data-compare]:checked")].map((box) => box.dataset["compare"]);
     const focused = list.contains(document.activeElement) ? (document.activeElement as HTMLElement) : undefined;
