@@ -101,6 +101,7 @@ async function take(label) {
   // What is chosen at once after the list has come is ignored, so as not to surprise who types.
   await until(async () => {
     await press("Enter");
+    // Where the list is gone there is no label.
     return (await page.locator(".cm-tooltip-autocomplete li[aria-selected] .cm-completionLabel").textContent({ timeout: 100 }).catch(() => "")) !== label;
   }, `${label} is taken`);
 }
@@ -232,6 +233,7 @@ test("addresses_of_pods_are_offered_once_there_is_a_cluster", async () => {
   assert.ok(before.some(([l, d]) => l === "203.0.113.80/32" && d === "internet"));
   assert.ok(!before.some(([, d]) => d === "production/api"));
   await press("Escape");
+  // An answer without JSON is another one.
   const renewed = page.waitForResponse(async (r) => /\/labs\/[^/]+$/.test(r.url()) && (await r.json().catch(() => ({}))).running === true, { timeout: 20_000 });
   await page.getByRole("button", { name: "Start", exact: true }).first().click();
   await renewed;
@@ -261,7 +263,7 @@ test("the_API_explains_a_field_beside_the_mouse_and_by_a_key", async () => {
 test("a_selector_under_the_cursor_says_and_shows_what_it_selects", async () => {
   await write(good.replace("app: api", "app: a|pi"));
   await until(async () => (await page.locator(".cm-selects").allTextContents()).join() === "selects production/api", "it is said");
-  const lit = () => page.evaluate(() => document.querySelectorAll("#matrix .lit, #matrix [data-lit]").length);
+  const lit = () => page.evaluate(() => document.querySelectorAll("#matrix .lit").length);
   await until(async () => (await lit()) > 0, "it is shown in the matrix");
   await press("ControlOrMeta+Home");
   await until(async () => (await page.locator(".cm-selects").count()) === 0 && (await lit()) === 0, "it goes with the cursor");

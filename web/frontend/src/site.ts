@@ -7,7 +7,8 @@ form?.addEventListener("submit", (e) => {
   if (!chosen) return;
   e.preventDefault();
   show(chosen.value);
-  // The server keeps it, so that the next page comes in these colours at once.
+  // The server keeps it, so that the next page comes in these colours at once. Where it
+  // cannot, this page has them all the same.
   void fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams({ scheme: chosen.value }) }).catch(() => {});
 });
 

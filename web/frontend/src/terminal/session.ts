@@ -111,6 +111,7 @@ export class Session {
   }
 
   async #ask(sandbox: string): Promise<void> {
+    // Where it cannot be asked, the next attempt goes on all the same.
     const why = await this.#options.refused(sandbox).catch(() => undefined);
     if (why !== undefined && sandbox === this.#sandbox && !this.#socket) this.#over(why, "refused");
   }
