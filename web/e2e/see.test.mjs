@@ -113,11 +113,10 @@ test("what_the_last_change_turned_has_a_ring_until_the_next_and_a_sentence_says_
   const asked = (await ringed()).filter((id) => /kube-dns:53/.test(id));
   assert.equal(asked.length, 6, "the pods of production may ask DNS, by UDP and by TCP");
   assert.equal(await page.locator("#settled").getAttribute("role"), "status");
-  const said = await page.evaluate(() => {
+  await page.evaluate(() => {
     globalThis.said = [];
     new MutationObserver(() => globalThis.said.push(document.querySelector("#settled").textContent)).observe(document.querySelector("#settled"), { childList: true, characterData: true, subtree: true });
   });
-  assert.equal(said, undefined);
   await inForce(denyAll);
   assert.deepEqual(await page.evaluate(() => globalThis.said.filter(Boolean).length), 1, "one sentence for one change");
   assert.match(await flow("production/web>kube-system/kube-dns:53/UDP").getAttribute("aria-label"), /^question: blocked, (would be open, )?changed last$/);
