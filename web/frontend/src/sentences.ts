@@ -1,6 +1,7 @@
 // What the page says, in plain English.
 
 import type { Disagreed, Observation, Origin, Verdict, Way } from "./events.gen";
+import { partsOf } from "./flow";
 import type { Model, PageState, Summary } from "./model";
 import { said } from "./sentences.gen";
 import type { Plan } from "./workspace/plan";
@@ -216,13 +217,10 @@ function ago(ms: number): string {
   return s < 90 * 60 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;
 }
 
-// A flow's ID is source>destination:port/protocol, with @name behind it where
-// the source goes by DNS name. The cluster's DNS has no name to go by.
 function flowName(id: string): string {
-  const m = /^(.+)>(.+):(\d+\/[A-Z]+)(@name)?$/.exec(id);
-  if (!m) return id;
-  const via = m[4] ? ` ${said.byName}` : m[2] === "kube-system/kube-dns" ? "" : ` ${said.byIP}`;
-  return `${m[1]} to ${m[2]} ${m[3]}${via}`;
+  const { from, to, port, via } = partsOf(id);
+  if (to === "") return id;
+  return `${from} to ${to} ${port}${via === said.question ? "" : ` ${via}`}`;
 }
 
 /** How long a step has taken. */

@@ -6,6 +6,7 @@ import type { Place, Remedy, Why, WhyStep } from "./answers.gen";
 import * as api from "./api";
 import { button, focusOn, make, write } from "./dom";
 import type { Verdict } from "./events.gen";
+import { partsOf } from "./flow";
 import { show as showPlace } from "./frame";
 import { nameOf } from "./model";
 import { said } from "./sentences.gen";
@@ -235,7 +236,7 @@ function note(text: string): HTMLElement {
 }
 
 function flowLine(flow: string): HTMLElement {
-  const { from, to, port, via } = words.partsOf(flow);
+  const { from, to, port, via } = partsOf(flow);
   const line = make("p");
   line.className = "why-flow";
   line.append(make("code", from), " → ", make("code", `${to}:${port}`), ` ${via}`);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Why } from "./answers.gen";
-import { differ, partsOf, placeName, question, sameWay, spoken } from "./whytext";
+import { partsOf } from "./flow";
+import { differ, placeName, question, sameWay, spoken } from "./whytext";
 
 const why: Why = {
   flow: "production/web>production/api:8080/TCP@name",

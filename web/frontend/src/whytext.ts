@@ -2,6 +2,7 @@
 
 import type { Why } from "./answers.gen";
 import type { Verdict } from "./events.gen";
+import { partsOf } from "./flow";
 import { said } from "./sentences.gen";
 
 const words: Record<Verdict | "none", string> = said.verdicts;
@@ -21,22 +22,6 @@ export function question(verdict: Verdict | undefined, draft: boolean): string {
     default:
       return "Why?";
   }
-}
-
-/** A flow's two ends, its port, and how the source finds the other. */
-export interface FlowParts {
-  from: string;
-  to: string;
-  port: string;
-  via: string;
-}
-
-/** The parts of a flow's ID, source>destination:port/protocol with perhaps @name behind it. */
-export function partsOf(flow: string): FlowParts {
-  const m = /^(.+)>(.+):(\d+\/[A-Z]+)(@name)?$/.exec(flow);
-  if (!m) return { from: flow, to: "", port: "", via: "" };
-  const via = m[4] ? said.byName : m[2] === "kube-system/kube-dns" ? said.question : said.byIP;
-  return { from: m[1]!, to: m[2]!, port: m[3]!, via };
 }
 
 /** What a screen reader is told when a flow is chosen: the verdict, and the first step that does not let it pass. */
