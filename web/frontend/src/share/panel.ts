@@ -48,7 +48,7 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
     tell([policies.length === 0 ? "There was no policy in that." : `${count} in the workspace now, as drafts. Nothing is applied until you press Apply.`, ...large, ...notes]);
   }
 
-  // Files can be dropped anywhere beside the lesson's text; a browser would open them in the page's place.
+  // Files can be dropped anywhere on the page: left to itself, a browser would open them in its place.
   const holdsFiles = (e: DragEvent): boolean => e.dataTransfer?.types.includes("Files") ?? false;
   addEventListener("dragover", (e) => {
     if (!holdsFiles(e)) return;
