@@ -33,16 +33,12 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
       e.preventDefault();
       if (insert.dataset["insert"] === "all") actions.replaceAll(code, "The solution is in the workspace; nothing is applied yet.");
       else actions.draft(code);
-      goTo(0, 0);
+      actions.goTo({ file: store.get().active ?? "", line: 0, column: 0 });
     }
     const place = target.closest<HTMLElement>("[data-show-policy]");
     const file = place && fileNamed(store.get().workspace, place.dataset["showPolicy"] ?? "");
     if (file) actions.goTo({ file: file.id, line: Number(place.dataset["line"]), column: Number(place.dataset["column"]) });
   });
-
-  function goTo(line: number, column: number): void {
-    actions.goTo({ file: store.get().active ?? "", line, column });
-  }
 
   mountKeeping(root, store);
 }
