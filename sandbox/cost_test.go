@@ -6,11 +6,14 @@ package sandbox_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
@@ -19,6 +22,12 @@ import (
 
 // lessonLab is a Manager on the simulator, and the first lesson's topology.
 func lessonLab(t testing.TB) (*sandbox.Manager, *sandbox.Topology) {
+	t.Helper()
+	m, topology, _ := lessonLabOn(t)
+	return m, topology
+}
+
+func lessonLabOn(t testing.TB) (*sandbox.Manager, *sandbox.Topology, *onDisk) {
 	t.Helper()
 	src, err := os.ReadFile("../lessons/content/01-network-policies/topology.yaml")
 	if err != nil {
@@ -32,18 +41,65 @@ func lessonLab(t testing.TB) (*sandbox.Manager, *sandbox.Topology) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := sandbox.NewManager(sandbox.Options{Provider: provider, Records: &onDisk{}, MaxSandboxes: 1000, Pace: simulated.Pace})
+	disk := &onDisk{written: map[sandbox.ID]int64{}, more: make(chan struct{}, 1)}
+	m, err := sandbox.NewManager(sandbox.Options{Provider: provider, Records: disk, MaxSandboxes: 1000, Pace: simulated.Pace})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	return m, topology
+	return m, topology, disk
 }
 
 // onDisk are records whose histories take no memory, as those of the lab's store.
-type onDisk struct{ sandboxtest.Records }
+type onDisk struct {
+	sandboxtest.Records
+	mu sync.Mutex
+	// written are the newest changes that were written down with what they came to.
+	written map[sandbox.ID]int64
+	more    chan struct{}
+}
 
-func (*onDisk) SaveHistory(context.Context, sandbox.ID, []byte) error { return nil }
+func (d *onDisk) SaveHistory(_ context.Context, id sandbox.ID, text []byte) error {
+	var h struct {
+		Entries []struct {
+			Change  int64
+			Settled bool
+		}
+	}
+	if err := json.Unmarshal(text, &h); err != nil {
+		return err
+	}
+	if n := len(h.Entries); n > 0 && h.Entries[n-1].Settled {
+		d.mu.Lock()
+		d.written[id] = h.Entries[n-1].Change
+		d.mu.Unlock()
+		select {
+		case d.more <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// await waits until all of the change is written down: while that goes on, it takes
+// memory that it does not keep.
+func (d *onDisk) await(t *testing.T, id sandbox.ID, change int64) {
+	t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		d.mu.Lock()
+		done := d.written[id] == change
+		d.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-d.more:
+		case <-late:
+			t.Fatalf("change %d of sandbox %s is not written down", change, id)
+		}
+	}
+}
 
 // settle waits until the sandbox has settled after the change.
 func settle(t testing.TB, m *sandbox.Manager, id sandbox.ID, change int64) {
@@ -118,7 +174,7 @@ func TestSandbox_costs_at_most_1_MiB_whatever_its_owner_applies(t *testing.T) {
 	const sandboxes, changes = 4, 6
 	for name, text := range hostile {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			m, topology := lessonLab(t)
+			m, topology, disk := lessonLabOn(t)
 			before := heap()
 			for i := range sandboxes {
 				s, _, err := m.Create(fmt.Sprint("owner ", i), topology)
@@ -132,6 +188,7 @@ func TestSandbox_costs_at_most_1_MiB_whatever_its_owner_applies(t *testing.T) {
 						t.Fatalf("change %d: %.300v", n, err)
 					}
 					settle(t, m, s.ID, change.Change)
+					disk.await(t, s.ID, change.Change)
 				}
 			}
 			each := (heap() - before) / sandboxes
