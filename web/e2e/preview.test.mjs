@@ -187,21 +187,26 @@ test("without the network the last preview stays, and the page says so", async (
 
 test("an older answer never stands in the place of a newer one", async () => {
   await start();
-  // The first answer is kept back until the page has asked again and been answered.
-  let held;
+  // The first answer is kept back until that to the newer text is shown.
+  let held, letGo;
   await page.route("**/analysis", async (route) => {
     const text = route.request().postData() ?? "";
     if (!held && text.includes("default-deny-all")) {
-      held = new Promise((resolve) => setTimeout(resolve, 600));
-      await held;
+      held = route.request();
+      await new Promise((resolve) => (letGo = resolve));
     }
-    await route.continue().catch(() => {}); // The page may have given it up.
+    await route.continue().catch(() => {}); // The page may have given it up: then it has failed, which is waited for below.
+  });
+  const ended = new Promise((resolve) => {
+    for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => request === held && resolve());
   });
   await write(denyAll);
+  await until(() => letGo, "the first question is asked");
   await write(denyAll.replace("podSelector: {}", "podSelector: {matchLabels: {app: nobody}}"));
   await previewSays(/^Preview: no flow would change\.$/);
-  await held;
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  letGo();
+  await ended;
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))); // what it would have drawn
   assert.match(await preview(), /^Preview: no flow would change\.$/);
   errors.splice(0, errors.length, ...errors.filter((e) => !/ERR_ABORTED|ERR_FAILED/.test(e)));
 });

@@ -461,6 +461,7 @@ for (const [how, message, script] of [
     await type(mine);
     await press("Apply");
     await filesBecome(["default-deny-all: in-force"]);
+    // Drafts are kept 300 ms after a change: whatever would be said again is said by then.
     assert.equal(await Promise.race([said.then(() => "again"), page.waitForTimeout(700).then(() => "once")]), "once");
   });
 }
