@@ -1,8 +1,6 @@
 package web
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -95,15 +93,8 @@ func readWishes(w http.ResponseWriter, r *http.Request) (map[string]sandbox.Wish
 		return nil, refuse(http.StatusUnsupportedMediaType, `Send JSON such as {"flows": {"production/web>production/api:8080/TCP": "open"}} as application/json.`)
 	}
 	var body Wishes
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxWishBytes))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&body)
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooBig):
+	if err := readJSON(w, r, maxWishBytes, &body); err != nil {
 		return nil, err
-	case err != nil:
-		return nil, &statusError{status: http.StatusBadRequest, message: "The JSON could not be read: " + err.Error() + ".", err: err}
 	}
 	for _, wish := range body.Flows {
 		if wish != sandbox.WishOpen && wish != sandbox.WishClosed {

@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -174,15 +173,13 @@ func readDraft(w http.ResponseWriter, r *http.Request, draft *AnalysisRequest) e
 	if contentType(r) != "application/json" {
 		return refuse(http.StatusUnsupportedMediaType, `Send JSON such as {"files": [{"id": "1", "text": "…"}]} as application/json.`)
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDraftBytes))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(draft)
+	err := readJSON(w, r, maxDraftBytes, draft)
 	var tooBig *http.MaxBytesError
 	switch size := 0; {
 	case errors.As(err, &tooBig):
 		return tooMuchDraft(err)
 	case err != nil:
-		return &statusError{status: http.StatusBadRequest, message: "The JSON could not be read: " + err.Error() + ".", err: err}
+		return err
 	case len(draft.Files) > maxDraftFiles:
 		return refuse(http.StatusRequestEntityTooLarge, "These are %d files; the lab looks at %d at most.", len(draft.Files), maxDraftFiles)
 	default:

@@ -105,7 +105,7 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 			Lab     string `json:"lab"`
 			Instead string `json:"instead"`
 		}
-		if err := readJSON(w, r, &body); err != nil {
+		if err := readJSON(w, r, maxFormBytes, &body); err != nil {
 			return err
 		}
 		lab, instead = body.Lab, body.Instead
@@ -257,9 +257,10 @@ func parseForm(w http.ResponseWriter, r *http.Request, limit int64) error {
 	return err
 }
 
-// readJSON reads one JSON value without unknown fields.
-func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes))
+// readJSON reads one JSON value of the body, which has so many bytes at most, without
+// unknown fields.
+func readJSON(w http.ResponseWriter, r *http.Request, most int64, v any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(v)
 	if err == nil && decoder.More() {
