@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -26,19 +25,17 @@ type OwnLabs interface {
 type Labs struct {
 	lessons []*lessons.Lesson
 	own     OwnLabs
-
-	mu sync.Mutex
 	// read are own labs that were read before. A name stands for what is in the lab, so
 	// they are the same for everybody who has one of that name.
-	read map[string]*lessons.Lesson
+	read *recent[string, *lessons.Lesson]
 }
 
-// maxRead is how many own labs are kept read: each takes some kilobytes.
-const maxRead = 200
+// keptLabs is how many own labs are kept read: each takes some kilobytes.
+const keptLabs = 400
 
 // NewLabs are the lessons' labs and those that are kept.
 func NewLabs(all []*lessons.Lesson, own OwnLabs) *Labs {
-	return &Labs{lessons: all, own: own, read: map[string]*lessons.Lesson{}}
+	return &Labs{lessons: all, own: own, read: newRecent[string, *lessons.Lesson](keptLabs)}
 }
 
 // Find is the lab of that name as the owner has it: the first lesson with it or, of a lab
@@ -57,27 +54,16 @@ func (l *Labs) Find(ctx context.Context, owner, name string) (*lessons.Lesson, e
 	if err != nil || !there {
 		return nil, err
 	}
-	l.mu.Lock()
-	found := l.read[name]
-	l.mu.Unlock()
-	if found != nil {
-		return found, nil
-	}
-	title, topology, err := sandbox.ParseOwn([]byte(kept.YAML))
-	if err != nil {
-		return nil, fmt.Errorf("lab %s, as it is kept: %w", name, err)
-	}
-	if topology.Name != name {
-		return nil, fmt.Errorf("lab %s, as it is kept, is %s", name, topology.Name)
-	}
-	found = &lessons.Lesson{Title: title, Topology: topology, Flows: topology.Flows()}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.read) >= maxRead {
-		clear(l.read)
-	}
-	l.read[name] = found
-	return found, nil
+	return l.read.get(name, 1, func() (*lessons.Lesson, error) {
+		title, topology, err := sandbox.ParseOwn([]byte(kept.YAML))
+		if err != nil {
+			return nil, fmt.Errorf("lab %s, as it is kept: %w", name, err)
+		}
+		if topology.Name != name {
+			return nil, fmt.Errorf("lab %s, as it is kept, is %s", name, topology.Name)
+		}
+		return &lessons.Lesson{Title: title, Topology: topology, Flows: topology.Flows()}, nil
+	})
 }
 
 // Topology is the topology of the owner's lab of that name; nil where there is none.
