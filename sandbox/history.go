@@ -222,7 +222,7 @@ func (e *historic) after(before []AppliedPolicy) []AppliedPolicy {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b AppliedPolicy) int { return compareRefs(a.PolicyRef, b.PolicyRef) })
+	slices.SortFunc(out, func(a, b AppliedPolicy) int { return a.PolicyRef.Compare(b.PolicyRef) })
 	return out
 }
 

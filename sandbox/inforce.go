@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,13 +71,8 @@ func (in inForce) without(refs []PolicyRef) inForce {
 
 func (in inForce) find(ref PolicyRef) (int, bool) {
 	return slices.BinarySearchFunc(in, ref, func(p policy.Policy, ref PolicyRef) int {
-		return compareRefs(p.Ref(), ref)
+		return p.Ref().Compare(ref)
 	})
-}
-
-// compareRefs puts policies in the order of their namespaces and names.
-func compareRefs(a, b PolicyRef) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
 // equal reports whether both are the same policies with the same texts.

@@ -112,12 +112,7 @@ func (a *Account) cite(p *Policy, field string) {
 }
 
 func (e *Evaluator) policyOf(ref Ref) *Policy {
-	i, ok := slices.BinarySearchFunc(e.policies, ref, func(p Policy, ref Ref) int {
-		if c := strings.Compare(p.Namespace, ref.Namespace); c != 0 {
-			return c
-		}
-		return strings.Compare(p.Name, ref.Name)
-	})
+	i, ok := slices.BinarySearchFunc(e.policies, ref, func(p Policy, ref Ref) int { return p.Ref().Compare(ref) })
 	if !ok {
 		return nil
 	}

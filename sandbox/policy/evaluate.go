@@ -3,7 +3,6 @@ package policy
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -108,12 +107,7 @@ func Compile(network Network, policies []Policy) (*Evaluator, error) {
 		nodes:      make(map[netip.Addr]string, len(network.Nodes)),
 		services:   make(map[servicePort][]backend),
 	}
-	slices.SortStableFunc(e.policies, func(a, b Policy) int {
-		if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	slices.SortStableFunc(e.policies, func(a, b Policy) int { return a.Ref().Compare(b.Ref()) })
 	for i := 1; i < len(e.policies); i++ {
 		if a, b := e.policies[i-1].Ref(), e.policies[i].Ref(); a == b {
 			return nil, &DuplicateError{"policies", a.String()}

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -109,6 +111,12 @@ type Ref struct {
 }
 
 func (r Ref) String() string { return r.Namespace + "/" + r.Name }
+
+// Compare puts policies, and whatever else goes by a Ref, in the order of their
+// namespaces and, in each, of their names.
+func (r Ref) Compare(other Ref) int {
+	return cmp.Or(strings.Compare(r.Namespace, other.Namespace), strings.Compare(r.Name, other.Name))
+}
 
 func orTCP(p corev1.Protocol) corev1.Protocol {
 	if p == "" {

@@ -3,13 +3,11 @@
 package sandboxtest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -379,9 +377,7 @@ func (c *Cluster) list() []policy.Policy {
 	for _, p := range c.policies {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b policy.Policy) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(out, func(a, b policy.Policy) int { return a.Ref().Compare(b.Ref()) })
 	return out
 }
 

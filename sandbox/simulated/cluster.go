@@ -1,7 +1,6 @@
 package simulated
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -100,9 +98,7 @@ func (c *cluster) change(next func([]policy.Policy) []policy.Policy) error {
 		return fmt.Errorf("simulated: change policies: %w", sandbox.ErrGone)
 	}
 	policies := next(slices.Clone(c.policies))
-	slices.SortFunc(policies, func(a, b policy.Policy) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(policies, func(a, b policy.Policy) int { return a.Ref().Compare(b.Ref()) })
 	network, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), policies)
 	if err != nil {
 		return err
