@@ -73,13 +73,9 @@ func (t *Topology) AlwaysOpen(a Addresses) ([]string, error) {
 }
 
 // Unmet are the flows, by their IDs, that would not be as wished under the policies.
-func (t *Topology) Unmet(a Addresses, wishes map[string]Wish, policies []policy.Policy) ([]string, error) {
-	p, err := NewPredictor(t, a, policies)
-	if err != nil {
-		return nil, err
-	}
+func (p *Predictor) Unmet(wishes map[string]Wish) ([]string, error) {
 	var out []string
-	for _, f := range t.Flows() {
+	for _, f := range p.topology.Flows() {
 		wish, ok := wishes[f.ID]
 		if !ok {
 			continue

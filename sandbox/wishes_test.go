@@ -79,7 +79,11 @@ func fulfilled(t *testing.T, what string, lab *sandbox.Topology, wishes map[stri
 	for _, p := range plan.Policies {
 		made = append(made, policy.Policy{NetworkPolicy: p.NetworkPolicy})
 	}
-	if unmet, err := lab.Unmet(a, wishes, made); err != nil || len(unmet) > 0 {
+	predictor, err := sandbox.NewPredictor(lab, a, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unmet, err := predictor.Unmet(wishes); err != nil || len(unmet) > 0 {
 		t.Fatalf("%s: %v, not as wished: %v", what, err, unmet)
 	}
 	return plan

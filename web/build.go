@@ -132,14 +132,16 @@ func buildFor(lab *sandbox.Topology, baseline *sandbox.Baseline, wishes map[stri
 		out.Files = append(out.Files, BuiltFile{p.Namespace, p.Name, p.YAML, p.Sentences})
 		made = append(made, policy.Policy{NetworkPolicy: p.NetworkPolicy})
 	}
-	if unmet, err := lab.Unmet(baseline.Addresses, wishes, made); err != nil || len(unmet) > 0 {
-		return nil, fmt.Errorf("policies were made of wishes that do not do it for %v: %w", unmet, err)
-	}
-	predictor, err := sandbox.NewPredictor(lab, baseline.Addresses, made)
+	alone, err := sandbox.NewPredictor(lab, baseline.Addresses, made)
 	if err != nil {
 		return nil, err
 	}
-	changes, summary := compare(baseline, predictor.Expect(baseline.Change, baseline.Flows))
+	if unmet, err := alone.Unmet(wishes); err != nil {
+		return nil, err
+	} else if len(unmet) > 0 {
+		return nil, fmt.Errorf("policies were made of wishes that do not do it for %v", unmet)
+	}
+	changes, summary := compare(baseline, alone.Verdicts(baseline.Flows))
 	out.Changes, out.Summary = append(out.Changes, changes...), summary
 	for _, c := range changes {
 		if _, wished := wishes[c.Flow]; !wished {
@@ -153,7 +155,11 @@ func buildFor(lab *sandbox.Topology, baseline *sandbox.Baseline, wishes map[stri
 			both = append(both, p)
 		}
 	}
-	unmet, err := lab.Unmet(baseline.Addresses, wishes, both)
+	beside, err := sandbox.NewPredictor(lab, baseline.Addresses, both)
+	if err != nil {
+		return nil, err
+	}
+	unmet, err := beside.Unmet(wishes)
 	out.Beside = append(out.Beside, unmet...)
 	return out, err
 }

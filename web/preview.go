@@ -310,7 +310,7 @@ func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline 
 	}
 	predictions := predictor.Expect(baseline.Change, baseline.Flows)
 	out.Policies, out.Expected = predictions.Policies, predictions.Expected
-	out.Changes, out.Summary = compare(baseline, predictions)
+	out.Changes, out.Summary = compare(baseline, predictions.Verdicts())
 	if draft.Flow != "" {
 		if out.Why, err = baseline.WhyOf(predictor, draft.Flow); err != nil {
 			return nil, err
@@ -430,9 +430,9 @@ func inTheWay(lines []int) string {
 	return fmt.Sprintf("No preview: there are %d errors.", len(lines))
 }
 
-// compare tells which flows would change, and says so in a sentence or two.
-func compare(baseline *sandbox.Baseline, predictions *sandbox.Predictions) ([]FlowChange, string) {
-	next := predictions.Verdicts()
+// compare tells which flows would change with the next verdicts, and says so in a
+// sentence or two.
+func compare(baseline *sandbox.Baseline, next map[string]probe.Verdict) ([]FlowChange, string) {
 	var changes []FlowChange
 	closes, opens, other := 0, 0, 0
 	for _, f := range baseline.Flows {

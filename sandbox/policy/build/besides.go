@@ -16,10 +16,11 @@ import (
 // maxBesides is how many sentences are said of what policies do besides.
 const maxBesides = 16
 
-// besides says what the policies let through, or close, beside what was asked for.
-func (b *builder) besides(policies []networkingv1.NetworkPolicy) []string {
+// besides says what the policies, which e evaluates, let through, or close, beside what
+// was asked for.
+func (b *builder) besides(policies []networkingv1.NetworkPolicy, e *policy.Evaluator) []string {
 	var out []string
-	out = append(out, b.unasked(policies)...)
+	out = append(out, b.unasked(e)...)
 	out = append(out, b.toCome(policies)...)
 	for i := range policies {
 		p := &policies[i]
@@ -44,15 +45,7 @@ func (b *builder) besides(policies []networkingv1.NetworkPolicy) []string {
 
 // unasked are the connections of an isolated pod that nobody has asked for and that are
 // open, since no label keeps them apart from those that are to be.
-func (b *builder) unasked(policies []networkingv1.NetworkPolicy) []string {
-	var all []policy.Policy
-	for _, p := range policies {
-		all = append(all, policy.Policy{NetworkPolicy: p})
-	}
-	e, err := policy.Compile(b.network, all)
-	if err != nil {
-		return nil // verify says so.
-	}
+func (b *builder) unasked(e *policy.Evaluator) []string {
 	var names []string
 	for _, f := range b.bare.Flows() {
 		f.From, f.To = b.bare.OneFamily(f.From, f.To)

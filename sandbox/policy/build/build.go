@@ -86,12 +86,16 @@ func Policies(network policy.Network, namespaces []string, wishes []Wish) (Plan,
 		return plan, nil
 	}
 	written := b.write()
-	plan := Plan{Else: b.besides(written)}
+	e, err := b.compile(written)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Else: b.besides(written, e)}
 	for _, p := range written {
 		sentences := b.bare.Sentences(&policy.Policy{NetworkPolicy: p})
 		plan.Policies = append(plan.Policies, Policy{p, sentences, comment(sentences[:min(3, len(sentences))]) + policy.YAML(p)})
 	}
-	return plan, b.verify(written, wishes)
+	return plan, b.verify(e, wishes)
 }
 
 // comment writes sentences as a comment.
@@ -410,19 +414,24 @@ func (b *builder) answerByTCP() {
 	}
 }
 
-// verify evaluates what was written against what was asked for.
-func (b *builder) verify(policies []networkingv1.NetworkPolicy, wishes []Wish) error {
+// compile prepares what was written for evaluation.
+func (b *builder) compile(policies []networkingv1.NetworkPolicy) (*policy.Evaluator, error) {
 	var all []policy.Policy
 	for _, p := range policies {
 		if problems := policy.Validate(policy.Policy{NetworkPolicy: p}); len(problems) > 0 {
-			return fmt.Errorf("the policy %s/%s that was written is not valid: %s", p.Namespace, p.Name, problems[0])
+			return nil, fmt.Errorf("the policy %s/%s that was written is not valid: %s", p.Namespace, p.Name, problems[0])
 		}
 		all = append(all, policy.Policy{NetworkPolicy: p})
 	}
 	e, err := policy.Compile(b.network, all)
 	if err != nil {
-		return fmt.Errorf("the policies that were written: %w", err)
+		return nil, fmt.Errorf("the policies that were written: %w", err)
 	}
+	return e, nil
+}
+
+// verify evaluates what was written against what was asked for.
+func (b *builder) verify(e *policy.Evaluator, wishes []Wish) error {
 	for _, w := range wishes {
 		is := e.Allowed(w.Flow)
 		if w.ByName {
