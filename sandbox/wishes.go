@@ -5,10 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy/build"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -52,14 +48,7 @@ func (t *Topology) Build(a Addresses, wishes map[string]Wish) (build.Plan, error
 // AlwaysOpen are the flows, by their IDs, that no policy of the lab's namespaces can close:
 // those of a pod in its node's network.
 func (t *Topology) AlwaysOpen(a Addresses) ([]string, error) {
-	var deny []policy.Policy
-	for _, ns := range t.NamespaceNames() {
-		deny = append(deny, policy.Policy{NetworkPolicy: networkingv1.NetworkPolicy{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "deny"},
-			Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}},
-		}})
-	}
-	p, err := NewPredictor(t, a, deny)
+	p, err := NewPredictor(t, a, build.Deny(t.NamespaceNames()))
 	if err != nil {
 		return nil, err
 	}

@@ -197,14 +197,7 @@ func newBuilder(network policy.Network, namespaces []string) (*builder, error) {
 	if namespaces == nil {
 		namespaces = slices.Collect(maps.Keys(b.bare.Namespaces()))
 	}
-	var deny []policy.Policy
-	for _, ns := range namespaces {
-		deny = append(deny, policy.Policy{NetworkPolicy: networkingv1.NetworkPolicy{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "deny"},
-			Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{"Ingress", "Egress"}},
-		}})
-	}
-	if b.denied, err = policy.Compile(network, deny); err != nil {
+	if b.denied, err = policy.Compile(network, Deny(namespaces)); err != nil {
 		return nil, err
 	}
 	for i := range network.Pods {
@@ -229,6 +222,18 @@ func newBuilder(network policy.Network, namespaces []string) (*builder, error) {
 		b.classes[n].pods = append(b.classes[n].pods, i)
 	}
 	return b, nil
+}
+
+// Deny are policies that close all that policies of the namespaces can.
+func Deny(namespaces []string) []policy.Policy {
+	var out []policy.Policy
+	for _, ns := range namespaces {
+		out = append(out, policy.Policy{NetworkPolicy: networkingv1.NetworkPolicy{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "deny"},
+			Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}},
+		}})
+	}
+	return out
 }
 
 // labelsText is labels in one order.
