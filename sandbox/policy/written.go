@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/place"
 )
 
 // text is an input, by lines without their ends.
@@ -241,18 +243,19 @@ func (w *written) find(path string) (spot, bool) {
 		return spot{}, false
 	}
 	at := spot{value: w.root}
-	for _, step := range stepsOf(path) {
+	for _, step := range place.Steps(path) {
+		name := step.(string) // as all steps of a path are
 		next := spot{parent: at.value}
 		switch at.value.Kind {
 		case yaml.SequenceNode:
-			i, err := strconv.Atoi(step)
+			i, err := strconv.Atoi(name)
 			if err != nil || i < 0 || i >= len(at.value.Content) {
 				return spot{}, false
 			}
 			next.index, next.value = i, at.value.Content[i]
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(at.value.Content); i += 2 {
-				if at.value.Content[i].Value == step {
+				if at.value.Content[i].Value == name {
 					next.index, next.key, next.value = i/2, at.value.Content[i], at.value.Content[i+1]
 					break
 				}
@@ -264,32 +267,6 @@ func (w *written) find(path string) (spot, bool) {
 		at = next
 	}
 	return at, true
-}
-
-// stepsOf cuts a path at its dots and brackets; what is in brackets may have dots.
-func stepsOf(path string) []string {
-	var out []string
-	for path != "" {
-		switch path[0] {
-		case '.':
-			path = path[1:]
-		case '[':
-			end := strings.IndexByte(path, ']')
-			if end < 0 {
-				return append(out, path[1:])
-			}
-			out = append(out, path[1:end])
-			path = path[end+1:]
-		default:
-			end := strings.IndexAny(path, ".[")
-			if end < 0 {
-				end = len(path)
-			}
-			out = append(out, path[:end])
-			path = path[end:]
-		}
-	}
-	return out
 }
 
 // rangeOf is the whole of a field with its name, or of an entry.

@@ -91,11 +91,27 @@ func Key(n *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-// Steps cuts a path such as "checks[2].want" or "namespaces[shop].pods".
+// Steps cuts a path such as "checks[2].want" or "namespaces[shop].pods" at its dots and
+// brackets; what is in brackets may have dots.
 func Steps(path string) []any {
 	var out []any
-	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
-		out = append(out, step)
+	for path != "" {
+		end := strings.IndexAny(path, ".[")
+		if path[0] == '[' {
+			if end = strings.IndexByte(path, ']'); end < 0 {
+				end = len(path)
+			}
+			out = append(out, path[1:end])
+			path = strings.TrimPrefix(path[end:], "]")
+			continue
+		}
+		if end < 0 {
+			end = len(path)
+		}
+		if end > 0 {
+			out = append(out, path[:end])
+		}
+		path = strings.TrimPrefix(path[end:], ".")
 	}
 	return out
 }

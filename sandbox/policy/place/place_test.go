@@ -15,6 +15,8 @@ func TestFind_leads_as_far_as_there_is_something(t *testing.T) {
   deep:
     name: x
 - name: second
+- labels:
+    app.kubernetes.io/name: api
 `), &root); err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +32,7 @@ func TestFind_leads_as_far_as_there_is_something(t *testing.T) {
 		{Steps("checks[second].deep"), 5, 6, true},
 		{Steps("checks[1].deep.name"), 6, 6, true},
 		{[]any{"checks", Last("second")}, 7, 7, true},
+		{Steps("checks[3].labels[app.kubernetes.io/name]"), 9, 9, true},
 		{Steps("checks[0].hint"), 2, 2, false},
 		{Steps("checks[7].want"), 1, 2, false},
 		{Steps("checks.want"), 1, 2, false},
