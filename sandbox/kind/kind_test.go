@@ -490,7 +490,7 @@ func TestWritten_does_not_tell_a_text_whose_spec_kubectl_has_changed(t *testing.
 		t.Errorf("unchanged: source %q, want %q", got.Source, parsed[0].Source)
 	}
 	sent.Spec.PodSelector.MatchLabels = map[string]string{"app": "web"}
-	sent.Annotations[annotationKubectl] = "{}"
+	sent.Annotations[corev1.LastAppliedConfigAnnotation] = "{}"
 	got := written(*sent)
 	if strings.Contains(got.Source, "# nobody") || !strings.Contains(got.Source, "app: web") || strings.Contains(got.Source, "annotations") {
 		t.Errorf("changed: source\n%s\nwant the YAML of what is in force", got.Source)

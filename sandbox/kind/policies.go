@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,8 +32,6 @@ const (
 	// annotationSpec is the hash of the spec that this YAML has: one that was given to
 	// the object later, by kubectl, is another.
 	annotationSpec = "netpol-lab.github.io/spec"
-	// annotationKubectl is where kubectl notes what it has applied, in JSON.
-	annotationKubectl = "kubectl.kubernetes.io/last-applied-configuration"
 	// maxSource is the longest YAML that is kept: an object's annotations may
 	// hold 256 KiB together.
 	maxSource = 200 << 10
@@ -231,7 +230,7 @@ func written(obj networkingv1.NetworkPolicy) policy.Policy {
 		source = "" // The spec was changed by somebody else, and the text stayed.
 	}
 	annotations := maps.Clone(obj.Annotations)
-	for _, ours := range []string{annotationSource, annotationSpec, annotationKubectl} {
+	for _, ours := range []string{annotationSource, annotationSpec, corev1.LastAppliedConfigAnnotation} {
 		delete(annotations, ours)
 	}
 	if len(annotations) == 0 {
