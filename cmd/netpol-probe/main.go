@@ -44,9 +44,6 @@ const usage = `usage:
 // errUsage says that the command line makes no sense.
 var errUsage = errors.New("the command line makes no sense")
 
-// relaySocket is where "probe" finds the terminal's relay.
-const relaySocket = "/run/lab/probe"
-
 func main() {
 	// As a container's first process it gets no signal that it does not ask for.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -56,7 +53,7 @@ func main() {
 		if from := os.Getenv("PROBE_FROM"); from != "" {
 			args = append([]string{"--from", from}, args...)
 		}
-		os.Exit(ask(ctx, relaySocket, args, os.Stdout, os.Stderr))
+		os.Exit(ask(ctx, probe.RelaySocket, args, os.Stdout, os.Stderr))
 	}
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	if errors.Is(err, errUsage) {

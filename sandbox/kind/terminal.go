@@ -42,8 +42,6 @@ const (
 	endLimit = 5 * time.Second
 	// apiServerPort is where the API server listens on the node.
 	apiServerPort = 6443
-	// relaySocket is where the command "probe" finds the relay.
-	relaySocket = "/run/lab/probe"
 )
 
 var _ sandbox.ShellCluster = (*cluster)(nil)
@@ -263,7 +261,7 @@ func (c *cluster) OpenShell(ctx context.Context, size sandbox.TerminalSize, comm
 func (c *cluster) relay(ctx context.Context, listening func(), command sandbox.ProbeCommand) {
 	for {
 		stream, err := c.exec(ctx, terminalNamespace, terminalName, &corev1.PodExecOptions{
-			Container: terminalName, Command: []string{"/netpol-probe", "relay", relaySocket}, Stdin: true, Stdout: true, Stderr: true,
+			Container: terminalName, Command: []string{"/netpol-probe", "relay", probe.RelaySocket}, Stdin: true, Stdout: true, Stderr: true,
 		}, nil)
 		if err == nil {
 			err = errors.Join(probe.Answers(ctx, stream, listening, command), stream.Close())

@@ -26,6 +26,9 @@ type Answer struct {
 	Code int    `json:"code"`
 }
 
+// RelaySocket is where the command "probe" finds the relay in the terminal's pod.
+const RelaySocket = "/run/lab/probe"
+
 const (
 	// longestQuestion is the longest line that is taken as a question, in bytes.
 	longestQuestion = 4 << 10
