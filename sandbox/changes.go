@@ -122,17 +122,7 @@ func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, []p
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
 	}
-	opts := policy.ParseOptions{Namespaces: in.topology.NamespaceNames()}
-	policies, err := policy.ParseContext(ctx, src, opts)
-	var invalid *policy.Error
-	var others []policy.Other
-	if errors.As(err, &invalid) && len(src) <= policy.MaxBytes {
-		// Perhaps it is only that there is more than policies.
-		var only []byte
-		if only, others = policy.OnlyPolicies(src); only != nil && others != nil {
-			policies, err = policy.ParseContext(ctx, only, opts)
-		}
-	}
+	policies, others, err := policy.ParseSettingAside(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
 	for i := range policies {
 		policies[i].Source = strings.Clone(policies[i].Source)
 	}

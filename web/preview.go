@@ -338,20 +338,15 @@ func readFile(ctx context.Context, lab *sandbox.Topology, text string) (*analyse
 	if policy.Blank(src) {
 		return out, nil
 	}
-	opts := policy.ParseOptions{Namespaces: lab.NamespaceNames()}
-	policies, err := policy.ParseContext(ctx, src, opts)
-	var invalid *policy.Error
-	if errors.As(err, &invalid) {
-		// Perhaps it is only that there is more than policies.
-		only, others := policy.OnlyPolicies(src)
-		out.SetAside = setAside(others)
-		if len(others) > 0 {
-			if only == nil {
-				return out, nil
-			}
-			policies, err = policy.ParseContext(ctx, only, opts)
+	policies, others, err := policy.ParseSettingAside(ctx, src, policy.ParseOptions{Namespaces: lab.NamespaceNames()})
+	out.SetAside = setAside(others)
+	if err != nil && len(others) > 0 {
+		// The policies may be in other files.
+		if only, _ := policy.OnlyPolicies(src); only == nil {
+			return out, nil
 		}
 	}
+	var invalid *policy.Error
 	switch {
 	case errors.As(err, &invalid):
 		for _, p := range invalid.Problems {

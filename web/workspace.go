@@ -125,11 +125,7 @@ func (s *server) deleted(r *http.Request, snapshot numberedSnapshot, src string)
 			return nil, err
 		}
 		defer done()
-		opts := policy.ParseOptions{Namespaces: lesson.Topology.NamespaceNames()}
-		named, err = policy.ParseContext(r.Context(), []byte(src), opts)
-		if only, others := policy.OnlyPolicies([]byte(src)); err != nil && only != nil && others != nil {
-			named, err = policy.ParseContext(r.Context(), only, opts) // as Apply sets it aside
-		}
+		named, _, err = policy.ParseSettingAside(r.Context(), []byte(src), policy.ParseOptions{Namespaces: lesson.Topology.NamespaceNames()})
 		if err != nil {
 			return nil, err
 		}

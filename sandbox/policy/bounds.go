@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -99,4 +101,20 @@ func ParseContext(ctx context.Context, src []byte, opts ParseOptions) ([]Policy,
 		return nil, ctx.Err()
 	}
 	return parse(ctx, src, opts)
+}
+
+// ParseSettingAside is ParseContext of a text that may have more in it than policies, as
+// one has that was copied from somewhere. Where that is in the way it is set aside, and
+// returned, as long as something is left; where nothing is, the error says what is there.
+func ParseSettingAside(ctx context.Context, src []byte, opts ParseOptions) ([]Policy, []Other, error) {
+	policies, err := ParseContext(ctx, src, opts)
+	var invalid *Error
+	if !errors.As(err, &invalid) || len(src) > cmp.Or(opts.MaxBytes, MaxBytes) {
+		return policies, nil, err
+	}
+	only, others := OnlyPolicies(src)
+	if only != nil && others != nil {
+		policies, err = ParseContext(ctx, only, opts)
+	}
+	return policies, others, err
 }
