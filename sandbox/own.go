@@ -366,7 +366,8 @@ func (r *ownReader) services(at string, ns Namespace) {
 			r.bad(at+".name", "the name of a Service begins with a letter")
 		}
 		for _, p := range ns.Pods {
-			if p.Name == s.Pod && len(p.Labels) == 0 {
+			// Of other pods every topology is held to it.
+			if p.Name == s.Pod && p.HostNetwork && len(p.Labels) == 0 {
 				r.bad(at+".pod", "pod %q has no label to select it by", s.Pod)
 			}
 			if p.Name != s.Pod && selects(labelsOf(ns, s.Pod), p.Labels) {
