@@ -89,6 +89,12 @@ type AppliedPolicy struct {
 	YAML string `json:"-"`
 }
 
+// PolicyFile is a policy with its text, where that is told or written down.
+type PolicyFile struct {
+	PolicyRef
+	YAML string `json:"yaml"`
+}
+
 // PolicyChange tells what a change has made of the policies in force. Changes are
 // numbered from 1 per sandbox; 0 are the policies that an adopted one had.
 type PolicyChange struct {

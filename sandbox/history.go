@@ -32,7 +32,7 @@ type Entry struct {
 	Flips   []Flip `json:"flips,omitempty"`
 }
 
-// Flip is a flow that a change has given another verdict.
+// Flip is a flow that a change has given another verdict, or would.
 type Flip struct {
 	Flow string        `json:"flow"`
 	From probe.Verdict `json:"from"`
@@ -73,17 +73,11 @@ type historic struct {
 	Change  int64
 	Time    time.Time
 	Origin  Origin
-	Added   []historicPolicy `json:",omitempty"`
-	Changed []historicPolicy `json:",omitempty"`
-	Removed []PolicyRef      `json:",omitempty"`
-	Settled bool             `json:",omitempty"`
-	Flips   []historicFlip   `json:",omitempty"`
-}
-
-// historicPolicy is an [AppliedPolicy] whose text is written down.
-type historicPolicy struct {
-	PolicyRef
-	YAML string
+	Added   []PolicyFile   `json:",omitempty"`
+	Changed []PolicyFile   `json:",omitempty"`
+	Removed []PolicyRef    `json:",omitempty"`
+	Settled bool           `json:",omitempty"`
+	Flips   []historicFlip `json:",omitempty"`
 }
 
 // historicFlip has the flow's place in the topology's order in its upper half, and the
@@ -157,11 +151,11 @@ func (h *history) add(told PolicyChange, at time.Time) {
 }
 
 // historicOf are those of the policies that are named.
-func historicOf(all []AppliedPolicy, refs []PolicyRef) []historicPolicy {
-	var out []historicPolicy
+func historicOf(all []AppliedPolicy, refs []PolicyRef) []PolicyFile {
+	var out []PolicyFile
 	for _, p := range all {
 		if slices.Contains(refs, p.PolicyRef) {
-			out = append(out, historicPolicy(p))
+			out = append(out, PolicyFile(p))
 		}
 	}
 	return out
@@ -171,7 +165,7 @@ func historicOf(all []AppliedPolicy, refs []PolicyRef) []historicPolicy {
 func (h *history) trim() {
 	size := 0
 	for _, p := range h.base {
-		size += sizeOf(historicPolicy(p))
+		size += sizeOf(PolicyFile(p))
 	}
 	for _, e := range h.entries {
 		size += e.size()
@@ -180,18 +174,18 @@ func (h *history) trim() {
 		oldest := h.entries[0]
 		size -= oldest.size()
 		for _, p := range h.base {
-			size -= sizeOf(historicPolicy(p))
+			size -= sizeOf(PolicyFile(p))
 		}
 		h.base, h.from = oldest.after(h.base), oldest.Change
 		for _, p := range h.base {
-			size += sizeOf(historicPolicy(p))
+			size += sizeOf(PolicyFile(p))
 		}
 		h.entries = slices.Delete(h.entries, 0, 1)
 	}
 }
 
 // sizeOf and size are about how many bytes something takes in memory.
-func sizeOf(p historicPolicy) int { return 64 + len(p.Namespace) + len(p.Name) + len(p.YAML) }
+func sizeOf(p PolicyFile) int { return 64 + len(p.Namespace) + len(p.Name) + len(p.YAML) }
 
 func (e *historic) size() int {
 	n := 200 + 4*len(e.Flips) + 100*len(e.Removed)
@@ -249,7 +243,7 @@ func (h *history) last() int64 {
 // tell is the history for whoever looks at it. order are the flows' IDs.
 func (h *history) tell(order []string) History {
 	out := History{From: h.from, Entries: []Entry{}}
-	refs := func(policies []historicPolicy) []PolicyRef {
+	refs := func(policies []PolicyFile) []PolicyRef {
 		var out []PolicyRef
 		for _, p := range policies {
 			out = append(out, p.PolicyRef)
@@ -272,14 +266,14 @@ func (h *history) tell(order []string) History {
 // historyFile is what outlives the process.
 type historyFile struct {
 	From    int64
-	Base    []historicPolicy
+	Base    []PolicyFile
 	Entries []historic
 }
 
 func (h *history) marshal() []byte {
 	f := historyFile{From: h.from, Entries: h.entries}
 	for _, p := range h.base {
-		f.Base = append(f.Base, historicPolicy(p))
+		f.Base = append(f.Base, PolicyFile(p))
 	}
 	text, err := json.Marshal(f)
 	if err != nil {

@@ -153,7 +153,7 @@ func (p *Predictor) allowDNS(f Flow, r route) []networkingv1.NetworkPolicy {
 func filesOf(policies []networkingv1.NetworkPolicy) []PolicyFile {
 	out := []PolicyFile{}
 	for _, np := range policies {
-		out = append(out, PolicyFile{Namespace: np.Namespace, Name: np.Name, YAML: policy.YAML(np)})
+		out = append(out, PolicyFile{PolicyRef{Namespace: np.Namespace, Name: np.Name}, policy.YAML(np)})
 	}
 	return out
 }

@@ -69,13 +69,6 @@ type Remedy struct {
 	Files []PolicyFile `json:"files"`
 }
 
-// PolicyFile is a policy with its text.
-type PolicyFile struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	YAML      string `json:"yaml"`
-}
-
 // Why says why the flow is as it is expected to be. It fails where Predict does.
 func (p *Predictor) Why(f Flow) (*Why, error) {
 	r, err := p.route(f)

@@ -35,9 +35,9 @@ type Built struct {
 	Else []string `json:"else"`
 	// Changes are the flows that would be otherwise than now if the policies were the
 	// only ones, and Summary says so in a sentence. Free are those without a wish.
-	Changes []FlowChange `json:"changes"`
-	Free    []string     `json:"free"`
-	Summary string       `json:"summary"`
+	Changes []sandbox.Flip `json:"changes"`
+	Free    []string       `json:"free"`
+	Summary string         `json:"summary"`
 	// AlwaysOpen are the flows that no policy can close.
 	AlwaysOpen []string `json:"alwaysOpen"`
 	// Others are the policies in force that would have to go. Beside are the wishes, as
@@ -48,9 +48,7 @@ type Built struct {
 
 // BuiltFile is one of the policies.
 type BuiltFile struct {
-	Namespace string   `json:"namespace"`
-	Name      string   `json:"name"`
-	YAML      string   `json:"yaml"`
+	sandbox.PolicyFile
 	Sentences []string `json:"sentences"`
 }
 
@@ -112,7 +110,7 @@ func buildFor(lab *sandbox.Topology, baseline *sandbox.Baseline, wishes map[stri
 	}
 	out := &Built{
 		Change: baseline.Change, Files: []BuiltFile{}, Refusals: []NotBuilt{}, More: plan.More, Else: []string{},
-		Changes: []FlowChange{}, Free: []string{}, Others: []policy.Ref{}, Beside: []string{}, AlwaysOpen: []string{},
+		Changes: []sandbox.Flip{}, Free: []string{}, Others: []policy.Ref{}, Beside: []string{}, AlwaysOpen: []string{},
 	}
 	always, err := lab.AlwaysOpen(baseline.Addresses)
 	if err != nil {
@@ -129,7 +127,7 @@ func buildFor(lab *sandbox.Topology, baseline *sandbox.Baseline, wishes map[stri
 	out.Else = append(out.Else, plan.Else...)
 	var made []policy.Policy
 	for _, p := range plan.Policies {
-		out.Files = append(out.Files, BuiltFile{p.Namespace, p.Name, p.YAML, p.Sentences})
+		out.Files = append(out.Files, BuiltFile{sandbox.PolicyFile{PolicyRef: policy.Ref{Namespace: p.Namespace, Name: p.Name}, YAML: p.YAML}, p.Sentences})
 		made = append(made, policy.Policy{NetworkPolicy: p.NetworkPolicy})
 	}
 	alone, err := sandbox.NewPredictor(lab, baseline.Addresses, made)

@@ -48,7 +48,7 @@ func TestWishes_without_a_sandbox_give_policies_with_their_sentences(t *testing.
 	if len(f.Sentences) < 2 || !strings.HasPrefix(f.YAML, "# ") {
 		t.Errorf("%+v", f)
 	}
-	if !slices.ContainsFunc(got.Changes, func(c FlowChange) bool { return c.Flow == shellToAPI }) || slices.Contains(got.Free, shellToAPI) {
+	if !slices.ContainsFunc(got.Changes, func(c sandbox.Flip) bool { return c.Flow == shellToAPI }) || slices.Contains(got.Free, shellToAPI) {
 		t.Errorf("the changes are %v, those without a wish %v", got.Changes, got.Free)
 	}
 	if len(got.Else) == 0 || !strings.HasSuffix(got.Summary, ".") {

@@ -87,7 +87,7 @@ func answerTo(err error) answer {
 	case errors.As(err, &late):
 		return answer{
 			status: http.StatusConflict, Error: "The policies were changed meanwhile, in another tab or in the cluster, so nothing was applied. Look at what is in force now, then apply again.",
-			InForce: &policiesInForce{late.Change, policyTexts(late.Policies)},
+			InForce: &policiesInForce{late.Change, policyFiles(late.Policies)},
 		}
 	case errors.As(err, &status):
 		return answer{status: status.status, Error: status.message}

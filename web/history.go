@@ -41,7 +41,7 @@ func (s *server) showPoint(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, policiesInForce{change, policyTexts(policies)})
+	return writeJSON(w, http.StatusOK, policiesInForce{change, policyFiles(policies)})
 }
 
 // restorePoint makes the policies the only ones that were in force after a change. It

@@ -48,7 +48,7 @@ type Analysis struct {
 	// error, and so are Policies and Changes.
 	Expected []sandbox.Expected `json:"expected,omitempty"`
 	// Changes are the flows that would be otherwise than now.
-	Changes []FlowChange `json:"changes,omitempty"`
+	Changes []sandbox.Flip `json:"changes,omitempty"`
 	// Summary says in a sentence or two what Apply would change, or why that is not
 	// known.
 	Summary string `json:"summary"`
@@ -130,13 +130,6 @@ type SetAside struct {
 	Kind    string `json:"kind"`
 	Name    string `json:"name"`
 	Message string `json:"message"`
-}
-
-// FlowChange is a flow that would be otherwise than now.
-type FlowChange struct {
-	Flow string        `json:"flow"`
-	From probe.Verdict `json:"from"`
-	To   probe.Verdict `json:"to"`
 }
 
 const (
@@ -427,8 +420,8 @@ func inTheWay(lines []int) string {
 
 // compare tells which flows would change with the next verdicts, and says so in a
 // sentence or two.
-func compare(baseline *sandbox.Baseline, next map[string]probe.Verdict) ([]FlowChange, string) {
-	var changes []FlowChange
+func compare(baseline *sandbox.Baseline, next map[string]probe.Verdict) ([]sandbox.Flip, string) {
+	var changes []sandbox.Flip
 	closes, opens, other := 0, 0, 0
 	for _, f := range baseline.Flows {
 		from, known := baseline.Verdicts[f.ID]
@@ -436,7 +429,7 @@ func compare(baseline *sandbox.Baseline, next map[string]probe.Verdict) ([]FlowC
 		if !known || !predicted || from == to {
 			continue
 		}
-		changes = append(changes, FlowChange{Flow: f.ID, From: from, To: to})
+		changes = append(changes, sandbox.Flip{Flow: f.ID, From: from, To: to})
 		switch probe.Open {
 		case from:
 			closes++

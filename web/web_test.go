@@ -285,7 +285,7 @@ func (v *learner) until(what string, holds func() bool) {
 }
 
 // policies are those in force, with their texts.
-func (v *learner) policies(id string) []policyText {
+func (v *learner) policies(id string) []sandbox.PolicyFile {
 	v.t.Helper()
 	return v.inForce(id).Policies
 }

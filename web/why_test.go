@@ -51,7 +51,7 @@ func TestWhy_is_told_step_by_step_with_the_lines_that_decide(t *testing.T) {
 	for _, f := range told.Remedy.Files {
 		drafts = append(drafts, f.YAML)
 	}
-	if got := v.analysis(drafts...); !slices.Contains(got.Changes, FlowChange{byName, probe.DNSFailed, probe.Open}) {
+	if got := v.analysis(drafts...); !slices.Contains(got.Changes, sandbox.Flip{Flow: byName, From: probe.DNSFailed, To: probe.Open}) {
 		t.Errorf("with the remedy: %+v", got.Changes)
 	}
 

@@ -16,25 +16,19 @@ import (
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
 
-// policyText is a [sandbox.AppliedPolicy] whose text is told.
-type policyText struct {
-	sandbox.PolicyRef
-	YAML string `json:"yaml"`
-}
-
-func policyTexts(policies []sandbox.AppliedPolicy) []policyText {
-	texts := make([]policyText, len(policies))
+func policyFiles(policies []sandbox.AppliedPolicy) []sandbox.PolicyFile {
+	files := make([]sandbox.PolicyFile, len(policies))
 	for i, p := range policies {
-		texts[i] = policyText(p)
+		files[i] = sandbox.PolicyFile(p)
 	}
-	return texts
+	return files
 }
 
 // policiesInForce are the policies with their texts, which events leave out, and the
 // number of the change that they come of.
 type policiesInForce struct {
-	Change   int64        `json:"change"`
-	Policies []policyText `json:"policies"`
+	Change   int64                `json:"change"`
+	Policies []sandbox.PolicyFile `json:"policies"`
 }
 
 func (s *server) listPolicies(w http.ResponseWriter, r *http.Request) error {
@@ -42,20 +36,20 @@ func (s *server) listPolicies(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, policiesInForce{snapshot.PoliciesChange, policyTexts(snapshot.Policies)})
+	return writeJSON(w, http.StatusOK, policiesInForce{snapshot.PoliciesChange, policyFiles(snapshot.Policies)})
 }
 
 // policiesChanged is what a change has come to, with the texts of all that is in force
 // after it.
 type policiesChanged struct {
 	sandbox.PolicyChange
-	Policies []policyText `json:"policies"`
+	Policies []sandbox.PolicyFile `json:"policies"`
 	// SetAside is what was no NetworkPolicy in what was sent.
 	SetAside []SetAside `json:"setAside"`
 }
 
 func changedTo(c sandbox.PolicyChange) policiesChanged {
-	return policiesChanged{c, policyTexts(c.Policies), setAside(c.SetAside)}
+	return policiesChanged{c, policyFiles(c.Policies), setAside(c.SetAside)}
 }
 
 // applyPolicies takes YAML as the body.

@@ -157,7 +157,7 @@ export interface AnalysedFile {
   setAside: SetAside[];
 }
 
-export interface FlowChange {
+export interface Flip {
   flow: string;
   from: Verdict;
   to: Verdict;
@@ -206,16 +206,10 @@ export interface Analysis {
   files: AnalysedFile[];
   policies?: Ref[];
   expected?: Expected[];
-  changes?: FlowChange[];
+  changes?: Flip[];
   summary: string;
   refusal?: string;
   why: Why | null;
-}
-
-export interface Flip {
-  flow: string;
-  from: Verdict;
-  to: Verdict;
 }
 
 export interface Entry {
@@ -262,7 +256,7 @@ export interface Built {
   refusals: NotBuilt[];
   more?: number;
   else: string[];
-  changes: FlowChange[];
+  changes: Flip[];
   free: string[];
   summary: string;
   alwaysOpen: string[];
