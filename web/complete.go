@@ -292,7 +292,7 @@ func (s *server) showLab(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	addresses, running := lesson.Topology.FixedAddresses(), false
-	if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lesson.Topology.Name && snapshot.State == sandbox.Ready {
+	if snapshot, ready := s.readyOf(r, lesson.Topology); ready {
 		// It may have ended meanwhile: then there are no addresses of it to tell.
 		if a, err := s.Sandboxes.Addresses(snapshot.ID); err == nil {
 			addresses, running = a, true

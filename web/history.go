@@ -88,9 +88,14 @@ func onTopOf(r *http.Request) ([]sandbox.ChangeOption, error) {
 	if !query.Has("base") {
 		return nil, nil
 	}
-	base, err := strconv.ParseInt(query.Get("base"), 10, 64)
+	base, err := baseOf(query.Get("base"))
+	return []sandbox.ChangeOption{sandbox.OnTopOf(base)}, err
+}
+
+func baseOf(text string) (int64, error) {
+	base, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "base is %q; want the number of a change.", query.Get("base"))
+		return 0, refuse(http.StatusBadRequest, "base is %q; want the number of a change.", text)
 	}
-	return []sandbox.ChangeOption{sandbox.OnTopOf(base)}, nil
+	return base, nil
 }

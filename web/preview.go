@@ -196,7 +196,7 @@ func tooMuchDraft(err error) error {
 // baseline is what the learner's draft for the lab is compared with: what is in force
 // in their ready sandbox of it, or nothing at all.
 func (s *server) baseline(r *http.Request, lab *sandbox.Topology) (*sandbox.Baseline, error) {
-	if snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lab.Name && snapshot.State == sandbox.Ready {
+	if snapshot, ready := s.readyOf(r, lab); ready {
 		b, err := s.Sandboxes.Baseline(snapshot.ID)
 		// It may have been stopped in between.
 		if err == nil || !errors.Is(err, sandbox.ErrNotFound) && !errors.Is(err, sandbox.ErrNotReady) {

@@ -142,6 +142,12 @@ func (s *server) otherLab(r *http.Request, lab string) (sandbox.Snapshot, bool) 
 	return snapshot, false
 }
 
+// readyOf is the learner's sandbox of the lab, where they have one that is ready.
+func (s *server) readyOf(r *http.Request, lab *sandbox.Topology) (sandbox.Snapshot, bool) {
+	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
+	return snapshot, ok && snapshot.Lab == lab.Name && snapshot.State == sandbox.Ready
+}
+
 // labTitle is how a lab is called: by the lesson that has it.
 func (s *server) labTitle(r *http.Request, lab string) string {
 	lesson, err := s.lab(r, lab)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -98,8 +97,8 @@ func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error
 	}
 	base := snapshot.PoliciesChange
 	if text := r.PostForm.Get("base"); text != "" {
-		if base, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return refuse(http.StatusBadRequest, "base is %q; want the number of a change.", text)
+		if base, err = baseOf(text); err != nil {
+			return err
 		}
 	}
 	_, err = s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginApply, []byte(src), sandbox.OnTopOf(base))
