@@ -32,7 +32,7 @@ func (s *server) listLabs(w http.ResponseWriter, r *http.Request) error {
 		if !there {
 			return errNoLab
 		}
-		draft = drafted(kept.YAML)
+		draft, _, _ = drafted(kept.YAML)
 	}
 	return s.renderLabs(w, r, http.StatusOK, draft)
 }
@@ -73,19 +73,20 @@ func sizeOfLab(t *sandbox.Topology) string {
 	return fmt.Sprintf("%s in %s, %s", of(pods, "pod", "pods"), of(len(t.Namespaces), "namespace", "namespaces"), of(len(t.Flows()), "connection", "connections"))
 }
 
-// drafted is the text with what is wrong with it, or with its picture.
-func drafted(yaml string) views.LabDraft {
-	draft := views.LabDraft{YAML: yaml}
-	_, topology, err := sandbox.ParseOwn([]byte(yaml))
+// drafted is the text with what is wrong with it, or with its picture and the lab that it
+// is, which is nil where something is wrong.
+func drafted(yaml string) (draft views.LabDraft, title string, lab *sandbox.Topology) {
+	draft.YAML = yaml
+	title, lab, err := sandbox.ParseOwn([]byte(yaml))
 	var wrong *policy.Error
 	if errors.As(err, &wrong) {
 		for _, p := range wrong.Problems {
 			draft.Problems = append(draft.Problems, p.String())
 		}
-		return draft
+		return draft, "", nil
 	}
-	draft.Picture, draft.Size = picture.Lab(topology), sizeOfLab(topology)
-	return draft
+	draft.Picture, draft.Size = picture.Lab(lab), sizeOfLab(lab)
+	return draft, title, lab
 }
 
 // makeLab keeps the lab of the form's field yaml and opens it in the workbench; where the
@@ -95,18 +96,14 @@ func (s *server) makeLab(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	yaml := strings.ReplaceAll(r.PostForm.Get("yaml"), "\r\n", "\n")
-	draft := drafted(yaml)
+	draft, title, lab := drafted(yaml)
 	switch {
-	case draft.Problems != nil:
+	case lab == nil:
 		return s.renderLabs(w, r, http.StatusUnprocessableEntity, draft)
 	case r.PostForm.Get("do") == "look":
 		return s.renderLabs(w, r, http.StatusOK, draft)
 	}
-	title, topology, err := sandbox.ParseOwn([]byte(yaml))
-	if err != nil {
-		return err
-	}
-	err = s.Progress.SaveLab(r.Context(), ownerOf(r.Context()), store.Lab{Name: topology.Name, Title: title, YAML: yaml, At: time.Now()})
+	err := s.Progress.SaveLab(r.Context(), ownerOf(r.Context()), store.Lab{Name: lab.Name, Title: title, YAML: yaml, At: time.Now()})
 	var refused *store.InputError
 	if errors.As(err, &refused) {
 		draft.Problems = []string{refused.Problem}
@@ -114,7 +111,7 @@ func (s *server) makeLab(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/workbench?lab="+url.QueryEscape(topology.Name), http.StatusSeeOther)
+	http.Redirect(w, r, "/workbench?lab="+url.QueryEscape(lab.Name), http.StatusSeeOther)
 	return nil
 }
 
@@ -123,9 +120,9 @@ func (s *server) composeLab(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(w, r, maxFormBytes); err != nil {
 		return err
 	}
-	draft := drafted(composed(r.PostForm))
+	draft, _, lab := drafted(composed(r.PostForm))
 	status := http.StatusOK
-	if draft.Problems != nil {
+	if lab == nil {
 		status = http.StatusUnprocessableEntity
 	}
 	return s.renderLabs(w, r, status, draft)
