@@ -93,15 +93,23 @@ func run(ctx context.Context) error {
 	// What it took, whatever else the machine had to do meanwhile.
 	ended = true
 	fmt.Printf("the server's processor time:   %.1f s in all, for %d previews, %d pages and the class's sandboxes\n", end().Seconds(), len(previews), len(alone)+len(busy)+len(class))
+	failed := reader.failed
 	for _, l := range class {
 		if l.lost != nil {
 			return fmt.Errorf("a learner's connection was lost: %w", l.lost)
 		}
+		failed += l.failed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if failed > 0 || len(busy) == 0 || len(previews) == 0 {
+		return fmt.Errorf("of the pages and previews %d failed, %d and %d were answered", failed, len(busy), len(previews))
 	}
 	if p99 := busy.at(0.99); *mostPage > 0 && p99 > *mostPage {
 		return fmt.Errorf("a lesson took %v at p99, and may take %v", p99.Round(time.Millisecond/10), *mostPage)
 	}
-	return ctx.Err()
+	return nil
 }
 
 // start runs the server with a data folder of its own. end ends it, and says how much
@@ -168,6 +176,8 @@ type learner struct {
 	conn          *websocket.Conn
 	// lost is why the connection ended before the class did.
 	lost error
+	// failed is how many of the questions and pages that were measured failed.
+	failed int
 }
 
 func newLearner(base string) (*learner, error) {
@@ -217,6 +227,7 @@ func (l *learner) pages(ctx context.Context, during time.Duration) times {
 		begin := time.Now()
 		if err := l.page(); err != nil {
 			log.Print(err)
+			l.failed++
 			continue
 		}
 		out = append(out, time.Since(begin))
@@ -311,6 +322,7 @@ func (l *learner) types(ctx context.Context, random *rand.Rand) times {
 		if err := l.ask(ctx, draft); err != nil {
 			if ctx.Err() == nil {
 				log.Print(err)
+				l.failed++
 			}
 		} else {
 			out = append(out, time.Since(begin))
