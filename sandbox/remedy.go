@@ -141,11 +141,7 @@ func (p *Predictor) allowDNS(f Flow, r route) []networkingv1.NetworkPolicy {
 			tcp, port := corev1.ProtocolTCP, intstr.FromInt32(dnsPort)
 			np.Spec.Egress[j].Ports = append(np.Spec.Egress[j].Ports, networkingv1.NetworkPolicyPort{Protocol: &tcp, Port: &port})
 		}
-		name := "allow-" + shortName(f.From) + "-dns"
-		np.Name = name
-		for n := 2; slices.ContainsFunc(p.evaluator.Policies(), func(o policy.Policy) bool { return o.Ref() == policy.Ref{Namespace: np.Namespace, Name: np.Name} }); n++ {
-			np.Name = fmt.Sprintf("%s-%d", name, n)
-		}
+		np.Name = p.evaluator.FreeName(np.Namespace, "allow-"+shortName(f.From)+"-dns")
 	}
 	return policies
 }

@@ -63,15 +63,20 @@ func (e *Evaluator) remedy(f Flow) []networkingv1.NetworkPolicy {
 // allow is the frame of a policy that selects one pod.
 func (e *Evaluator) allow(self Endpoint, name string, direction networkingv1.PolicyType) networkingv1.NetworkPolicy {
 	pod := e.pods[self.pod-1]
-	free := name
-	for n := 2; slices.ContainsFunc(e.policies, func(p Policy) bool { return p.Namespace == pod.Namespace && p.Name == free }); n++ {
-		free = fmt.Sprintf("%s-%d", name, n)
-	}
 	return networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: apiVersion, Kind: kind},
-		ObjectMeta: metav1.ObjectMeta{Name: free, Namespace: pod.Namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: e.FreeName(pod.Namespace, name), Namespace: pod.Namespace},
 		Spec:       networkingv1.NetworkPolicySpec{PodSelector: e.only(pod), PolicyTypes: []networkingv1.PolicyType{direction}},
 	}
+}
+
+// FreeName is the name, with a number behind it where a policy of the namespace has it.
+func (e *Evaluator) FreeName(namespace, name string) string {
+	free := name
+	for n := 2; e.policyOf(Ref{namespace, free}) != nil; n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free
 }
 
 // objectName makes a name of what may be an address, or too long.

@@ -98,7 +98,7 @@ func (l *linter) otherEndIn(namespace string, opposite networkingv1.PolicyType, 
 	if len(name) > most {
 		name = strings.TrimRight(name[:most], "-.")
 	}
-	missing.Name = l.free(namespace, name+"-"+strings.ToLower(string(opposite)))
+	missing.Name = l.FreeName(namespace, name+"-"+strings.ToLower(string(opposite)))
 	missing.Spec.PolicyTypes = []networkingv1.PolicyType{opposite}
 	peers := []networkingv1.NetworkPolicyPeer{back}
 	if opposite == networkingv1.PolicyTypeEgress {

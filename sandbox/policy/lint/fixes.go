@@ -43,15 +43,6 @@ func (l *linter) types(types ...networkingv1.PolicyType) policy.Fix {
 	return l.fix("Write policyTypes: ["+strings.Join(words, ", ")+"]", l.policy.InsertField("spec", "policyTypes", types, "podSelector"))
 }
 
-// free is a policy's name that none has in the namespace.
-func (l *linter) free(namespace, name string) string {
-	free, all := name, l.Policies()
-	for n := 2; slices.ContainsFunc(all, func(p policy.Policy) bool { return p.Namespace == namespace && p.Name == free }); n++ {
-		free = fmt.Sprintf("%s-%d", name, n)
-	}
-	return free
-}
-
 // dnsRules is what lets pods ask the cluster's DNS; none where that has no pod that a
 // rule can name.
 func (l *linter) dnsRules() []networkingv1.NetworkPolicyEgressRule {
@@ -99,7 +90,7 @@ func (l *linter) dnsFixes(tcp bool) []policy.Fix {
 	if !l.policy.Written("spec.egress") {
 		here.Edits = l.policy.InsertField("spec", "egress", rules, "")
 	}
-	beside := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: l.policy.Namespace, Name: l.free(l.policy.Namespace, "allow-dns")}}
+	beside := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: l.policy.Namespace, Name: l.FreeName(l.policy.Namespace, "allow-dns")}}
 	beside.Spec = networkingv1.NetworkPolicySpec{
 		PodSelector: l.policy.Spec.PodSelector, PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 		Egress: rules,
