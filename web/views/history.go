@@ -48,8 +48,6 @@ func originWords(o sandbox.Origin) string {
 	return "Changed"
 }
 
-func refName(r sandbox.PolicyRef) string { return r.Namespace + "/" + r.Name }
-
 func verdictWords(v probe.Verdict) string {
 	if words, ok := Said.Verdicts[v]; ok {
 		return words
