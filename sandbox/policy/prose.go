@@ -13,12 +13,7 @@ import (
 // English on which of the network's pods it selects, what it lets them take and send,
 // and what is closed by that. The policy need not be among those that were compiled.
 func (e *Evaluator) Sentences(p *Policy) []string {
-	r := reader{e: e, p: p}
-	for _, i := range e.members[p.Namespace] {
-		if Matches(&p.Spec.PodSelector, e.pods[i].Labels) {
-			r.pods = append(r.pods, i)
-		}
-	}
+	r := reader{e: e, p: p, pods: e.selected(p)}
 	out := []string{r.selects()}
 	ingress, egress := directions(&p.Spec)
 	if !ingress && !egress {
@@ -167,14 +162,7 @@ func (r *reader) peers(rule Rule) string {
 		parts = append(parts, r.peer(&rule.Peers[i]))
 	}
 	// More than list takes, since whoever is let in should be read of.
-	const most = 4
-	if n := len(parts); n > most {
-		parts = append(parts[:most-1:most-1], fmt.Sprintf("%d more", n-most+1))
-	}
-	if n := len(parts); n > 1 {
-		return strings.Join(parts[:n-1], ", ") + " or " + parts[n-1]
-	}
-	return parts[0]
+	return listed(parts, 4, "or")
 }
 
 func (r *reader) peer(peer *networkingv1.NetworkPolicyPeer) string {
@@ -284,14 +272,7 @@ func (r *reader) ports(rule Rule) string {
 		}
 		parts = append(parts, text)
 	}
-	const most = 4
-	if n := len(parts); n > most {
-		parts = append(parts[:most-1:most-1], fmt.Sprintf("%d more", n-most+1))
-	}
-	if n := len(parts); n > 1 {
-		return "on " + strings.Join(parts[:n-1], ", ") + " and " + parts[n-1]
-	}
-	return "on " + parts[0]
+	return "on " + listed(parts, 4, "and")
 }
 
 // closed says what no rule of the policy opens.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -16,12 +15,21 @@ func (e *Evaluator) Network() Network { return e.network }
 // network.
 func (e *Evaluator) Selected(p *Policy) []string {
 	out := []string{}
-	for _, i := range e.members[p.Namespace] {
-		if Matches(&p.Spec.PodSelector, e.pods[i].Labels) {
-			out = append(out, e.called(i))
-		}
+	for _, i := range e.selected(p) {
+		out = append(out, e.called(i))
 	}
 	return slices.Compact(out)
+}
+
+// selected are the positions of the pods that the policy selects.
+func (e *Evaluator) selected(p *Policy) []int32 {
+	var out []int32
+	for _, i := range e.members[p.Namespace] {
+		if Matches(&p.Spec.PodSelector, e.pods[i].Labels) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // called names a pod. Those of the cluster's DNS go by the name of their Service,
@@ -82,14 +90,8 @@ func (e *Evaluator) reaches(peers Peers) []string {
 
 // selectsText says what is selected: "selects a, b and 3 more".
 func selectsText(names []string) string {
-	const most = 4
-	switch n := len(names); {
-	case n == 0:
+	if len(names) == 0 {
 		return "selects nothing here"
-	case n > most:
-		return fmt.Sprintf("selects %s and %d more", strings.Join(names[:most-1], ", "), n-most+1)
-	case n > 1:
-		return "selects " + strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
-	return "selects " + names[0]
+	return "selects " + listed(names, 4, "and")
 }

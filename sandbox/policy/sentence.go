@@ -318,15 +318,18 @@ func (p *PolicyVerdict) nearestRule() *RuleVerdict {
 func (p *PolicyVerdict) nearness() int { return p.nearestRule().nearness() }
 
 // list is "a", "a and b", "a, b and c", and with more than three "a, b and 2 more".
-func list(names []string) string {
-	const most = 3
+func list(names []string) string { return listed(names, 3, "and") }
+
+// listed is the same with the word in the place of and, and with more than so many names
+// the first of them and how many more.
+func listed(names []string, most int, word string) string {
 	if n := len(names); n > most {
 		names = append(slices.Clone(names[:most-1]), fmt.Sprintf("%d more", n-most+1))
 	}
 	if len(names) < 2 {
 		return strings.Join(names, "")
 	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	return strings.Join(names[:len(names)-1], ", ") + " " + word + " " + names[len(names)-1]
 }
 
 func plural(one, many string, n int) string {
