@@ -162,7 +162,7 @@ func (r *reader) peers(rule Rule) string {
 		parts = append(parts, r.peer(&rule.Peers[i]))
 	}
 	// More than list takes, since whoever is let in should be read of.
-	return listed(parts, 4, "or")
+	return List(parts, 4, "or")
 }
 
 func (r *reader) peer(peer *networkingv1.NetworkPolicyPeer) string {
@@ -272,7 +272,7 @@ func (r *reader) ports(rule Rule) string {
 		}
 		parts = append(parts, text)
 	}
-	return "on " + listed(parts, 4, "and")
+	return "on " + List(parts, 4, "and")
 }
 
 // closed says what no rule of the policy opens.

@@ -93,5 +93,5 @@ func selectsText(names []string) string {
 	if len(names) == 0 {
 		return "selects nothing here"
 	}
-	return "selects " + listed(names, 4, "and")
+	return "selects " + List(names, 4, "and")
 }

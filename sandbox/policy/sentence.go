@@ -318,11 +318,11 @@ func (p *PolicyVerdict) nearestRule() *RuleVerdict {
 func (p *PolicyVerdict) nearness() int { return p.nearestRule().nearness() }
 
 // list is "a", "a and b", "a, b and c", and with more than three "a, b and 2 more".
-func list(names []string) string { return listed(names, 3, "and") }
+func list(names []string) string { return List(names, 3, "and") }
 
-// listed is the same with the word in the place of and, and with more than so many names
+// List is "a", "a and b", "a, b and c" with the word, and with more than so many names
 // the first of them and how many more.
-func listed(names []string, most int, word string) string {
+func List(names []string, most int, word string) string {
 	if n := len(names); n > most {
 		names = append(slices.Clone(names[:most-1]), fmt.Sprintf("%d more", n-most+1))
 	}

@@ -192,21 +192,7 @@ func portsText(ports []networkingv1.NetworkPolicyPort) string {
 }
 
 // or is "a", "a or b", "a, b or c".
-func or(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
-}
+func or(names []string) string { return policy.List(names, len(names), "or") }
 
 // some is "a", "a and b", "a, b and c", and of many the first and how many more.
-func some(names []string) string {
-	const most = 5
-	if n := len(names); n > most {
-		names = append(slices.Clone(names[:most-1]), fmt.Sprintf("%d more", n-most+1))
-	}
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
+func some(names []string) string { return policy.List(names, 5, "and") }

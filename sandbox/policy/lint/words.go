@@ -1,11 +1,12 @@
 package lint
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
 // mostNames is how many names a message lists.
@@ -23,13 +24,7 @@ func (l *linter) names(pods []int) string {
 
 // enumerate is "a, b and c"; of many, the first and how many more.
 func enumerate(names []string) string {
-	if n := len(names); n > mostNames {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNames-1], ", "), n-mostNames+1)
-	}
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	}
-	return strings.Join(names, "")
+	return policy.List(names, mostNames, "and")
 }
 
 // text is a value's YAML.
