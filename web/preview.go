@@ -274,7 +274,7 @@ func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline 
 	}
 	about := predictor.Evaluator()
 	whole := len(errorLines) == 0
-	findings := lint.Lint(about.Network(), all)
+	findings := lint.Findings(about)
 	for i := range files {
 		f := &files[i]
 		for j := range f.policies {

@@ -116,7 +116,12 @@ func Lint(network policy.Network, policies []policy.Policy) []Finding {
 	if err != nil {
 		return nil
 	}
-	l := newLinter(network, e)
+	return Findings(e)
+}
+
+// Findings are what [Lint] finds in policies that are compiled already.
+func Findings(e *policy.Evaluator) []Finding {
+	l := newLinter(e.Network(), e)
 	all := e.Policies()
 	for i := range all {
 		first := len(l.findings)
