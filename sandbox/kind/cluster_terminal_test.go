@@ -115,23 +115,7 @@ func TestTerminal_is_made_on_first_use_and_what_kubectl_does_there_is_a_change_o
 		t.Fatal(err)
 	}
 	defer sub.Close()
-	until := func(passes func(sandbox.Event) bool) sandbox.Event {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		for {
-			events, err := sub.Next(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range events {
-				if passes(e) {
-					return e
-				}
-			}
-		}
-	}
-	until(func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
+	eventOf(t, sub, func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
 	began := time.Now()
 	s := openTerminal(t, m, id)
 	s.await(`lab\$ `, time.Minute)
@@ -150,11 +134,11 @@ func TestTerminal_is_made_on_first_use_and_what_kubectl_does_there_is_a_change_o
 	if out, code := s.run("kubectl apply -f deny.yaml"); code != 0 || !strings.Contains(out, "created") {
 		t.Fatalf("kubectl apply: %d, %s", code, out)
 	}
-	change := until(func(e sandbox.Event) bool { return e.Policies != nil }).Policies
+	change := eventOf(t, sub, func(e sandbox.Event) bool { return e.Policies != nil }).Policies
 	if change.Origin != sandbox.OriginCluster || len(change.Added) != 1 || change.Added[0].Name != "default-deny-all" {
 		t.Errorf("the change is told as %+v", change)
 	}
-	if settled := until(func(e sandbox.Event) bool { return e.Settled != nil }).Settled; settled.Flips == 0 {
+	if settled := eventOf(t, sub, func(e sandbox.Event) bool { return e.Settled != nil }).Settled; settled.Flips == 0 {
 		t.Error("no flow turned")
 	}
 	if out, code := s.run("probe --from production/web production/api 8080"); code != 1 || !strings.HasPrefix(out, "blocked: ") {
@@ -174,7 +158,7 @@ EOF`); code == 0 || !strings.Contains(out, "podSelektor") {
 	if out, code := s.run("kubectl delete networkpolicy default-deny-all -n production"); code != 0 {
 		t.Errorf("kubectl delete: %d, %s", code, out)
 	}
-	if change := until(func(e sandbox.Event) bool { return e.Policies != nil }).Policies; len(change.Removed) != 1 {
+	if change := eventOf(t, sub, func(e sandbox.Event) bool { return e.Policies != nil }).Policies; len(change.Removed) != 1 {
 		t.Errorf("the removal is told as %+v", change)
 	}
 	expect(t, lab)

@@ -228,23 +228,7 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 		t.Fatal(err)
 	}
 	defer sub.Close()
-	until := func(passes func(sandbox.Event) bool) sandbox.Event {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		for {
-			events, err := sub.Next(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range events {
-				if passes(e) {
-					return e
-				}
-			}
-		}
-	}
-	until(func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
+	eventOf(t, sub, func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
 	kubectl := func(yaml string, args ...string) (answered time.Time) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "docker", append([]string{"exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)...)
@@ -256,7 +240,7 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 	}
 	told := func(answered time.Time) *sandbox.PolicyChange {
 		t.Helper()
-		e := until(func(e sandbox.Event) bool { return e.Policies != nil })
+		e := eventOf(t, sub, func(e sandbox.Event) bool { return e.Policies != nil })
 		t.Logf("told %s after kubectl had its answer", e.Time.Sub(answered).Round(time.Millisecond))
 		if late := e.Time.Sub(answered); late > 500*time.Millisecond {
 			t.Errorf("told %s after kubectl had its answer", late)
@@ -269,7 +253,7 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 	if c := told(kubectl(sandboxtest.DenyProduction, "apply", "-f", "-")); len(c.Added) != 1 {
 		t.Errorf("apply: %+v, want one more", c)
 	}
-	settled := until(func(e sandbox.Event) bool { return e.Settled != nil }).Settled
+	settled := eventOf(t, sub, func(e sandbox.Event) bool { return e.Settled != nil }).Settled
 	if settled.Flips == 0 {
 		t.Error("nothing turned")
 	}
@@ -284,7 +268,7 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 		t.Fatal(err)
 	}
 	expect(t, lab, sandboxtest.ProductionDenied...)
-	until(func(e sandbox.Event) bool { return e.Policies != nil && e.Policies.Origin == sandbox.OriginApply })
+	eventOf(t, sub, func(e sandbox.Event) bool { return e.Policies != nil && e.Policies.Origin == sandbox.OriginApply })
 	if c := told(kubectl("", "patch", "networkpolicy", "-n", "production", "default-deny-all", "--type=merge", "-p", `{"spec":{"ingress":[{}]}}`)); len(c.Changed) != 1 {
 		t.Errorf("patch of what the lab applied: %+v, want one changed", c)
 	}
@@ -681,5 +665,23 @@ func TestKind_delete_leaves_nothing(t *testing.T) {
 	}
 	if err := lab.Health(t.Context()); !errors.Is(err, sandbox.ErrGone) {
 		t.Errorf("Health: %v, want ErrGone", err)
+	}
+}
+
+// eventOf waits for an event that passes, a minute at most.
+func eventOf(t *testing.T, sub *sandbox.Subscription, passes func(sandbox.Event) bool) sandbox.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		events, err := sub.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if passes(e) {
+				return e
+			}
+		}
 	}
 }
