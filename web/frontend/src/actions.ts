@@ -9,6 +9,7 @@ import { said } from "./sentences.gen";
 import type { Place, Refused, State, Store } from "./state";
 import { applied, merge } from "./workspace/merge";
 import { isNothing, planOf, wholeOf, type Plan, type Whole } from "./workspace/plan";
+import { joined } from "./workspace/text";
 import * as files from "./workspace/workspace";
 import { fileOf, writable, type Workspace } from "./workspace/workspace";
 
@@ -178,7 +179,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
     async takeBack() {
       const { applied: last, applying, sandbox } = store.get();
       if (!last || applying) return;
-      const text = last.before.map((p) => p.yaml).join("---\n");
+      const text = joined(last.before.map((p) => p.yaml));
       const back: Plan = { ...last.plan, added: last.plan.deleted, deleted: last.plan.added };
       await send({ text, sent: new Map(), at: () => undefined }, back, (now, inForce) => merge(now, { sandbox, ...inForce }, "by taking back the last Apply"));
     },

@@ -12,6 +12,7 @@ import { pairOf, type Axes, type End } from "./matrixview";
 import { nameOf } from "./model";
 import { recall, remember } from "./remember";
 import type { State, Store } from "./state";
+import { joined } from "./workspace/text";
 
 /** How long to wait after the last wish before policies are asked for, in milliseconds. */
 const pause = 250;
@@ -416,7 +417,7 @@ class Want {
       tell();
     }
     const put = button("Put them into the workspace", () => {
-      const text = built.files.map((f) => f.yaml).join("---\n");
+      const text = joined(built.files.map((f) => f.yaml));
       const what = "What I want is in the workspace, as drafts.";
       if (replace.checked) this.#actions.replaceAll(text, what);
       else this.#actions.draft(text, what);

@@ -12,6 +12,7 @@ import { nameOf } from "./model";
 import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
 import * as words from "./whytext";
+import { joined } from "./workspace/text";
 import { fileNamed } from "./workspace/workspace";
 
 /** What is in force, or what the draft would be. */
@@ -205,13 +206,13 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     text.append(make("b", `${r.title}. `), r.text);
     const more = make("details");
     const files = r.files.length === 1 ? "the policy" : `the ${r.files.length} policies`;
-    const yaml = make("pre", r.files.map((f) => f.yaml.trimEnd()).join("\n---\n"));
+    const yaml = make("pre", joined(r.files.map((f) => f.yaml)));
     yaml.tabIndex = 0;
     const summary = make("summary", `Show ${files}`);
     summary.dataset["focus"] = "show";
     more.append(summary, yaml);
     const put = button("Put it into the workspace", () => {
-      actions.draft(r.files.map((f) => f.yaml).join("---\n"));
+      actions.draft(joined(r.files.map((f) => f.yaml)));
       showPlace("write");
     });
     put.dataset["focus"] = "put";

@@ -9,12 +9,15 @@ export class Facts {
   #asked = 0;
 
   constructor(private readonly name: string) {
-    void ask<Schema>("/schema").then((schema) => (this.schema = schema));
     this.renew();
   }
 
-  /** Asks for the lab anew: with another sandbox, pods have other addresses. */
+  /**
+   * Asks for the lab anew: with another sandbox, pods have other addresses. The schema is
+   * asked for until it is there.
+   */
   renew(): void {
+    if (!this.schema) void ask<Schema>("/schema").then((schema) => (this.schema ??= schema));
     const asked = ++this.#asked;
     void ask<LabContents>(`/labs/${encodeURIComponent(this.name)}`).then((lab) => {
       if (lab && asked === this.#asked) this.lab = lab;

@@ -8,6 +8,7 @@ import { busy, button, find, make, write } from "../dom";
 import { onView } from "../frame";
 import type { Store } from "../state";
 import { said as words } from "../sentences.gen";
+import { joined } from "../workspace/text";
 import * as compare from "./compare";
 
 /** How long the list waits for more of what is told at once, in milliseconds. */
@@ -85,7 +86,7 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
   async function asDrafts(change: number): Promise<void> {
     const { policies } = await api.point(store.get().sandbox, change);
     // What has come since is not part of that point, and so is to go.
-    actions.replaceAll(policies.map((p) => p.yaml.trimEnd() + "\n").join("---\n"), "The workspace is as it was at an earlier point.");
+    actions.replaceAll(joined(policies.map((p) => p.yaml)), "The workspace is as it was at an earlier point.");
     write(said, "The workspace is as it was then, in drafts. Nothing is applied until you press Apply.");
   }
 

@@ -6,7 +6,7 @@ import { busy, find, make } from "../dom";
 import { download } from "../export";
 import { showView } from "../frame";
 import type { Store } from "../state";
-import { documents, headOf } from "../workspace/text";
+import { documents, headOf, joined } from "../workspace/text";
 import { Unreadable } from "./bytes";
 import { policiesIn, toZip, type Named } from "./import";
 import { fromFragment, isShared, toFragment } from "./link";
@@ -43,7 +43,7 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
     }
     showView("history"); // where it is told what came of it
     const { policies, notes } = await policiesIn(named);
-    if (policies.length > 0) actions.draft(policies.join("---\n"));
+    if (policies.length > 0) actions.draft(joined(policies));
     const count = policies.length === 1 ? "One policy is" : `${policies.length} policies are`;
     tell([policies.length === 0 ? "There was no policy in that." : `${count} in the workspace now, as drafts. Nothing is applied until you press Apply.`, ...large, ...notes]);
   }
@@ -124,7 +124,7 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
         "Open as drafts",
       );
       if (!agreed) return tell(["The link was not opened. Nothing has changed."]);
-      actions.draft(shared.files.join("---\n"));
+      actions.draft(joined(shared.files));
       tell(["The link's policies are in the workspace, as drafts."]);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;

@@ -29,6 +29,11 @@ export function documents(text: string): string[] {
   return found;
 }
 
+/** The texts as one: what documents() takes apart again, also where the last line of one has no end. */
+export function joined(texts: readonly string[]): string {
+  return texts.map((text) => text.trimEnd() + "\n").join("---\n");
+}
+
 /** Which NetworkPolicy the text of one document is; undefined where it does not say so. */
 export function refOf(text: string): Ref | undefined {
   const { kind, namespace, name } = headOf(text);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applied, detach, merge } from "./merge";
 import { isNothing, planOf, wholeOf } from "./plan";
-import { documents, nameIn, refOf } from "./text";
+import { documents, joined, nameIn, refOf } from "./text";
 import { create, draft, edit, empty, fileNamed, keep, keepMine, redo, remove, removeAll, replaceAll, revert, split, stateOf, takeTheirs, title, undo, type Base, type Workspace } from "./workspace";
 
 const yaml = (name: string, selector = "{}", namespace = "production"): string => `apiVersion: networking.k8s.io/v1
@@ -44,6 +44,13 @@ test("a_text_says_which_policy_it_is", () => {
     assert.equal(refOf(text), undefined, text);
   }
   assert.equal(nameIn("metadata:\n  name: half\n"), "half");
+});
+
+test("what_is_joined_is_taken_apart_again_also_where_a_last_line_has_no_end", () => {
+  const texts = ["a: 1", "b: 2\n", "c: 3\n\n"];
+  assert.equal(joined(texts), "a: 1\n---\nb: 2\n---\nc: 3\n");
+  assert.deepEqual(documents(joined(texts)), ["a: 1\n", "b: 2\n", "c: 3\n"]);
+  assert.equal(joined([]), "");
 });
 
 test("documents_are_taken_apart_as_the_server_does_it", () => {
