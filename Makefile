@@ -145,9 +145,9 @@ bench: bin/netpol-lab web/e2e/node_modules/.package-lock.json ## Measure, each f
 	go test -run '^$$' -bench . ./sandbox/... ./web/...
 	cd sandbox/policy/oracle && go test -run '^$$' -bench . .
 ifneq ($(CHROMIUM),)
-	cd web/e2e && node latency.mjs && node keystroke.bench.mjs
+	cd web/e2e && node latency.mjs && node keystroke.bench.mjs && node lighthouse.mjs
 else
-	@echo "LEFT OUT: how long a preview takes in the page, and what a key costs it: no Chromium here"
+	@echo "LEFT OUT: how long a preview takes in the page, what a key costs it, and what Lighthouse says of the pages: no Chromium here"
 endif
 ifeq ($(HAVE_DOCKER),yes)
 	bin/netpol-lab image --stock

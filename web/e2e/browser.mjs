@@ -1,12 +1,15 @@
 // Chromium for the tests, with every error that a page reports collected.
 import { AxeBuilder } from "@axe-core/playwright";
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
+import { createServer } from "node:net";
 import { chromium } from "playwright-core";
 
 const out = new URL("out/", import.meta.url).pathname;
 
-export function launch() {
+/** Starts it with these flags, too. It finds no address but those of this machine. */
+export function launch(more = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
     args: [
@@ -18,8 +21,20 @@ export function launch() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+      ...more,
     ],
   });
+}
+
+/** A port of this machine that nobody listens on. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 /**
