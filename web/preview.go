@@ -381,9 +381,13 @@ func duplicate(p policy.Policy) Problem {
 }
 
 func problemOf(f lint.Finding) Problem {
+	severity := SeverityWarning
+	if f.Hint {
+		severity = SeverityInfo
+	}
 	return Problem{
 		Position: f.Position, EndLine: f.End.Line, EndColumn: f.End.Column,
-		Severity: SeverityWarning, Code: string(f.Check), Field: f.Field, Message: f.Message, Fixes: fixes(f.Fixes),
+		Severity: severity, Code: string(f.Check), Field: f.Field, Message: f.Message, Fixes: fixes(f.Fixes),
 	}
 }
 

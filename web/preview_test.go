@@ -11,6 +11,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy/lint"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
 )
@@ -120,6 +121,20 @@ func TestA_draft_with_an_error_has_no_preview_and_says_where(t *testing.T) {
 	p := got.Files[1].Problems[0]
 	if p.Severity != SeverityError || p.Position != (policy.Position{Line: 16, Column: 5}) || p.EndLine != 16 || p.EndColumn != 10 {
 		t.Errorf("got %+v", p)
+	}
+}
+
+func TestWhat_may_well_be_meant_is_a_hint_and_no_warning(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	egress := strings.NewReplacer("name: default-deny-all", "name: some-egress", "policyTypes: [Ingress, Egress]", "policyTypes: [Egress]\n  egress:\n    - to:\n        - podSelector: {}").Replace(denyProduction)
+	for _, c := range []struct {
+		policy string
+		want   Severity
+	}{{denyProduction, SeverityInfo}, {egress, SeverityWarning}} {
+		got := v.analysis(c.policy).Files[0].Problems
+		if len(got) != 1 || got[0].Code != string(lint.CheckDNSNotAllowed) || got[0].Severity != c.want {
+			t.Errorf("got %+v, want one %s", got, c.want)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func (c *lintCmd) Run(std streams) error {
 	} else {
 		printWarnings(std.stderr, s.warnings)
 		for _, f := range findings {
-			fmt.Fprintf(out, "%s: %s: %s\n  %s\n", s.policies.where(f.Policy, f.Position), f.Check, f.Message, strings.ReplaceAll(f.Fix, "\n", "\n  "))
+			fmt.Fprintf(out, "%s: %s: %s, %s: %s\n  %s\n", s.policies.where(f.Policy, f.Position), f.Check, f.Policy, f.Field, f.Message, strings.ReplaceAll(f.Fix, "\n", "\n  "))
 		}
 		fmt.Fprintln(out, count(len(findings), "finding", "findings"), "in", count(len(s.policies.policies), "policy", "policies")+".")
 	}

@@ -261,10 +261,6 @@ func (w *walker) unknown(mapping, k, v *yaml.Node, t reflect.Type, path, sub str
 	known := fieldsOf(t)
 	has := func(field string) bool { _, ok := known[field]; return ok }
 	names := slices.Sorted(maps.Keys(known))
-	where := path
-	if where == "" {
-		where = "a policy"
-	}
 	var hint, meant string
 	drop := false
 	switch home := homes[k.Value]; {
@@ -289,13 +285,29 @@ func (w *walker) unknown(mapping, k, v *yaml.Node, t reflect.Type, path, sub str
 	default:
 		hint = fmt.Sprintf("the fields here are %s", strings.Join(someNames(t), ", "))
 	}
-	w.parser.problem(w.at(k), short(sub), "%s has no field %q; %s", where, short(k.Value), hint)
+	w.parser.problem(w.at(k), short(sub), "%s has no field %q; %s", partOf(path), short(k.Value), hint)
 	switch {
 	case meant != "":
 		w.offerName(mapping, k, meant)
 	case drop || homes[k.Value] == "":
 		w.offerRemoval(mapping, k)
 	}
+}
+
+// partOf is what the path leads to, in words; the problem's field has all of it.
+func partOf(path string) string {
+	if path == "" {
+		return "a policy"
+	}
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	list, _, isEntry := strings.Cut(name, "[")
+	switch {
+	case isEntry && (list == "ingress" || list == "egress"):
+		return "a rule of " + list
+	case isEntry:
+		return "an entry of " + list
+	}
+	return name
 }
 
 // synonyms are the names of fields elsewhere for what a policy calls otherwise.

@@ -5,6 +5,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { build } from "../frontend/node_modules/esbuild/lib/main.js";
 import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
 import { serve } from "./server.mjs";
+import { denyAll } from "./walk.mjs";
 
 let server, browser, context, page, errors;
 
@@ -345,6 +346,21 @@ test("all_problems_are_in_a_list", async () => {
   await press("ControlOrMeta+Shift+KeyM");
   assert.equal(await list.count(), 0);
   assert.ok(await page.locator(".cm-content").evaluate((e) => e === document.activeElement));
+});
+
+test("what_is_no_error_is_a_hint_in_a_calm_colour_also_in_the_lessons_first_policy", async () => {
+  const colour = (of) => of.evaluate((e) => getComputedStyle(e).color);
+  await write(denyAll);
+  const hint = page.getByRole("button", { name: "1 hint", exact: true });
+  await hint.waitFor();
+  const quiet = await colour(page.getByRole("button", { name: "Format", exact: true }));
+  assert.equal(await colour(hint), quiet);
+  await hint.click();
+  assert.match(await page.getByRole("region", { name: "Problems" }).textContent(), /^Line 8 This policy isolates .* no policy lets them reach the cluster's DNS/);
+  await write(denyAll.replace("podSelector", "podSelectr"));
+  const problem = page.getByRole("button", { name: /^1 problem/ });
+  await problem.waitFor();
+  assert.notEqual(await colour(problem), quiet);
 });
 
 // --- Format, search, fold ---

@@ -81,7 +81,7 @@ func (l *linter) block(b *networkingv1.IPBlock, field string) {
 		fixes = slices.Insert(fixes, 0, l.fix("Leave the cluster's addresses out", l.policy.SetValue(entry, outside)))
 	}
 	l.found(CheckIPBlockCoversCluster, field,
-		fmt.Sprintf("%s, %s, covers addresses inside the cluster: %s %s allowed, too.", l.subject(field), b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix, fixes...)
+		fmt.Sprintf("The ipBlock %s covers addresses inside the cluster: %s %s allowed, too.", b.CIDR, strings.Join(covered, " and "), plural("is", "are", len(pods)+len(nodeAddrs))), fix, fixes...)
 }
 
 // The widest range that a cluster may have for its Services' addresses.
@@ -124,8 +124,8 @@ func (l *linter) onlyServices(b *networkingv1.IPBlock, block policy.Block, field
 		fixes = []policy.Fix{l.fix("Select the pods behind "+only.Name, l.policy.SetValue(entry, peer))}
 	}
 	l.found(CheckIPBlockCoversCluster, field,
-		fmt.Sprintf("%s, %s, holds no address of this network but that of %s: a connection to a Service is sent on to a pod before policies are looked at, so with Calico the entry never matches it.",
-			l.subject(field), b.CIDR, plural("the Service ", "the Services ", len(names))+enumerate(names)), fix, fixes...)
+		fmt.Sprintf("The ipBlock %s holds no address of this network but that of %s: a connection to a Service is sent on to a pod before policies are looked at, so with Calico the entry never matches it.",
+			b.CIDR, plural("the Service ", "the Services ", len(names))+enumerate(names)), fix, fixes...)
 }
 
 // ranges are what to write under except to take the addresses out of the block:

@@ -10,26 +10,26 @@ import (
 // policyTypes looks for rules that do not do what they say because of the
 // directions that policyTypes names.
 func (l *linter) policyTypes() {
-	spec, name := &l.policy.Spec, l.policy.Ref()
+	spec := &l.policy.Spec
 	ingress, egress := l.isolates(networkingv1.PolicyTypeIngress), l.isolates(networkingv1.PolicyTypeEgress)
 	switch {
 	case len(spec.Egress) > 0 && !egress:
 		l.found(CheckPolicyTypesMissing, "spec.egress",
-			fmt.Sprintf("%s has egress rules, but its spec.policyTypes names only Ingress: the egress rules are ignored, and the policy isolates no pod for egress.", name),
-			"Add Egress to spec.policyTypes, or take the egress rules away.",
+			"This policy has egress rules, but its policyTypes names only Ingress: the egress rules are ignored, and the policy isolates no pod for egress.",
+			"Add Egress to policyTypes, or take the egress rules away.",
 			l.fix("Add Egress to policyTypes", l.policy.SetValue("spec.policyTypes", append(slices.Clone(spec.PolicyTypes), networkingv1.PolicyTypeEgress))),
 			l.fix("Take the egress rules away", l.policy.Remove("spec.egress")))
 	case len(spec.Ingress) > 0 && !ingress:
 		l.found(CheckPolicyTypesMissing, "spec.ingress",
-			fmt.Sprintf("%s has ingress rules, but its spec.policyTypes names only Egress: the ingress rules are ignored, and the policy isolates no pod for ingress.", name),
-			"Add Ingress to spec.policyTypes, or take the ingress rules away.",
+			"This policy has ingress rules, but its policyTypes names only Egress: the ingress rules are ignored, and the policy isolates no pod for ingress.",
+			"Add Ingress to policyTypes, or take the ingress rules away.",
 			l.fix("Add Ingress to policyTypes", l.policy.SetValue("spec.policyTypes", append([]networkingv1.PolicyType{networkingv1.PolicyTypeIngress}, spec.PolicyTypes...))),
 			l.fix("Take the ingress rules away", l.policy.Remove("spec.ingress")))
 	case len(spec.PolicyTypes) > 0:
 	case spec.Egress != nil && !egress:
 		l.found(CheckPolicyTypesMissing, "spec.egress",
-			fmt.Sprintf("%s has an empty spec.egress and no spec.policyTypes: without policyTypes, a policy isolates for egress only where it has an egress rule, so this one isolates no pod for egress.", name),
-			"To allow no egress, write policyTypes: [Ingress, Egress], or [Egress] alone; else take spec.egress away.",
+			"This policy has an empty egress and no policyTypes: without policyTypes, a policy isolates for egress only where it has an egress rule, so this one isolates no pod for egress.",
+			"To allow no egress, write policyTypes: [Ingress, Egress], or [Egress] alone; else take egress away.",
 			l.types(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress), l.types(networkingv1.PolicyTypeEgress),
 			l.fix("Take egress away", l.policy.Remove("spec.egress")))
 	case egress && spec.Ingress == nil:
@@ -41,7 +41,7 @@ func (l *linter) policyTypes() {
 		}
 		if len(closed) > 0 {
 			l.found(CheckPolicyTypesMissing, "spec.egress",
-				fmt.Sprintf("%s has only egress rules and no spec.policyTypes: without policyTypes, a policy always isolates for ingress, too, so this one alone closes %s to all that comes in.", name, l.names(closed)),
+				fmt.Sprintf("This policy has only egress rules and no policyTypes: without policyTypes, a policy always isolates for ingress, too, so this one alone closes %s to all that comes in.", l.names(closed)),
 				"Write policyTypes: [Egress]; or, to close ingress as well, say so with policyTypes: [Ingress, Egress].",
 				l.types(networkingv1.PolicyTypeEgress), l.types(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress))
 		}

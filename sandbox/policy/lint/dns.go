@@ -60,13 +60,15 @@ func (l *linter) dnsNotAllowed() {
 		field = "spec.policyTypes"
 	}
 	they := plural("it", "them", len(without))
-	message := fmt.Sprintf("%s isolates %s for egress, and no policy lets %s reach the cluster's DNS by UDP 53, so that no name can be resolved there.", l.policy.Ref(), l.names(without), they)
+	message := fmt.Sprintf("This policy isolates %s for egress, and no policy lets %s reach the cluster's DNS by UDP 53, so that no name can be resolved there.", l.names(without), they)
 	fix := "Add this rule to a policy that selects " + they + " for egress:\n" + dnsRule
 	if tcp {
-		message = fmt.Sprintf("%s isolates %s for egress, and policies let %s reach the cluster's DNS by TCP 53 only; DNS asks by UDP first, so that no name can be resolved there.", l.policy.Ref(), l.names(without), they)
+		message = fmt.Sprintf("This policy isolates %s for egress, and policies let %s reach the cluster's DNS by TCP 53 only; DNS asks by UDP first, so that no name can be resolved there.", l.names(without), they)
 		fix = "Add UDP to the rule's ports; a port without protocol is TCP.\n- protocol: UDP\n  port: 53"
 	}
 	l.found(CheckDNSNotAllowed, field, message, fix, l.dnsFixes(tcp)...)
+	// Who allows nothing closes DNS on purpose, and sees what else that closes.
+	l.findings[len(l.findings)-1].Hint = len(l.policy.Spec.Egress) == 0
 }
 
 func (l *linter) dnsTCPMissing(r rule) {
@@ -82,7 +84,7 @@ func (l *linter) dnsTCPMissing(r rule) {
 	}
 	if len(without) > 0 {
 		l.found(CheckDNSTCPMissing, r.Field+".ports",
-			fmt.Sprintf("%s lets %s reach the cluster's DNS by UDP 53, and no policy does by TCP 53: names with answers too long for a datagram cannot be resolved.", l.subject(r.Field+".ports"), l.names(without)),
+			fmt.Sprintf("%s lets %s reach the cluster's DNS by UDP 53, and no policy does by TCP 53: names with answers too long for a datagram cannot be resolved.", subject(r.Field), l.names(without)),
 			"Add TCP to the rule's ports:\n- protocol: TCP\n  port: 53",
 			l.fix("Add TCP 53 to the rule's ports", l.policy.Append(r.Field+".ports", dnsPort(corev1.ProtocolTCP))))
 	}

@@ -59,7 +59,7 @@ func (l *linter) noEffect(kind networkingv1.PolicyType, r rule) {
 	}
 	l.found(CheckNoEffect, r.Field,
 		fmt.Sprintf("%s lets %s connect to %s, but %s %s %s for %s, and no policy allows these connections there: the rule has no effect, since both ends must allow a connection.",
-			l.subject(r.Field), from, to, enumerate(by), plural("isolates", "isolate", len(by)), l.names(closed), strings.ToLower(string(opposite))),
+			subject(r.Field), from, to, enumerate(by), plural("isolates", "isolate", len(by)), l.names(closed), strings.ToLower(string(opposite))),
 		l.otherEndText(missing), l.fix("Add "+missing[0].Name+", which allows it at the other end", l.policy.AddPolicies(missing...)))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -92,6 +93,8 @@ type Finding struct {
 	// sentence; YAML may follow on further lines.
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	// Hint says that it may well be meant so, and is told for what follows from it.
+	Hint bool `json:"-"`
 	// End is the place behind what is found, and Fixes are what can be done about it in
 	// the text, the likeliest first; the policy must have been read from one. Both are
 	// for editors.
@@ -225,8 +228,19 @@ func (l *linter) found(check Check, field, message, fix string, fixes ...policy.
 	})
 }
 
-// subject begins a message: "spec.podSelector of production/allow-web".
-func (l *linter) subject(field string) string { return field + " of " + l.policy.Ref().String() }
+// subject begins a message about the field: "The podSelector", "This rule". Which one that
+// is say the finding's field and position.
+func subject(field string) string {
+	name := field[strings.LastIndexByte(field, '.')+1:]
+	list, _, isEntry := strings.Cut(name, "[")
+	switch {
+	case isEntry && (list == "ingress" || list == "egress"):
+		return "This rule"
+	case isEntry:
+		return "This entry"
+	}
+	return "The " + name
+}
 
 func (l *linter) lint(p *policy.Policy) {
 	l.policy, l.selected = p, l.selects(p)

@@ -598,8 +598,8 @@ func FuzzLint(f *testing.F) {
 		}
 		before := allowed(t, n, policies)
 		for _, f := range got {
-			if f.Message == "" || f.Fix == "" || !strings.Contains(f.Message, f.Policy.String()) {
-				t.Errorf("it says too little: %s", findingsText([]Finding{f}))
+			if f.Message == "" || f.Fix == "" || strings.Contains(f.Message, "spec.") || strings.Contains(f.Message, "[0]") {
+				t.Errorf("it says too little, or where it is, which stands beside it: %s", findingsText([]Finding{f}))
 			}
 			at := slices.IndexFunc(policies, func(p policy.Policy) bool { return p.Ref() == f.Policy })
 			changed := slices.Clone(policies)

@@ -18,7 +18,7 @@ func (l *linter) unknownLabels(peer *networkingv1.NetworkPolicyPeer, field strin
 	s, selector, before := peer.NamespaceSelector, field, len(l.findings)
 	unknown := func(field, want, hint string, fixes ...policy.Fix) {
 		fixes = append(fixes, l.namespaceFixes(selector, peer)...)
-		l.found(CheckNamespaceLabelUnknown, field, fmt.Sprintf("%s asks for %s, and no namespace has that label.", l.subject(field), want), hint, fixes...)
+		l.found(CheckNamespaceLabelUnknown, field, fmt.Sprintf("%s asks for %s, and no namespace has that label.", subject(selector), want), hint, fixes...)
 	}
 	values := func(key string) []string { return policy.LabelValues(key, maps.Values(l.namespaces)) }
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {

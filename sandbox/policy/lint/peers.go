@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,13 +21,13 @@ func (l *linter) empty(kind networkingv1.PolicyType, r policy.Rule) {
 	}
 	if len(r.Peers) == 0 && (r.Peers != nil || l.policy.Written(r.PeerField)) {
 		l.found(CheckEmptyAllowsAll, r.PeerField,
-			fmt.Sprintf("%s is empty, which is the same as not there: the rule allows %s.", l.subject(r.PeerField), who),
+			fmt.Sprintf("An empty %s is the same as none: the rule allows %s.", r.PeerField[strings.LastIndexByte(r.PeerField, '.')+1:], who),
 			fmt.Sprintf("To allow none, take the rule away: what no rule allows is denied. To allow all %s, leave the field out.", end),
 			l.fix("Take the rule away", l.policy.Remove(r.Field)), l.fix("Leave the field out", l.policy.Remove(r.PeerField)))
 	}
 	if field := r.Field + ".ports"; len(r.Ports) == 0 && (r.Ports != nil || l.policy.Written(field)) {
 		l.found(CheckEmptyAllowsAll, field,
-			fmt.Sprintf("%s is empty, which is the same as not there: the rule allows every port.", l.subject(field)),
+			"An empty list of ports is the same as none: the rule allows every port.",
 			"To allow none, take the rule away: what no rule allows is denied. To allow all ports, leave the field out.",
 			l.fix("Take the rule away", l.policy.Remove(r.Field)), l.fix("Leave the field out", l.policy.Remove(field)))
 	}
@@ -55,8 +56,8 @@ func (l *linter) andOr(r policy.Rule) map[int]bool {
 			}
 		}
 		l.found(CheckAndOrSuspicion, fmt.Sprintf("%s[%d]", r.PeerField, i+1),
-			fmt.Sprintf("%s[%d] and [%d] of %s are two entries, so a pod needs to match only one of them; that allows %s, where both selectors in one entry would allow only %s.",
-				r.PeerField, i, i+1, l.policy.Ref(), l.names(more), l.names(and)),
+			fmt.Sprintf("This entry and the one before it are two, so a pod needs to match only one of them; that allows %s, where both selectors in one entry would allow only %s.",
+				l.names(more), l.names(and)),
 			fmt.Sprintf("If a pod must match both, write one entry, with one dash; if either is enough, write two rules, to make that plain.\n%s", text(entry)),
 			l.joinFix(r.PeerField, i, both))
 	}
@@ -86,7 +87,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 	}
 	if at := field + ".namespaceSelector"; peer.NamespaceSelector == nil && l.policy.Written(at) {
 		l.found(CheckEmptyNamespaceSelector, at,
-			fmt.Sprintf("%s has no value, which is the same as not there: the podSelector beside it looks only in the policy's own namespace, %s.", l.subject(at), l.policy.Namespace),
+			fmt.Sprintf("%s has no value, which is the same as not there: the podSelector beside it looks only in the policy's own namespace, %s.", subject(at), l.policy.Namespace),
 			"For every namespace, write namespaceSelector: {}; for the policy's own, take the line away.",
 			l.fix("Write namespaceSelector: {}", l.policy.SetValue(at, map[string]string{})), l.fix("Take namespaceSelector away", l.policy.Remove(at)))
 		return
@@ -108,7 +109,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 		}
 		if len(in) == 0 {
 			l.found(CheckSelectorMatchesNothing, field+".namespaceSelector",
-				fmt.Sprintf("%s matches no namespace: none meets all of %s, so the entry allows nothing.", l.subject(field+".namespaceSelector"), policy.SelectorText(s)),
+				fmt.Sprintf("%s matches no namespace: none meets all of %s, so the entry allows nothing.", subject(field+".namespaceSelector"), policy.SelectorText(s)),
 				"Write the labels of the namespace that is meant. "+l.namespaceLabels(), l.namespaceFixes(field+".namespaceSelector", peer)...)
 			return
 		}
@@ -127,7 +128,7 @@ func (l *linter) peer(peer *networkingv1.NetworkPolicyPeer, field string) {
 			}
 		}
 		l.found(CheckSelectorMatchesNothing, field+".namespaceSelector",
-			fmt.Sprintf("%s matches no pod: there are %s in %s.", l.subject(field+".namespaceSelector"), why, inNamespaces(in)),
+			fmt.Sprintf("%s matches no pod: there are %s in %s.", subject(field+".namespaceSelector"), why, inNamespaces(in)),
 			"Write the labels of a namespace that has pods. "+l.namespaceLabels(), l.namespaceFixes(field+".namespaceSelector", peer)...)
 	}
 }
@@ -140,7 +141,7 @@ func (l *linter) anyNamespace(peer *networkingv1.NetworkPolicyPeer, field string
 	at := field + ".namespaceSelector"
 	narrow := networkingv1.NetworkPolicyPeer{NamespaceSelector: named(policy.DNSNamespace), PodSelector: peer.PodSelector}
 	l.found(CheckDNSAnyNamespace, at,
-		fmt.Sprintf("%s takes every namespace: any pod of any namespace is meant that carries the label %s=%s, not only the cluster's DNS.", l.subject(at), policy.DNSLabel, policy.DNSLabelValue),
+		fmt.Sprintf("%s takes every namespace: any pod of any namespace is meant that carries the label %s=%s, not only the cluster's DNS.", subject(at), policy.DNSLabel, policy.DNSLabelValue),
 		"Name the namespace of the DNS pods beside the label:\n"+text([]networkingv1.NetworkPolicyPeer{narrow}),
 		l.fix("Name the namespace "+policy.DNSNamespace, l.policy.SetValue(at, narrow.NamespaceSelector)))
 }
@@ -160,7 +161,7 @@ func (l *linter) leavesOut(peer *networkingv1.NetworkPolicyPeer) bool {
 func (l *linter) nothing(field string, s *metav1.LabelSelector, in []string, own bool) {
 	say := func(why, fix string, fixes ...policy.Fix) {
 		fixes = append(append(fixes, l.candidates(field, in)...), l.allPods(field))
-		l.found(CheckSelectorMatchesNothing, field, fmt.Sprintf("%s matches no pod: %s.", l.subject(field), why), fix, fixes...)
+		l.found(CheckSelectorMatchesNothing, field, fmt.Sprintf("%s matches no pod: %s.", subject(field), why), fix, fixes...)
 	}
 	var host, elsewhere []int
 	var labels []map[string]string

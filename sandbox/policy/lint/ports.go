@@ -38,7 +38,7 @@ func (l *linter) servedPorts(kind networkingv1.PolicyType, r rule) {
 			continue
 		}
 		l.found(CheckPortNotServed, field,
-			fmt.Sprintf("%s is %s, and no container of %s declares such a port.", l.subject(field), want, l.names(servers)), l.portHint(want, servers), l.portFixes(r, i, want, servers)...)
+			fmt.Sprintf("%s is %s, and no container of %s declares such a port.", subject(field), want, l.names(servers)), l.portHint(want, servers), l.portFixes(r, i, want, servers)...)
 	}
 }
 
@@ -97,7 +97,7 @@ func (l *linter) servicePort(want policy.PortRange, servers []int, field string)
 	}
 	l.found(CheckServicePort, field,
 		fmt.Sprintf("%s is %s, which no pod here has: it is %s of %s/%s, which leads to port %d of the pods. Policies see the pod's port.",
-			l.subject(field), want, what, service.Namespace, service.Name, target),
+			subject(field), want, what, service.Namespace, service.Name, target),
 		fmt.Sprintf("Write port: %d.", target),
 		l.fix(fmt.Sprintf("Write port: %d", target), l.policy.SetValue(field, target)))
 	return true

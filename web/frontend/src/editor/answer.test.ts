@@ -8,7 +8,7 @@ import { offsetOf } from "./places";
 
 const text = "spec:\n  podSelector:\n    matchLabels:\n      app: apl\n  prot: 80\n";
 const fix = { title: "Write api", edits: [{ line: 4, column: 12, endLine: 4, endColumn: 15, text: "api" }] };
-const problem: Problem = { line: 4, column: 12, endLine: 4, endColumn: 15, severity: "warning", code: "nobody", field: "spec.podSelector", message: "no pod has app=apl", fixes: [fix] };
+const problem: Problem = { line: 4, column: 12, endLine: 4, endColumn: 15, severity: "error", code: "nobody", field: "spec.podSelector", message: "no pod has app=apl", fixes: [fix] };
 const file: AnalysedFile = {
   id: "a", policies: [], setAside: [], problems: [problem],
   selectors: [

@@ -64,9 +64,9 @@ export function takeAnswer(state: EditorState, file: AnalysedFile): TransactionS
 }
 
 /** The message with the field that it is about, where neither it nor the place in the text says so. */
-function sentence({ field, message }: Problem): string {
+function sentence({ field, message, severity }: Problem): string {
   const name = /[^.]*$/.exec(field)![0];
-  return name === "" || message.includes(name.replace(/\[\d+\]$/, "")) ? message : `${name}: ${message}`;
+  return severity !== "error" || name === "" || message.includes(name.replace(/\[\d+\]$/, "")) ? message : `${name}: ${message}`;
 }
 
 /** What the fix changes in the text as it is now; undefined where what it would change was changed since. */

@@ -332,8 +332,9 @@ function tools(view: EditorView, canComplete: () => boolean): Tools {
   return {
     bar,
     count(state) {
-      const text = count(state);
+      const { text, hasErrors } = count(state);
       write(problems, text);
+      problems.classList.toggle("errors", hasErrors);
       show(problems, text !== "", view.contentDOM);
     },
   };

@@ -28,10 +28,15 @@ function problemsOf(state: EditorState): Found[] {
   return found.sort((a, b) => a.from - b.from);
 }
 
-/** Says how many problems there are: "2 problems"; empty where there are none. */
-export function count(state: EditorState): string {
-  const n = problemsOf(state).length;
-  return n === 0 ? "" : n === 1 ? "1 problem" : `${n} problems`;
+/**
+ * Says how many problems there are, and of what is no error how many hints: "1 problem,
+ * 2 hints"; empty where there is neither.
+ */
+export function count(state: EditorState): { text: string; hasErrors: boolean } {
+  const all = problemsOf(state);
+  const errors = all.filter(({ problem }) => problem.severity === "error").length;
+  const some = (n: number, word: string): string[] => (n === 0 ? [] : [`${n} ${word}${n === 1 ? "" : "s"}`]);
+  return { text: [...some(errors, "problem"), ...some(all.length - errors, "hint")].join(", "), hasErrors: errors > 0 };
 }
 
 function list(view: EditorView): Panel {
