@@ -4,6 +4,7 @@
 SANDBOX ?= auto
 LISTEN  ?= 127.0.0.1:8080
 DATA    ?= data
+STORIES ?= 127.0.0.1:8090
 
 GO_FILES := $(shell find cmd web lessons quizzes sandbox static -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*') go.mod go.sum
 FRONTEND := $(shell find web/frontend -type f -not -path '*/node_modules/*')
@@ -42,6 +43,13 @@ node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; un
 bin/netpol-lab: $(GO_FILES) $(CONTENT) $(VIDEO) static/dist/lab.js
 	@echo "building the lab: a few minutes on a machine that has not done it before, seconds after that"
 	go build -o $@ ./cmd/netpol-lab
+
+bin/storybook: bin/netpol-lab web/storybook/act.js web/storybook/index.html
+	go build -o $@ ./web/storybook
+
+.PHONY: storybook
+storybook: bin/storybook ## Serve every view and every state of the pages, with made-up contents (STORIES=127.0.0.1:8090 is where)
+	bin/storybook -listen $(STORIES)
 
 static/dist/lab.js: $(FRONTEND) web/frontend/node_modules/.package-lock.json
 	cd web/frontend && npm run --silent build

@@ -313,9 +313,13 @@ func (m *Manager) History(id ID) (History, error) {
 	if err != nil {
 		return History{}, err
 	}
-	in.feed.mu.Lock()
-	defer in.feed.mu.Unlock()
-	return in.feed.history.tell(in.feed.order), nil
+	return in.feed.told(), nil
+}
+
+func (f *feed) told() History {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.history.tell(f.order)
 }
 
 // PoliciesAt are the policies that were in force after the change of that number; 0
@@ -326,11 +330,14 @@ func (m *Manager) PoliciesAt(id ID, change int64) ([]AppliedPolicy, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := in.feed
+	return in.feed.policiesAt(change)
+}
+
+func (f *feed) policiesAt(change int64) ([]AppliedPolicy, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if change < f.history.from || change > f.history.last() {
-		return nil, fmt.Errorf("sandbox %s, change %d: %w", id, change, ErrNoPoint)
+		return nil, fmt.Errorf("sandbox %s, change %d: %w", f.picture.ID, change, ErrNoPoint)
 	}
 	return f.history.at(change), nil
 }

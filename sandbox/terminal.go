@@ -147,11 +147,7 @@ func (in *instance) openTerminal(shells ShellCluster, cluster Cluster, size Term
 		cancel()
 		return nil, err
 	}
-	t := &terminal{
-		shell: shell, input: make(chan []byte, inputWaiting), ended: make(chan struct{}), changed: make(chan struct{}),
-		touch: in.touch,
-	}
-	t.timer = time.AfterFunc(terminalAlone, func() { t.end(ErrTerminalIdle) })
+	t := newTerminal(shell, in.touch)
 
 	in.m.mu.Lock()
 	defer in.m.mu.Unlock()
@@ -168,6 +164,16 @@ func (in *instance) openTerminal(shells ShellCluster, cluster Cluster, size Term
 		t.run(ctx)
 	})
 	return t, nil
+}
+
+// newTerminal has that shell; touch is called when something is typed.
+func newTerminal(shell Shell, touch func()) *terminal {
+	t := &terminal{
+		shell: shell, input: make(chan []byte, inputWaiting), ended: make(chan struct{}), changed: make(chan struct{}),
+		touch: touch,
+	}
+	t.timer = time.AfterFunc(terminalAlone, func() { t.end(ErrTerminalIdle) })
+	return t
 }
 
 // run passes on what the shell writes and what it is given, until it ends.

@@ -79,14 +79,14 @@ func lessonRecord(l *lessons.Lesson, progress store.Progress) views.LessonRecord
 }
 
 // leftOff is the section that was visited last, with its lesson's title as detail; nil
-// where none was, or where it is not there any more.
+// where none was, where it is not there any more, or where its lesson is completed.
 func (s *server) leftOff(progress store.Progress) *views.Entry {
 	section, ok := progress.LeftOff("")
 	if !ok {
 		return nil
 	}
 	l := s.lesson(section.Lesson)
-	if l == nil {
+	if l == nil || lessonRecord(l, progress).Completed() {
 		return nil
 	}
 	i := slices.IndexFunc(l.Sections, func(x lessons.Section) bool { return x.ID == section.Section })
