@@ -203,7 +203,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	// still waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
-	number := in.feed.change() + 1
+	number := in.feed.next()
 	predicted := make(chan *Predictions, 1)
 	go func() { predicted <- in.predict(number, cluster, next) }()
 	// An error does not prove that nothing has changed, so it is looked at all

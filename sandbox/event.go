@@ -69,6 +69,8 @@ type Snapshot struct {
 	// newest change; absent where none has.
 	Settled      *Settled      `json:"settled,omitempty"`
 	Observations []Observation `json:"observations"`
+	// Flips are the flows that have another verdict now than before the newest change.
+	Flips []Flip `json:"flips,omitempty"`
 	// Disagreement is there while the flows have settled and are not as predicted.
 	Disagreement *Disagreement `json:"disagreement,omitempty"`
 	// Notice is the newest notice, where it was a warning: it still holds.
@@ -96,7 +98,8 @@ type PolicyFile struct {
 }
 
 // PolicyChange tells what a change has made of the policies in force. Changes are
-// numbered from 1 per sandbox; 0 are the policies that an adopted one had.
+// numbered from 1 per sandbox, and after a restart from a much larger number on, so that
+// none ever stands for two; 0 is what a sandbox begins with.
 type PolicyChange struct {
 	Change int64 `json:"change"`
 	// Origin is what the change came from; empty for the policies that an adopted

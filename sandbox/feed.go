@@ -39,8 +39,11 @@ type feed struct {
 	order    []string                 // flow IDs, in the topology's order
 	stepped  time.Time                // when the running step began
 	seq      int64
-	events   []logged // the newest, oldest first
-	bytes    int      // of them all
+	// floor is the number that events and changes are counted from: of what an earlier
+	// process has counted, nothing is beyond it.
+	floor  int64
+	events []logged // the newest, oldest first
+	bytes  int      // of them all
 	// whole is the snapshot as a message, and wholeSeq its number: the watchers that
 	// come while nothing happens share it.
 	whole    []byte
@@ -61,6 +64,7 @@ func newFeed(picture Snapshot, flows []Flow, seq int64) *feed {
 		picture:  picture,
 		verdicts: make(map[string]Observation, len(flows)),
 		seq:      seq,
+		floor:    seq,
 		wake:     make(chan struct{}),
 		watched:  make(chan struct{}, 1),
 		changed:  make(chan struct{}, 1),
@@ -201,11 +205,25 @@ func (f *feed) recall(h history, now []AppliedPolicy) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.history, f.picture.Change, f.picture.Policies = h, h.last(), h.at(h.last())
-	change, origin := h.last(), Origin("")
 	if d := difference(f.picture.Policies, now); len(d.Added)+len(d.Changed)+len(d.Removed) > 0 {
-		change, origin = change+1, OriginCluster
+		f.policiesLocked(f.nextLocked(), OriginCluster, now)
+		return
 	}
-	f.policiesLocked(change, origin, now)
+	f.policiesLocked(h.last(), "", now)
+	f.history.begun = h.asBegun(len(f.order))
+}
+
+// flips are the flows that have another verdict now than before the newest change. It
+// needs f.mu.
+func (f *feed) flips() []Flip {
+	var out []Flip
+	for i, code := range f.history.begun.before {
+		now, known := f.verdicts[f.order[i]]
+		if before := verdictCodes[code]; known && before != "" && before != now.Verdict {
+			out = append(out, Flip{Flow: f.order[i], From: before, To: now.Verdict})
+		}
+	}
+	return out
 }
 
 // codes are the verdicts of now, in the topology's order. It needs f.mu.
@@ -300,6 +318,16 @@ func (f *feed) change() int64 {
 	return f.picture.Change
 }
 
+// next is the number of the next change. None is given twice, after a restart either,
+// with whatever history: who still knows a number would know other policies by it.
+func (f *feed) next() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nextLocked()
+}
+
+func (f *feed) nextLocked() int64 { return max(f.picture.Change, f.floor) + 1 }
+
 // snapshot is the whole picture and the number of the last event in it.
 func (f *feed) snapshot() (Snapshot, int64) {
 	f.mu.Lock()
@@ -324,6 +352,7 @@ func (f *feed) snapshotLocked() Snapshot {
 			s.Observations = append(s.Observations, o)
 		}
 	}
+	s.Flips = f.flips()
 	return s
 }
 

@@ -100,7 +100,7 @@ func (in *instance) catchUp(ctx context.Context, cluster Cluster) error {
 	in.touch()
 	in.remember()
 	in.m.opts.Log.Info("policies were changed in the cluster", "sandbox", in.id)
-	number := in.feed.change() + 1
+	number := in.feed.next()
 	in.policies = is
 	in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(number, cluster, is)})
 	in.observer.changed(change{number: number, arrived: now, answered: now})

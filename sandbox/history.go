@@ -99,6 +99,20 @@ type begun struct {
 	settled []verdictCode // nil until then
 }
 
+// asBegun is the newest change as one that has begun, where it has settled: so it is known
+// after a restart what its flows were before.
+func (h *history) asBegun(flows int) begun {
+	n := len(h.entries)
+	if n == 0 || !h.entries[n-1].Settled {
+		return begun{}
+	}
+	b := begun{change: h.entries[n-1].Change, before: make([]verdictCode, flows)}
+	for _, f := range h.entries[n-1].Flips {
+		b.before[f>>16] = verdictCode(f >> 8)
+	}
+	return b
+}
+
 func (h *history) begin(change int64, now []verdictCode) {
 	h.begun = begun{change: change, before: now}
 }
@@ -397,13 +411,20 @@ func (in *instance) recall(now []AppliedPolicy, known bool) {
 	ctx, cancel := in.m.recording()
 	defer cancel()
 	text, err := in.m.opts.Records.History(ctx, in.id)
-	h := history{base: now}
+	// What a sandbox begins with, which is no policy, is its change 0; and what it has where
+	// its history is lost is no change that anybody knows.
+	anew := history{base: now}
+	if len(now) > 0 {
+		anew.from = in.feed.floor
+	}
+	h := anew
 	if err == nil && text != nil {
 		h, err = readHistory(text, len(in.flows))
 	}
 	if err != nil {
 		in.m.opts.Log.Error("sandbox history not read; it begins anew", "sandbox", in.id, "error", err)
-		h = history{base: now}
+		h = anew
+		h.from = in.feed.floor
 	}
 	if !known {
 		now = h.at(h.last())

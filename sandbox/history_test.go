@@ -34,10 +34,15 @@ func (l *lab) history(id sandbox.ID) sandbox.History {
 	return h
 }
 
-// outline is what the entries have changed, a line each.
+// outline is what the entries have changed, a line each. Numbers that are given after a
+// restart are beyond all from before, and left out.
 func outline(h sandbox.History) []string {
 	var lines []string
 	for _, e := range h.Entries {
+		number := fmt.Sprint(e.Change, " ")
+		if e.Change > time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() {
+			number = ""
+		}
 		names := func(mark string, refs []sandbox.PolicyRef) string {
 			var out string
 			for _, r := range refs {
@@ -45,7 +50,7 @@ func outline(h sandbox.History) []string {
 			}
 			return out
 		}
-		lines = append(lines, fmt.Sprint(e.Change, " ", e.Origin, names("+", e.Added), names("~", e.Changed), names("-", e.Removed)))
+		lines = append(lines, fmt.Sprint(number, e.Origin, names("+", e.Added), names("~", e.Changed), names("-", e.Removed)))
 	}
 	return lines
 }
@@ -217,7 +222,7 @@ func TestHistory_is_bounded_in_number_and_bytes_and_keeps_the_newest(t *testing.
 	}
 }
 
-func TestHistory_goes_on_after_a_restart_and_the_numbers_with_it(t *testing.T) {
+func TestHistory_goes_on_after_a_restart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		id := l.ready("ann")
@@ -246,9 +251,108 @@ func TestHistory_goes_on_after_a_restart_and_the_numbers_with_it(t *testing.T) {
 		}
 		l.start()
 		defer l.Close()
-		want := append(outline(before), "3 restore -allow-web", "4 cluster -default-deny-all")
+		want := append(outline(before), "restore -allow-web", "cluster -default-deny-all")
 		if got := outline(l.history(id)); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// Who knows the number of a change knows the policies after it, and Apply relies on that:
+// whatever is lost, no number comes to stand for other policies.
+func TestHistory_no_number_stands_for_other_policies_after_a_restart(t *testing.T) {
+	for what, lose := range map[string]func(kept []byte) []byte{
+		"nothing is lost":          func(kept []byte) []byte { return kept },
+		"all of it is lost":        func([]byte) []byte { return []byte("nonsense") },
+		"nothing was written down": func([]byte) []byte { return nil },
+		"the last change is lost": func(kept []byte) []byte {
+			at := strings.LastIndex(string(kept), `,{"Change"`)
+			return append(kept[:at:at], "]}"...)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, &sandboxtest.Provider{})
+				id := l.ready("ann")
+				known := map[int64]string{0: ""}
+				know := func(yaml string) {
+					t.Helper()
+					change, err := l.Replace(t.Context(), id, sandbox.OriginApply, []byte(yaml))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if before, there := known[change.Change]; there && before != yaml {
+						t.Errorf("change %d is\n%s\nand was\n%s", change.Change, yaml, before)
+					}
+					known[change.Change] = yaml
+				}
+				know(denyAll)
+				know(denyAll + "---\n" + allowWeb)
+				know(denyAll)
+				know(denyAll) // changes nothing, and has a number
+				l.history(id)
+				kept, err := l.records.History(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.Close()
+				if err := l.records.SaveHistory(t.Context(), id, lose(kept)); err != nil {
+					t.Fatal(err)
+				}
+
+				l.start()
+				defer l.Close()
+				l.history(id)
+				now := l.get(id).PoliciesChange
+				if before, there := known[now]; there && before != denyAll {
+					t.Errorf("in force is change %d, which was\n%s", now, before)
+				}
+				for base, yaml := range known {
+					if yaml == denyAll {
+						continue
+					}
+					var outdated *sandbox.OutdatedError
+					if _, err := l.Replace(t.Context(), id, sandbox.OriginApply, nil, sandbox.OnTopOf(base)); !errors.As(err, &outdated) {
+						t.Errorf("on top of change %d: %v, want that it is outdated", base, err)
+					}
+				}
+				for n := range 5 {
+					know(allowWeb + fmt.Sprint("# ", n))
+				}
+			})
+		})
+	}
+}
+
+func TestSnapshot_tells_what_the_last_change_turned_until_the_next_also_after_a_restart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		id := l.ready("ann")
+		l.history(id)
+		if s := l.get(id); s.Flips != nil {
+			t.Errorf("before any change flows have turned: %+v", s.Flips)
+		}
+		flips := func() []sandbox.Flip {
+			h := l.history(id)
+			return h.Entries[len(h.Entries)-1].Flips
+		}
+		l.replace(id, denyAll)
+		closed := flips()
+		if got := l.get(id).Flips; len(got) == 0 || !slices.Equal(got, closed) {
+			t.Errorf("turned are %+v, want as in the history: %+v", got, closed)
+		}
+		l.Close()
+
+		l.start()
+		defer l.Close()
+		l.history(id)
+		if got := l.get(id).Flips; !slices.Equal(got, closed) {
+			t.Errorf("after a restart turned are %+v, want %+v", got, closed)
+		}
+		l.replace(id, "")
+		want := flips()
+		if got := l.get(id).Flips; !slices.Equal(got, want) || slices.Equal(got, closed) {
+			t.Errorf("after the next change turned are %+v, want %+v", got, want)
 		}
 	})
 }
@@ -285,11 +389,11 @@ func TestHistory_that_cannot_be_read_begins_anew(t *testing.T) {
 			}
 			l.start()
 			defer l.Close()
-			if h := l.history(id); len(h.Entries) != 0 || h.From != 0 || l.textsAt(id, 0) != denyAll {
+			if h := l.history(id); len(h.Entries) != 0 || h.From == 0 || l.textsAt(id, h.From) != denyAll {
 				t.Errorf("%s: the history is %+v", text, h)
 			}
 			l.replace(id, "")
-			if got := outline(l.history(id)); !slices.Equal(got, []string{"1 apply -default-deny-all"}) {
+			if got := outline(l.history(id)); !slices.Equal(got, []string{"apply -default-deny-all"}) {
 				t.Errorf("%s: it goes on with %q", text, got)
 			}
 		})

@@ -137,6 +137,30 @@ test("with_the_keyboard_alone_one_looks_at_a_change_and_goes_back", async () => 
   await until(async () => (await inForce()).length === 1, "the policy is in force again");
 });
 
+test("what_the_last_change_turned_stays_marked_over_a_reload_and_in_another_tab", async () => {
+  await start();
+  const rings = (on) => on.locator("[data-flow].ring").evaluateAll((all) => all.map((m) => m.dataset.flow));
+  assert.deepEqual(await rings(page), []);
+  await apply(deny("default-deny-all"));
+  await until(async () => (await rings(page)).length > 0, "what turned is marked");
+  const marked = await rings(page);
+  const same = (on) => async () => JSON.stringify(await rings(on)) === JSON.stringify(marked);
+  await page.reload();
+  await until(same(page), "it is marked after a reload");
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await until(same(other), "it is marked in another tab");
+  assert.match(await other.locator("[data-flow].ring").first().getAttribute("aria-label"), /changed last/);
+  await other.close();
+  await apply(deny("default-deny-all"), deny("second", "[Ingress]"));
+  for (let n = 0; n < 2; n++) {
+    await until(async () => (await rings(page)).length === 0, "a change that turns nothing leaves nothing marked");
+    await page.reload();
+    await page.locator('#lab[data-state="ready"]').waitFor();
+    await page.locator(".cm-content").waitFor();
+  }
+});
+
 test("a_link_opens_as_drafts_in_another_s_lab_and_applies_nothing", async () => {
   await open({ permissions: ["clipboard-read", "clipboard-write"] });
   await showHistory();

@@ -29,7 +29,7 @@ func (l Lab) beginning() string {
 	if l.History.From == 0 {
 		return "The beginning"
 	}
-	return fmt.Sprintf("What there was after change %d; older changes are not kept", l.History.From)
+	return "What there was before; older changes are not kept"
 }
 
 func originWords(o sandbox.Origin) string {

@@ -69,6 +69,12 @@ export interface Observation {
   detail?: string;
 }
 
+export interface Flip {
+  flow: string;
+  from: Verdict;
+  to: Verdict;
+}
+
 export interface Disagreed {
   flow: string;
   predicted: Verdict;
@@ -99,6 +105,7 @@ export interface Snapshot {
   predictions?: Predictions;
   settled?: Settled;
   observations: Observation[];
+  flips?: Flip[];
   disagreement?: Disagreement;
   notice?: Notice;
 }

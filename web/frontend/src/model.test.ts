@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Observation, SandboxEvent, Snapshot, Verdict } from "./events.gen";
+import type { Flip, Observation, SandboxEvent, Snapshot, Verdict } from "./events.gen";
+import { changedByApply } from "./matrixview";
 import { gone, nothing, reduce, type Model } from "./model";
 
 const time = "2026-01-02T15:04:05Z";
@@ -37,6 +38,17 @@ test("a_snapshot_replaces_everything", () => {
   assert.deepEqual([...model.flows.keys()], [webToDb]);
   assert.equal(model.notice, undefined);
   assert.equal(model.settled, undefined);
+});
+
+test("a_snapshot_tells_what_the_last_change_turned_and_the_next_change_begins_anew", () => {
+  const flips: Flip[] = [{ flow: webToApi, from: "open", to: "blocked" }];
+  const model = after(nothing, snapshot({ change: 3, observations: [saw(webToApi, "blocked"), saw(webToDb, "open")], flips }));
+  assert.ok(changedByApply(model, webToApi));
+  assert.ok(!changedByApply(model, webToDb));
+  assert.equal(model.turned.size, 0, "when it turned is not known");
+  const next = after(model, observations(4, saw(webToDb, "blocked")));
+  assert.ok(!changedByApply(next, webToApi));
+  assert.ok(changedByApply(next, webToDb));
 });
 
 test("an_event_leaves_the_model_before_it_as_it_was", () => {

@@ -82,7 +82,8 @@ export function reduce(model: Model, event: SandboxEvent): Model {
         origin: undefined,
         change: s.change,
         flows,
-        before: flows,
+        // What they turned to is what they are; when they did is not told.
+        before: new Map([...flows, ...(s.flips ?? []).map(({ flow, from }): [string, Observation] => [flow, { flow, verdict: from }])]),
         turned: new Map(),
         settled: undefined,
         expected: verdicts(s.predictions),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Entry, Flip } from "../answers.gen";
+import type { Entry } from "../answers.gen";
+import type { Flip } from "../events.gen";
 import { flows, lines, pointBefore, policies } from "./compare";
 
 const shown = (before: string, after: string): string[] => lines(before, after).map((l) => ({ same: " ", added: "+", removed: "-" })[l.what] + l.text);

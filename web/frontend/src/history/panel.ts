@@ -146,7 +146,7 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
 
 function called(change: number, history: History): string {
   const entry = history.entries.find((e) => e.change === change);
-  if (!entry) return change === 0 ? "the beginning" : `change ${change}`;
+  if (!entry) return change === 0 ? "the beginning" : "what there was before";
   return new Date(entry.time).toLocaleTimeString();
 }
 
