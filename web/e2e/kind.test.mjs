@@ -12,6 +12,7 @@ if (!base) throw new Error("BASE_URL is not set: give the address of a lab that 
 const lesson = new URL("/lessons/network-policies", base).href;
 
 const misspelt = denyAll.replace("podSelector", "podselector");
+const denyIngress = denyAll.replace("    - Egress\n", "");
 
 let browser, context, page, errors;
 
@@ -35,6 +36,41 @@ const settled = (change, on = page) =>
     `change ${change} has settled`,
     30_000,
   );
+
+const button = (name, on = page) => on.getByRole("button", { name, exact: true });
+
+/** Types the command into the terminal, and waits until the terminal answers so. */
+async function inTerminal(command, answer) {
+  await button("Terminal").click();
+  await page.locator(".xterm-helper-textarea").focus();
+  await page.keyboard.type(`clear\n${command}\n`);
+  await terminalSays(answer);
+}
+
+const terminalSays = (answer) =>
+  until(async () => answer.test(await text(".xterm-rows")), `the terminal says ${answer}`, 60_000).catch(async (e) => {
+    throw new Error(`${e.message}; it says: ${await text(".xterm-rows")}`);
+  });
+
+const backToPolicies = () => button("Policies").click();
+
+/** What a connection of the lesson comes to where policies isolate production in one direction only. */
+const withoutIngress = (flow) => (/>production\//.test(flow) && !flow.startsWith("monitoring/node-agent>") ? "blocked" : "open");
+const withoutEgress = (flow) => (!flow.startsWith("production/") ? "open" : flow.endsWith("@name") ? "dns-failed" : "blocked");
+
+/** The sentence of the history about what turned between the two, as it should be. */
+async function turned(before, after) {
+  const counts = new Map();
+  for (const flow of await page.locator("#matrix [data-flow]").evaluateAll((all) => all.map((f) => f.dataset.flow))) {
+    const turn = `from ${said[before(flow)]} to ${said[after(flow)]}`;
+    if (before(flow) !== after(flow)) counts.set(turn, (counts.get(turn) ?? 0) + 1);
+  }
+  return [...counts].map(([turn, n]) => `${n} ${turn}`).sort();
+}
+const said = { open: "open", blocked: "blocked", "dns-failed": "DNS failed" };
+
+/** The same out of the history's entry. */
+const turnedIn = async (entry) => ((await entry.locator(".flips").textContent()).match(/\d+ from [^,.]+/g) ?? []).sort();
 
 test("the_lab_on_a_real_cluster", async (t) => {
   let second;
@@ -163,25 +199,117 @@ test("the_lab_on_a_real_cluster", async (t) => {
   });
 
   await t.test("what_kubectl_does_in_the_terminal_is_seen_at_once_and_in_the_workspace", async () => {
-    await page.getByRole("button", { name: "Terminal", exact: true }).click();
-    const says = (pattern) => until(async () => pattern.test(await text(".xterm-rows")), `the terminal says ${pattern}`, 60_000);
-    await says(/lab\$\s*$/);
-    await page.keyboard.type("clear\n");
-    await page.keyboard.type(`cat >deny.yaml <<'EOF'\n${denyAll}EOF\nkubectl apply -f deny.yaml\n`);
-    await says(/default-deny-all created/);
+    await button("Terminal").click();
+    await terminalSays(/lab\$\s*$/);
+    await inTerminal(`cat >deny.yaml <<'EOF'\n${denyAll}EOF\nkubectl apply -f deny.yaml`, /default-deny-all created/);
     await becomes((flow) => verdictIn(flow, {}));
     await becomes((flow) => verdictIn(flow, {}), second);
-    await page.keyboard.type("probe --from production/web production/api 8080\n");
-    await says(/blocked: production\/web to production\/api:8080\/TCP; no answer within 1s/);
-    await page.keyboard.type("kubectl get secrets -n production\n");
-    await says(/secrets is forbidden/);
+    await inTerminal("probe --from production/web production/api 8080", /blocked: production\/web to production\/api:8080\/TCP; no answer within 1s/);
+    await inTerminal("kubectl get secrets -n production", /secrets is forbidden/);
     await screenshot(page, "8-terminal");
     await assertAccessible(page, "the terminal");
     assert.deepEqual(await walk.files(page), ["production/default-deny-all: in-force"]);
-    await page.keyboard.type("kubectl delete networkpolicy --all -n production\n");
+  });
+
+  const patch = (spec) => `kubectl patch networkpolicy default-deny-all -n production --type=merge -p '{"spec":${JSON.stringify(spec)}}'`;
+  const conflicts = async (told) => {
+    await until(async () => /conflict/.test((await walk.files(page)).join()), "the workspace tells of the conflict");
+    await backToPolicies();
+    assert.match(await text("#conflict"), told);
+  };
+
+  await t.test("what_kubectl_changes_while_it_is_edited_is_a_conflict_and_neither_side_is_lost", async () => {
+    await backToPolicies();
+    await walk.write(denyIngress, page);
+    await inTerminal(patch({ policyTypes: ["Egress"] }), /default-deny-all patched/);
+    await becomes(withoutEgress);
+    await becomes(withoutEgress, second);
+    await conflicts(/^This policy was changed in the cluster itself, and it has edits of yours\./);
+    assert.equal(await page.locator("#policy").inputValue(), denyIngress, "the edit stays");
+    await page.locator("#conflict summary").click();
+    assert.match(await page.locator("#conflict").innerText(), /- Egress/, "and beside it stands what is in force");
+    await screenshot(page, "9-conflict");
+    await assertAccessible(page, "a conflict");
+
+    await button("Apply").click();
+    await until(async () => /^“default-deny-all” was changed in the cluster itself, and here\./.test(await text("#problems")), "Apply asks for a decision");
+    await becomes(withoutEgress);
+
+    await button("Take theirs").click();
+    assert.deepEqual(await walk.files(page), ["production/default-deny-all: in-force"]);
+    assert.match(await page.locator("#policy").inputValue(), /policyTypes:\n +- Egress\n$/);
+    await page.locator("#undo").click();
+    assert.equal(await page.locator("#policy").inputValue(), denyIngress, "the edit can be had again");
+
+    await inTerminal(patch({ ingress: [{}], policyTypes: ["Ingress", "Egress"] }), /default-deny-all patched/);
+    await conflicts(/^This policy was changed in the cluster itself/);
+    await button("Keep mine").click();
+    assert.deepEqual(await walk.files(page), ["production/default-deny-all: edited"]);
+    await becomes(withoutEgress); // Ingress is isolated and let in, so that nothing has turned.
+    await button("Apply").click();
+    await becomes(withoutIngress);
+    await becomes(withoutIngress, second);
+    assert.deepEqual(await walk.files(page), ["production/default-deny-all: in-force"]);
+  });
+
+  await t.test("the_history_tells_what_was_measured_compares_two_points_and_leads_back", async () => {
+    await button("History").click();
+    const entry = (n) => page.locator(".timeline > li").nth(n);
+    await until(async () => /in force now/.test(await entry(0).textContent()) && (await turnedIn(entry(0))).length > 0, "the last change has settled", 30_000);
+    // Applied; patched twice; made by kubectl.
+    const origins = await page.locator(".timeline > li").evaluateAll((all) => all.slice(0, 4).map((e) => e.dataset.origin));
+    assert.deepEqual(origins, ["apply", "cluster", "cluster", "cluster"]);
+    assert.deepEqual(await turnedIn(entry(0)), await turned(withoutEgress, withoutIngress));
+    assert.match(await text(".flips", entry(1)), /No connection turned|came before its effect was measured/);
+    assert.deepEqual(await turnedIn(entry(2)), await turned((flow) => verdictIn(flow, {}), withoutEgress));
+    assert.deepEqual(await turnedIn(entry(3)), await turned(() => "open", (flow) => verdictIn(flow, {})));
+    await screenshot(page, "10-history");
+    await assertAccessible(page, "the history", "#history");
+
+    const change = (n) => entry(n).getAttribute("data-change");
+    const [made, last] = [await change(3), await change(0)];
+    await page.locator(`[data-compare="${made}"]`).check();
+    await page.locator(`[data-compare="${last}"]`).check();
+    const compared = page.locator("#history-compare");
+    await until(async () => /default-deny-all changed/.test(await compared.textContent()), "the two points are compared");
+    assert.match(await compared.textContent(), /- Egress/);
+    assert.match(await compared.textContent(), /production\/web.*blocked → open/s);
+    await screenshot(page, "11-compared");
+    await page.locator("#compare-close").click();
+
+    await page.locator(`[data-change="${made}"] form button`).click();
+    await becomes((flow) => verdictIn(flow, {}));
+    await becomes((flow) => verdictIn(flow, {}), second);
+    await until(async () => (await entry(0).getAttribute("data-origin")) === "restore", "going back is told, too");
+    await inTerminal("kubectl get networkpolicy -n production -o jsonpath='{.items[*].metadata.name}{.items[*].spec}'", /default-deny-all\{"podSelector":\{\},"policyTypes":\["Ingress","Egress"\]\}/);
+    await inTerminal("kubectl delete networkpolicy --all -n production", /"default-deny-all" deleted/);
     await becomes(() => "open");
     await until(async () => (await walk.files(page)).length === 0, "the workspace has lost the file, too");
-    await page.getByRole("button", { name: "Policies", exact: true }).click();
+    await backToPolicies();
+  });
+
+  await t.test("wishes_become_policies_and_what_is_then_measured_is_exactly_the_wish", async () => {
+    const spot = (name) => page.locator("#want").getByRole("button", { name: new RegExp(`^${name}: `) });
+    const wished = (flow) => {
+      const closed = />production\/db:/.test(flow) && !/^(production\/api|monitoring\/node-agent)>/.test(flow);
+      return closed || flow.startsWith("development/shell>internet:") ? "blocked" : "open";
+    };
+    await button("What I want").click();
+    await button("what I saw").click();
+    await spot("Everything to db 5432").press("c"); // But for the node's own processes, which no policy can close.
+    await spot("production/api to db 5432").press("o");
+    await spot("development/shell to internet 443").press("c");
+    const answer = page.locator('[data-want="answer"]');
+    await until(async () => /would do it/.test(await answer.innerText()), "there are policies for it", 10_000);
+    t.diagnostic(`wishes: ${(await answer.innerText()).split("\n").slice(0, 2).join(" ")}`);
+    await screenshot(page, "12-wishes");
+    await button("Put them into the workspace").click();
+    await button("What is").click();
+    await becomes(() => "open"); // Until Apply they are drafts.
+    await button("Apply").click();
+    await becomes(wished);
+    await becomes(wished, second);
+    await until(async () => (await walk.files(page)).every((f) => f.endsWith(": in-force")), "the drafts are in force");
   });
 
   await t.test("stop_removes_the_sandbox_for_both_tabs", async () => {
@@ -191,6 +319,33 @@ test("the_lab_on_a_real_cluster", async (t) => {
       await until(async () => (await tab.locator("#lab").getAttribute("data-state")) === "stopped", "stopped", 60_000);
       assert.equal(await tab.locator("#start").isVisible(), true);
     }
+  });
+
+  await t.test("a_lab_that_the_learner_fills_into_the_form_runs_on_a_cluster", async () => {
+    await page.goto(new URL("/labs", base).href);
+    const fill = (label, value) => page.getByRole("textbox", { name: label, exact: true }).fill(value);
+    await fill("The lab's name", "My shop");
+    await fill("Name of namespace 1", "shop");
+    for (const [n, [name, ports, service]] of [["web", "8080", ""], ["db", "sql:5432, 53/UDP", "store"]].entries()) {
+      await fill(`Namespace of pod ${n + 1}`, "shop");
+      await fill(`Name of pod ${n + 1}`, name);
+      await fill(`Labels of pod ${n + 1}`, `app=${name}`);
+      await fill(`Ports of pod ${n + 1}`, ports);
+      await fill(`Service of pod ${n + 1}`, service);
+    }
+    await fill("Name of host 1", "partner");
+    await fill("Ports of host 1", "443");
+    await button("Write the YAML").click();
+    await button("Keep it and open it").click();
+    await page.waitForURL(/workbench\?lab=own-/);
+    await walk.start(page);
+    await walk.becomes(() => "open", page, 15_000, 10);
+    await walk.apply(denyAll.replace("production", "shop"), page);
+    await walk.becomes((flow) => (!flow.startsWith("shop/") ? "open" : flow.endsWith("@name") ? "dns-failed" : "blocked"), page, 15_000, 10);
+    await screenshot(page, "13-own-lab");
+    await page.locator("#state-chip").click();
+    await page.locator("#stop button").click();
+    await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "stopped", "stopped", 60_000);
   });
 
   await t.test("the_browser_reported_nothing_else", () => {
