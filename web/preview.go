@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -213,6 +214,9 @@ func (s *server) baseline(r *http.Request, lab *sandbox.Topology) (*sandbox.Base
 type previews struct {
 	files     *recent[draftKey, *analysed]
 	baselines *recent[*sandbox.Topology, *sandbox.Baseline]
+	// turns leaves a processor to the pages, however many learners type: their questions
+	// wait for one another. Whoever has given one up, for a newer one, waits no longer.
+	turns *turns
 }
 
 // draftKey is all that reading a file depends on.
@@ -230,7 +234,10 @@ const (
 )
 
 func newPreviews() *previews {
-	return &previews{newRecent[draftKey, *analysed](keptDrafts), newRecent[*sandbox.Topology, *sandbox.Baseline](keptBaselines)}
+	return &previews{
+		files: newRecent[draftKey, *analysed](keptDrafts), baselines: newRecent[*sandbox.Topology, *sandbox.Baseline](keptBaselines),
+		turns: newTurns(max(1, runtime.GOMAXPROCS(0)-1)),
+	}
 }
 
 // analysed is one file with the policies that were read of it.
@@ -242,6 +249,11 @@ type analysed struct {
 // analyse tells what the draft comes to in the lab. The error is the context's, or one
 // of the server's own.
 func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline *sandbox.Baseline, draft AnalysisRequest) (*Analysis, error) {
+	done, err := p.turns.take(ctx, everybody)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	out := &Analysis{Change: baseline.Change, Files: []AnalysedFile{}}
 	files := make([]analysed, len(draft.Files))
 	seen := map[policy.Ref]bool{}

@@ -3,9 +3,12 @@ package web
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -114,6 +117,7 @@ func BenchmarkAnalysis(b *testing.B) {
 		}
 		p, n := newPreviews(), 0
 		b.Run(lab.name, func(b *testing.B) {
+			defer processorTime(b)()
 			for b.Loop() {
 				n++
 				if a, err := p.analyse(context.Background(), top, baseline, AnalysisRequest{Files: typed(n)}); err != nil || a.Expected == nil {
@@ -123,6 +127,7 @@ func BenchmarkAnalysis(b *testing.B) {
 		})
 		b.Run(lab.name+"/with_why", func(b *testing.B) {
 			flow := top.Flows()[0].ID
+			defer processorTime(b)()
 			for b.Loop() {
 				n++
 				if a, err := p.analyse(context.Background(), top, baseline, AnalysisRequest{Files: typed(n), Flow: flow}); err != nil || a.Why == nil {
@@ -131,6 +136,7 @@ func BenchmarkAnalysis(b *testing.B) {
 			}
 		})
 		b.Run(lab.name+"/baseline_reading", func(b *testing.B) {
+			defer processorTime(b)()
 			for b.Loop() {
 				for _, f := range files {
 					if _, err := policy.Parse([]byte(f.Text), policy.ParseOptions{Namespaces: top.NamespaceNames()}); err != nil {
@@ -140,4 +146,48 @@ func BenchmarkAnalysis(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkTyping is what a key costs in all, from the request to the answer, while a
+// policy is written: half of the time it is no YAML, or no policy, yet. Beside it stands
+// the lesson's page.
+func BenchmarkTyping(b *testing.B) {
+	often := limitPair{learner: rate{1 << 30, time.Minute}, address: rate{1 << 30, time.Minute}}
+	l := newLab(b, setup{limits: limits{often, often, often, often, 10}})
+	v := l.learner(b)
+	whole := denyProduction + "  egress:\n  - to:\n    - namespaceSelector: {}\n      podSelector:\n        matchLabels:\n          k8s-app: kube-dns\n    ports:\n    - port: 53\n      protocol: UDP\n"
+	others := draftFiles("", webIntoAPI, strings.ReplaceAll(webIntoAPI, "name: ", "name: another-"))
+	first := strings.Index(whole, "spec:")
+	b.Run("key", func(b *testing.B) {
+		defer processorTime(b)()
+		for n := 0; b.Loop(); n++ {
+			others[0].Text = fmt.Sprintf("# %d\n%s", n, whole[:first+n%(len(whole)-first)])
+			if a := v.draft(AnalysisRequest{Files: others}); a.status != http.StatusOK {
+				b.Fatal(a.status, a.body)
+			}
+		}
+	})
+	b.Run("baseline_lesson", func(b *testing.B) {
+		defer processorTime(b)()
+		for b.Loop() {
+			if a := v.page("GET", "/lessons/network-policies", nil); a.status != http.StatusOK {
+				b.Fatal(a.status)
+			}
+		}
+	})
+}
+
+// processorTime adds what the process has used of the processors for each operation,
+// whatever else the machine had to do meanwhile.
+func processorTime(b *testing.B) (end func()) {
+	before := used(b)
+	return func() { b.ReportMetric(float64((used(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op") }
+}
+
+func used(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -221,6 +222,55 @@ func TestA_question_whose_client_has_gone_is_given_up(t *testing.T) {
 	if a, err := newPreviews().analyse(ctx, top, baseline, AnalysisRequest{Files: files}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %+v, %v", a, err)
 	}
+}
+
+func TestPreviews_wait_for_one_another_and_what_was_given_up_is_never_looked_at(t *testing.T) {
+	top, files := lessonLab(t)
+	baseline, err := sandbox.NewBaseline(top, top.PlannedAddresses(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPreviews()
+		var all []func()
+		for range p.turns.most {
+			done, err := p.turns.take(t.Context(), everybody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, done)
+		}
+		type answer struct {
+			of string
+			*Analysis
+			error
+		}
+		answers := make(chan answer, 2)
+		ask := func(ctx context.Context, id string) {
+			a, err := p.analyse(ctx, top, baseline, AnalysisRequest{Files: []DraftFile{{ID: id, Text: files[0].Text + "# " + id}}})
+			answers <- answer{id, a, err}
+		}
+		older, giveUp := context.WithCancel(t.Context())
+		go ask(older, "older")
+		go ask(t.Context(), "newer")
+		synctest.Wait()
+		if len(answers) != 0 {
+			t.Fatal("a preview was made beside as many as there may be")
+		}
+		giveUp()
+		if got := <-answers; got.of != "older" || !errors.Is(got.error, context.Canceled) {
+			t.Errorf("the older question: %+v", got)
+		}
+		for _, done := range all {
+			done()
+		}
+		if got := <-answers; got.error != nil || got.Files[0].ID != "newer" {
+			t.Errorf("the newer question: %+v", got)
+		}
+		if len(p.turns.by) != 0 || len(p.files.fresh) != 1 {
+			t.Errorf("%d queues are left, and %d files were read", len(p.turns.by), len(p.files.fresh))
+		}
+	})
 }
 
 func TestA_fast_typist_is_never_told_to_wait(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 
 // terminal is a learner's terminal on the page.
 type terminal struct {
-	t    *testing.T
+	t    testing.TB
 	conn *websocket.Conn
 	seen string
 }

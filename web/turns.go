@@ -14,6 +14,9 @@ const (
 	atOnceOfAddress = 64
 )
 
+// everybody is whose turn it is where all take turns with one another.
+const everybody = ""
+
 // turns lets each learner have so many things done at a time: who asks for more waits
 // for their own, and not everybody else.
 type turns struct {

@@ -65,7 +65,7 @@ type setup struct {
 	more fstest.MapFS
 }
 
-func newLab(t *testing.T, s setup) *lab {
+func newLab(t testing.TB, s setup) *lab {
 	t.Helper()
 	if s.provider == nil {
 		s.provider = &sandboxtest.Provider{}
@@ -185,12 +185,12 @@ func (l *logBuffer) String() string {
 
 // learner is a client with a session of its own.
 type learner struct {
-	t   *testing.T
+	t   testing.TB
 	lab *lab
 	*http.Client
 }
 
-func (l *lab) learner(t *testing.T) *learner {
+func (l *lab) learner(t testing.TB) *learner {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -313,7 +313,7 @@ func (v *learner) snapshot(a reply) told {
 }
 
 // strict decodes JSON that must have no field that v does not have.
-func strict(t *testing.T, text string, v any) {
+func strict(t testing.TB, text string, v any) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -323,7 +323,7 @@ func strict(t *testing.T, text string, v any) {
 }
 
 // refusal checks that the answer is an error in JSON and returns its sentence.
-func refusal(t *testing.T, a reply, status int) string {
+func refusal(t testing.TB, a reply, status int) string {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("status = %d, want %d: %s", a.status, status, a.body)

@@ -31,14 +31,16 @@ func replace(r Range, text string) Edit { return Edit{r.From, r.To.Line, r.To.Co
 func insert(at Position, text string) Edit { return replace(Range{at, at}, text) }
 
 // block is a value's YAML over several lines, each behind an indent.
-func block(v any, indent int) string {
-	text := strings.TrimRight(encode(nodeOf(v)), "\n")
-	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent))
+func block(v any, indent int) string { return indented(encode(nodeOf(v)), indent) }
+
+func indented(text string, indent int) string {
+	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+strings.Repeat(" ", indent))
 }
 
 // flow is a value's YAML on one line.
-func flow(v any) string {
-	root := nodeOf(v)
+func flow(v any) string { return flowOf(nodeOf(v)) }
+
+func flowOf(root *yaml.Node) string {
 	var set func(n *yaml.Node)
 	set = func(n *yaml.Node) {
 		if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
@@ -54,23 +56,25 @@ func flow(v any) string {
 
 // onOneLine reports that a value is written on the line of its field: a text, a number,
 // what is empty, or the list of directions.
-func onOneLine(v any) bool {
+func onOneLine(v any) bool { return isOnOneLine(v, nodeOf(v)) }
+
+func isOnOneLine(v any, n *yaml.Node) bool {
 	if _, ok := v.([]networkingv1.PolicyType); ok {
 		return true
 	}
-	n := nodeOf(v).Content[0]
 	return n.Kind == yaml.ScalarNode || len(n.Content) == 0
 }
 
 // fieldText is a field with its value, as it is written in a column.
 func fieldText(key string, v any, column int) string {
-	switch text := block(v, column-1); {
-	case onOneLine(v):
-		return key + ": " + flow(v)
-	case strings.HasPrefix(text, "-"):
-		return key + ":\n" + strings.Repeat(" ", column-1) + text
+	n := nodeOf(v)
+	switch {
+	case isOnOneLine(v, n):
+		return key + ": " + flowOf(n)
+	case n.Kind == yaml.SequenceNode:
+		return key + ":\n" + strings.Repeat(" ", column-1) + indented(encode(n), column-1)
 	}
-	return key + ":\n" + strings.Repeat(" ", column+1) + block(v, column+1)
+	return key + ":\n" + strings.Repeat(" ", column+1) + indented(encode(n), column+1)
 }
 
 // inFlow reports that a spot is inside of brackets.

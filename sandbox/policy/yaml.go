@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -29,18 +30,57 @@ func YAML(p networkingv1.NetworkPolicy) string {
 }
 
 // nodeOf is a value of the API's types as YAML, in the order in which people write it.
-// JSON is YAML, so that nothing else is needed on the way.
 func nodeOf(v any) *yaml.Node {
 	js, err := json.Marshal(v)
-	var root yaml.Node
+	var n *yaml.Node
 	if err == nil {
-		err = yaml.Unmarshal(js, &root)
+		d := json.NewDecoder(bytes.NewReader(js))
+		d.UseNumber()
+		n, err = nodeFrom(d)
 	}
 	if err != nil {
 		panic(err) // What the API's types hold can be said in YAML.
 	}
-	order(&root)
-	return &root
+	order(n)
+	return n
+}
+
+// nodeFrom reads the next value of JSON. JSON is YAML, but to read it as such takes
+// many times as long, and a preview writes many fixes.
+func nodeFrom(d *json.Decoder) (*yaml.Node, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	scalar := func(tag, value string) (*yaml.Node, error) {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value}, nil
+	}
+	switch t := token.(type) {
+	case string:
+		return scalar("!!str", t)
+	case json.Number:
+		return scalar("!!int", t.String()) // The API's types have no others.
+	case bool:
+		return scalar("!!bool", strconv.FormatBool(t))
+	case nil:
+		return scalar("!!null", "null")
+	}
+	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	if token == json.Delim('[') {
+		n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+	}
+	for d.More() {
+		part, err := nodeFrom(d)
+		if err != nil {
+			return nil, err
+		}
+		n.Content = append(n.Content, part)
+	}
+	if len(n.Content) == 0 {
+		n.Style = yaml.FlowStyle // Else what is empty could not be told from nothing.
+	}
+	_, err = d.Token() // The bracket that closes it.
+	return n, err
 }
 
 func encode(root *yaml.Node) string {
@@ -55,9 +95,6 @@ func encode(root *yaml.Node) string {
 }
 
 func order(n *yaml.Node) {
-	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
-		n.Style = 0 // Brackets and quotes of JSON, but for what is empty.
-	}
 	for _, c := range n.Content {
 		order(c)
 	}

@@ -1,9 +1,11 @@
 // Command load measures how the lab's server does with a whole class: many learners who
 // each have a simulated sandbox, are connected and type with the preview on, while
-// somebody reads lessons. `make load` runs it against the server that make has built.
+// somebody reads lessons. `make load` runs it against the server that make has built. It
+// fails where pages or previews do; a goal that is missed is said.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,6 +15,7 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -20,7 +23,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,13 +35,13 @@ import (
 )
 
 var (
-	server    = flag.String("server", "bin/netpol-lab", "the server's binary; it is started for the measurement")
+	binary    = flag.String("server", "bin/netpol-lab", "the server's binary; it is started for the measurement")
 	learners  = flag.Int("learners", 200, "how many learners are connected and type")
 	keys      = flag.Float64("keys", 4, "how many keys each of them types in a second")
 	policies  = flag.Int("policies", 3, "how many policies each of them has")
 	duration  = flag.Duration("for", 30*time.Second, "how long is measured")
 	every     = flag.Duration("page", 50*time.Millisecond, "how often a lesson is asked for")
-	mostPage  = flag.Duration("most-page", 100*time.Millisecond, "the longest that a lesson may take at p99; 0 measures only")
+	goal      = flag.Duration("goal", 100*time.Millisecond, "how long a lesson is to take at p99; it is said where it does not")
 	pageToAsk = flag.String("lesson", "/lessons/network-policies", "the lesson that is asked for")
 )
 
@@ -52,16 +57,11 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	base, end, err := start(ctx)
+	server, base, end, err := start(ctx)
 	if err != nil {
 		return err
 	}
-	ended := false
-	defer func() {
-		if !ended {
-			end()
-		}
-	}()
+	defer end()
 
 	reader, err := newLearner(base)
 	if err != nil {
@@ -81,7 +81,9 @@ func run(ctx context.Context) error {
 		typing.Go(func() { answers[i] = l.types(classCtx, rand.New(rand.NewPCG(1, uint64(i)))) })
 	}
 	time.Sleep(2 * time.Second) // All have begun, and the pages are measured from here.
+	before := look(server.Process.Pid)
 	busy := reader.pages(ctx, *duration)
+	after := look(server.Process.Pid)
 	dismiss()
 	typing.Wait()
 	var previews times
@@ -90,9 +92,7 @@ func run(ctx context.Context) error {
 	}
 	fmt.Printf("a lesson, %3d learners typing: %s\n", len(class), busy)
 	fmt.Printf("a preview, asked by a key:     %s, %.0f a second\n", previews, float64(len(previews))/(*duration+2*time.Second).Seconds())
-	// What it took, whatever else the machine had to do meanwhile.
-	ended = true
-	fmt.Printf("the server's processor time:   %.1f s in all, for %d previews, %d pages and the class's sandboxes\n", end().Seconds(), len(previews), len(alone)+len(busy)+len(class))
+	fmt.Println(after.since(before))
 	failed := reader.failed
 	for _, l := range class {
 		if l.lost != nil {
@@ -106,20 +106,19 @@ func run(ctx context.Context) error {
 	if failed > 0 || len(busy) == 0 || len(previews) == 0 {
 		return fmt.Errorf("of the pages and previews %d failed, %d and %d were answered", failed, len(busy), len(previews))
 	}
-	if p99 := busy.at(0.99); *mostPage > 0 && p99 > *mostPage {
-		return fmt.Errorf("a lesson took %v at p99, and may take %v", p99.Round(time.Millisecond/10), *mostPage)
+	if p99 := busy.at(0.99); p99 > *goal {
+		fmt.Printf("MISSED: a lesson took %v at p99, %v is the goal\n", p99.Round(time.Millisecond/10), *goal)
 	}
 	return nil
 }
 
-// start runs the server with a data folder of its own. end ends it, and says how much
-// processor time it has used.
-func start(ctx context.Context) (base string, end func() time.Duration, err error) {
+// start runs the server with a data folder of its own; end ends it.
+func start(ctx context.Context) (cmd *exec.Cmd, base string, end func(), err error) {
 	data, err := os.MkdirTemp("", "netpol-lab-load-")
 	if err != nil {
-		return "", nil, err
+		return nil, "", nil, err
 	}
-	cmd := exec.CommandContext(ctx, *server, "serve", "--sandbox", "simulated", "--listen", "127.0.0.1:0", "--data", data)
+	cmd = exec.CommandContext(ctx, *binary, "serve", "--sandbox", "simulated", "--listen", "127.0.0.1:0", "--data", data)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.StdoutPipe()
@@ -127,15 +126,14 @@ func start(ctx context.Context) (base string, end func() time.Duration, err erro
 		err = cmd.Start()
 	}
 	if err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(data))
+		return nil, "", nil, errors.Join(err, os.RemoveAll(data))
 	}
-	end = func() time.Duration {
+	end = func() {
 		_ = cmd.Cancel() // It may have ended.
 		_ = cmd.Wait()   // What it says then is no matter of the measurement.
 		if err := os.RemoveAll(data); err != nil {
 			log.Print(err)
 		}
-		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	address := regexp.MustCompile(`http://\S+`)
 	var said []byte
@@ -144,13 +142,63 @@ func start(ctx context.Context) (base string, end func() time.Duration, err erro
 		said = append(said, chunk[:n]...)
 		if found := address.Find(said); found != nil {
 			go func() { _, _ = io.Copy(io.Discard, out) }() // So that it can go on speaking.
-			return strings.TrimRight(string(found), "/"), end, nil
+			return cmd, strings.TrimRight(string(found), "/"), end, nil
 		}
 		if err != nil {
 			end()
-			return "", nil, fmt.Errorf("%s did not start: %s", *server, said)
+			return nil, "", nil, fmt.Errorf("%s did not start: %s", *binary, said)
 		}
 	}
+}
+
+// usage is what the machine's processors have done up to a moment, in seconds, as Linux
+// tells it; without that all are 0.
+type usage struct {
+	at                     time.Time
+	server, own, all, idle float64
+}
+
+// perSecond is how many ticks Linux counts in a second of a processor's time.
+const perSecond = 100
+
+func look(server int) usage {
+	field := func(fields []string, i int) float64 {
+		if i >= len(fields) {
+			return 0
+		}
+		n, _ := strconv.ParseFloat(fields[i], 64) // 0 where there is none
+		return n / perSecond
+	}
+	read := func(path string) []string {
+		b, _ := os.ReadFile(path) // nothing where there is no such file
+		line, _, _ := strings.Cut(string(b), "\n")
+		if i := strings.LastIndex(line, ")"); i >= 0 { // The program's name may have blanks.
+			line = line[i+1:]
+		}
+		return strings.Fields(line)
+	}
+	of := func(process string) float64 {
+		fields := read("/proc/" + process + "/stat")
+		return field(fields, 11) + field(fields, 12) // of its own, and of the system for it
+	}
+	u := usage{at: time.Now(), server: of(strconv.Itoa(server)), own: of("self")}
+	all := read("/proc/stat")
+	for i := 1; i < len(all); i++ {
+		u.all += field(all, i)
+	}
+	u.idle = field(all, 4) + field(all, 5)
+	return u
+}
+
+// since says who had the processors, so that it is known what a figure is limited by.
+func (u usage) since(before usage) string {
+	if u.all == before.all {
+		return "who had the processors is told by Linux only"
+	}
+	seconds := u.at.Sub(before.at).Seconds()
+	server, own, idle := (u.server-before.server)/seconds, (u.own-before.own)/seconds, (u.idle-before.idle)/seconds
+	return fmt.Sprintf("of %d processors:              the server had %.2f, this measurement %.2f, others %.2f; %.2f were idle",
+		runtime.NumCPU(), server, own, max(0, (u.all-before.all)/seconds-server-own-idle), idle)
 }
 
 // times are how long something took, one for each time.
@@ -169,11 +217,18 @@ func (t times) String() string {
 	return fmt.Sprintf("%6d times; p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, longest %.1f ms", len(t), ms(0.5), ms(0.95), ms(0.99), ms(1))
 }
 
+// patience is how long an answer may take before it has failed.
+const patience = 30 * time.Second
+
 // learner is one client with a cookie of its own.
 type learner struct {
 	*http.Client
 	base, sandbox string
 	conn          *websocket.Conn
+	// line is the connection that previews are asked by. It does what a client has to
+	// and no more, for what is to be measured is the server.
+	line   net.Conn
+	reader *bufio.Reader
 	// lost is why the connection ended before the class did.
 	lost error
 	// failed is how many of the questions and pages that were measured failed.
@@ -185,7 +240,7 @@ func newLearner(base string) (*learner, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &learner{Client: &http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}, base: base}
+	l := &learner{Client: &http.Client{Jar: jar, Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}, base: base}
 	return l, l.page() // Gets the cookie.
 }
 
@@ -196,6 +251,7 @@ func (l *learner) page() error {
 		return err
 	}
 	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Accept-Encoding", "gzip") // And it is left so.
 	return l.do(r, http.StatusOK, nil)
 }
 
@@ -269,7 +325,7 @@ func (l *learner) sitDown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dialer := websocket.Dialer{Jar: l.Jar, HandshakeTimeout: 30 * time.Second}
+	dialer := websocket.Dialer{Jar: l.Jar, HandshakeTimeout: patience}
 	l.conn, _, err = dialer.DialContext(ctx, fmt.Sprintf("ws://%s/sandboxes/%s/events", address.Host, l.sandbox), http.Header{"Origin": {l.base}})
 	if err != nil {
 		return err
@@ -304,6 +360,9 @@ func (l *learner) types(ctx context.Context, random *rand.Rand) times {
 	defer func() {
 		l.conn.Close()
 		<-reading
+		if l.line != nil {
+			l.line.Close()
+		}
 	}()
 
 	draft := newDraft(random)
@@ -343,7 +402,33 @@ func (l *learner) ask(ctx context.Context, d *draft) error {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	return l.do(r, http.StatusOK, nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	for _, c := range l.Jar.Cookies(r.URL) {
+		r.AddCookie(c)
+	}
+	if l.line == nil {
+		if l.line, err = net.Dial("tcp", r.URL.Host); err != nil {
+			return err
+		}
+		l.reader = bufio.NewReader(l.line)
+	}
+	err = l.line.SetDeadline(time.Now().Add(patience))
+	if err == nil {
+		err = r.Write(l.line)
+	}
+	if err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(l.reader, r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s: status %d", r.Method, r.URL.Path, res.StatusCode)
+	}
+	return err
 }
 
 // draft is what a learner has written, and writes next.
