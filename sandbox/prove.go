@@ -30,7 +30,7 @@ const (
 var ErrNotEnforced = errors.New("policies are not enforced")
 
 // AwaitVerdict measures the flows again and again until each was seen as wanted.
-// Its error names the first that was not within the limit.
+// Its error names those that were not within the limit, ten at most.
 func AwaitVerdict(ctx context.Context, c Cluster, flows []Flow, wanted probe.Verdict, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not every flow was %s within %s", wanted, limit))
 	defer cancel()
@@ -54,8 +54,12 @@ func AwaitVerdict(ctx context.Context, c Cluster, flows []Flow, wanted probe.Ver
 		select {
 		case <-time.After(proofPause):
 		case <-ctx.Done():
-			last := seen[left[0].ID]
-			return fmt.Errorf("%w: %d flows are left, the first is %s: %s %s", context.Cause(ctx), len(left), left[0].ID, last.Verdict, last.Detail)
+			said := make([]string, min(len(left), 10))
+			for i := range said {
+				o := seen[left[i].ID]
+				said[i] = strings.TrimSpace(fmt.Sprintf("%s: %s %s", left[i].ID, o.Verdict, o.Detail))
+			}
+			return fmt.Errorf("%w: %d flows are left: %s", context.Cause(ctx), len(left), strings.Join(said, "; "))
 		}
 		flows = left
 	}

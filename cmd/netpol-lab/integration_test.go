@@ -56,6 +56,15 @@ func startServer(t testing.TB) *server {
 		if out, err := exec.Command(s.binary, "clean", "--data", s.data).CombinedOutput(); err != nil {
 			t.Errorf("clean: %v\n%s", err, out)
 		}
+		instance, err := os.ReadFile(filepath.Join(s.data, "instance"))
+		if err != nil {
+			t.Error(err)
+		}
+		name, _, _ := strings.Cut(string(instance), "\n")
+		left, err := exec.Command("docker", "ps", "-a", "--filter", "name=^netpol-lab-"+name+"-", "--format", "{{.Names}}").Output()
+		if err != nil || len(left) > 0 {
+			t.Errorf("after clean there are (%v):\n%s", err, left)
+		}
 	})
 	return s
 }

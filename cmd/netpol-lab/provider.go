@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -91,6 +92,11 @@ func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
 			return nil // Nothing was made by what does not answer.
 		}
 		return err
+	}
+	for _, r := range all { // What is not there as a sandbox may have left something all the same.
+		if !slices.Contains(ids, r.ID) {
+			ids = append(ids, r.ID)
+		}
 	}
 	for _, id := range ids {
 		if err := m.Provider.Delete(ctx, id); err != nil {

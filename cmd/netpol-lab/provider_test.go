@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
 
 func TestMaking_a_docker_that_hangs_is_given_up_and_that_is_said(t *testing.T) {
@@ -24,5 +29,36 @@ func TestMaking_a_docker_that_hangs_is_given_up_and_that_is_said(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("that took %s", took)
+	}
+}
+
+// deletions is a provider of one sandbox that notes what it is to delete.
+type deletions struct {
+	sandbox.Provider
+	deleted []sandbox.ID
+}
+
+func (d *deletions) List(context.Context) ([]sandbox.ID, error) { return []sandbox.ID{"here"}, nil }
+func (d *deletions) Delete(_ context.Context, id sandbox.ID) error {
+	d.deleted = append(d.deleted, id)
+	return nil
+}
+
+func TestRemove_takes_what_is_written_down_for_a_sandbox_also_where_none_is_listed(t *testing.T) {
+	provider, records := &deletions{}, &sandboxtest.Records{}
+	for _, id := range []sandbox.ID{"here", "gone"} {
+		if err := records.Save(t.Context(), sandbox.Record{ID: id, Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := making{Options: sandbox.Options{Provider: provider, Records: records}}
+	if err := m.remove(t.Context(), func(sandbox.ID) {}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []sandbox.ID{"here", "gone"}; !slices.Equal(provider.deleted, want) {
+		t.Errorf("deleted are %v, want %v", provider.deleted, want)
+	}
+	if all, err := records.All(t.Context()); err != nil || len(all) > 0 {
+		t.Errorf("%d records are left, %v", len(all), err)
 	}
 }

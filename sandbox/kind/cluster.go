@@ -27,6 +27,7 @@ import (
 // cluster is one running sandbox. It is a [sandbox.Cluster].
 type cluster struct {
 	provider *Provider
+	name     string
 	// node is the name of the node and of its container.
 	node     string
 	topology *sandbox.Topology
@@ -270,8 +271,13 @@ func (c *cluster) refresh(ctx context.Context, name string) error {
 		return fmt.Errorf("pod %s has no address yet", name)
 	}
 	c.setPod(name, addr)
-	// After a restart all pods come here at about the same time.
-	_, err, _ = c.surroundings.Do("", func() (any, error) {
+	return c.surround(ctx)
+}
+
+// surround finds all that stands beside the pods, and makes sure of it. After a restart
+// all pods come here at about the same time.
+func (c *cluster) surround(ctx context.Context) error {
+	_, err, _ := c.surroundings.Do("", func() (any, error) {
 		node, err := inspectContainer(ctx, c.node)
 		if err != nil {
 			return nil, err
@@ -280,7 +286,7 @@ func (c *cluster) refresh(ctx context.Context, name string) error {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.provider.ensureInternet(ctx, c.node, network, c.topology.External); err != nil {
+		if err := c.provider.ensureInternet(ctx, c.name, network, c.topology.External); err != nil {
 			return nil, err
 		}
 		return nil, c.locate(ctx, nodeAddr)
@@ -326,7 +332,7 @@ func (t *tail) String() string {
 
 // Health fails with [sandbox.ErrGone] where the node's container is not there or
 // does not run, and with another error where it runs but the API server is not
-// ready.
+// ready. An outside host that Docker has started again gets its address again.
 func (c *cluster) Health(ctx context.Context) error {
 	err := apiReady(ctx, c.policies)
 	if err == nil {
@@ -334,6 +340,11 @@ func (c *cluster) Health(ctx context.Context) error {
 		err = c.locateDNSPods(ctx)
 	}
 	if err == nil {
+		if !c.provider.hostsRunOn(ctx, c.name) {
+			if err := c.surround(ctx); err != nil && ctx.Err() == nil {
+				c.log.Warn("an outside host does not run, and is not in reach again yet", "err", err)
+			}
+		}
 		return nil
 	}
 	node, inspectErr := inspectContainer(ctx, c.node)

@@ -59,6 +59,7 @@ func (p *Provider) connect(ctx context.Context, spec sandbox.Spec, node containe
 func (p *Provider) newCluster(spec sandbox.Spec, config *rest.Config) (*cluster, error) {
 	c := &cluster{
 		provider: p,
+		name:     p.clusterName(spec.ID),
 		node:     nodeName(p.clusterName(spec.ID)),
 		topology: spec.Topology,
 		log:      p.log.With("sandbox", spec.ID),
@@ -410,7 +411,7 @@ func (c *cluster) resume(ctx context.Context, network string, node netip.Addr) e
 	default:
 		return fmt.Errorf("the cluster was made for another topology: %w", sandbox.ErrGone)
 	}
-	if err := c.provider.ensureInternet(ctx, c.node, network, c.topology.External); err != nil {
+	if err := c.provider.ensureInternet(ctx, c.name, network, c.topology.External); err != nil {
 		return err
 	}
 	if err := c.locate(ctx, node); err != nil {

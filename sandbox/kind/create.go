@@ -45,11 +45,10 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 		return nil, fmt.Errorf("kind: create sandbox %s: it exists", spec.ID)
 	}
 
-	p.countCreate(1)
+	p.begin(name)
 	steps := newSteps(progress)
 	c, err := p.create(ctx, spec, steps)
 	if err == nil {
-		p.countCreate(-1)
 		return c, nil
 	}
 	steps.fail()
@@ -58,10 +57,7 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 	if left := p.remove(cleanup, name); left != nil {
 		p.log.Error("a failed sandbox could not be removed", "sandbox", spec.ID, "err", left)
 	}
-	p.countCreate(-1)
-	if left := p.removeInternetIfUnused(cleanup); left != nil {
-		p.log.Warn("the internet's container could not be removed", "err", left)
-	}
+	p.end(cleanup, name)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("kind: create sandbox %s: %w", spec.ID, context.Cause(ctx))
 	}
@@ -165,7 +161,7 @@ func (p *Provider) setUp(ctx context.Context, spec sandbox.Spec, f flavour, step
 
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return p.ensureInternet(groupCtx, nodeName(name), network, spec.Topology.External)
+		return p.ensureInternet(groupCtx, name, network, spec.Topology.External)
 	})
 	var c *cluster
 	group.Go(func() (err error) {

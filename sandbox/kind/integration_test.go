@@ -314,7 +314,14 @@ external:
 		if err := errors.Join(c.Close(), shared.Delete(context.Background(), id)); err != nil {
 			t.Error(err)
 		}
+		// Its outside hosts go with it; the lesson's stay.
+		if hosts, want := outsideHosts(t), []string{"internet", "office", "resolver"}; !slices.Equal(hosts, want) {
+			t.Errorf("the outside hosts are %v, want %v", hosts, want)
+		}
 	})
+	if hosts, want := outsideHosts(t), []string{"clock", "internet", "office", "partner", "resolver"}; !slices.Equal(hosts, want) {
+		t.Errorf("the outside hosts are %v, want %v", hosts, want)
+	}
 	mine := sandboxtest.Lab{Cluster: c, Topology: own, Measured: true}
 	mine.Expect(t)
 	mine.Apply(t, strings.ReplaceAll(sandboxtest.DenyProduction, "namespace: production", "namespace: shop"))
@@ -326,6 +333,43 @@ external:
 	)
 	mine.Restore(t)
 	mine.Expect(t)
+}
+
+// outsideHosts are the names of the outside hosts that there are containers of.
+func outsideHosts(t *testing.T) []string {
+	t.Helper()
+	all, err := containersWith(context.Background(), labelInternet+"=itest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range all {
+		rest := strings.TrimPrefix(name, shared.clusterPrefix())
+		names = append(names, rest[:strings.LastIndex(rest, "-")])
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Docker starts what has failed again, and knows nothing of the address that it had.
+func TestKind_an_outside_host_that_starts_again_is_in_reach_again_by_itself(t *testing.T) {
+	all, err := containersWith(t.Context(), labelInternet+"=itest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range all {
+		if strings.HasPrefix(name, shared.clusterPrefix()+"internet-") {
+			if _, err := docker(t.Context(), "restart", "--time", "0", name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	outside := sandboxtest.Want{From: "*/*", To: "internet", Verdict: probe.Blocked}
+	expect(t, lab, outside)
+	if err := lab.Health(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, lab)
 }
 
 // adopting is a provider of the one cluster.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -29,18 +30,18 @@ const labelAddress = "netpol-lab.address"
 // Docker's, where Docker does not know of it: on its loopback interface. Only the
 // node has a route there, so it may be an address that others have on this machine's
 // network.
-func (p *Provider) ensureInternet(ctx context.Context, node, network string, hosts []sandbox.External) error {
-	routes, err := p.ensureHosts(ctx, network, hosts)
+func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, hosts []sandbox.External) error {
+	routes, err := p.ensureHosts(ctx, cluster, network, hosts)
 	if err != nil || len(routes) == 0 {
 		return err
 	}
-	_, err = docker(ctx, "exec", node, "sh", "-ec", strings.Join(routes, "\n"))
+	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", strings.Join(routes, "\n"))
 	return err
 }
 
-// ensureHosts makes sure of the hosts, and returns the commands for the node by which
-// it finds them.
-func (p *Provider) ensureHosts(ctx context.Context, network string, hosts []sandbox.External) ([]string, error) {
+// ensureHosts makes sure of the hosts, and returns the commands for the cluster's node
+// by which it finds them. What no cluster uses any more is removed.
+func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hosts []sandbox.External) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	img, err := inspectImage(ctx, p.opts.PodImage)
@@ -48,36 +49,69 @@ func (p *Provider) ensureHosts(ctx context.Context, network string, hosts []sand
 		return nil, err
 	}
 	routes := make([]string, len(hosts))
-	started := make([]string, len(hosts))
+	used := make([]outside, len(hosts))
 	group, groupCtx := errgroup.WithContext(ctx)
-	for i, host := range hosts {
+	for i, x := range hosts {
 		group.Go(func() error {
-			name, found, err := p.ensureHost(groupCtx, network, img.ID, host)
+			name, found, err := p.ensureHost(groupCtx, network, img.ID, x)
 			if err != nil {
-				return fmt.Errorf("outside host %s: %w", host.Name, err)
+				return fmt.Errorf("outside host %s: %w", x.Name, err)
 			}
 			_, addr, err := found.network()
 			if err != nil {
-				return fmt.Errorf("outside host %s: %w", host.Name, err)
+				return fmt.Errorf("outside host %s: %w", x.Name, err)
 			}
 			// An address is gone when its container starts anew.
-			started[i] = name + " " + found.State.StartedAt
-			if !p.addressed[started[i]] {
-				if err := p.address(groupCtx, name, host.Address); err != nil {
-					return fmt.Errorf("outside host %s: %w", host.Name, err)
+			used[i] = outside{name, found.State.StartedAt}
+			if !p.hasAddress(used[i]) {
+				if err := p.address(groupCtx, name, x.Address); err != nil {
+					return fmt.Errorf("outside host %s: %w", x.Name, err)
 				}
 			}
-			routes[i] = fmt.Sprintf("ip route replace %s via %s", host.Address, addr)
+			routes[i] = fmt.Sprintf("ip route replace %s via %s", x.Address, addr)
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for _, s := range started {
-		p.addressed[s] = true
-	}
+	p.hosts[cluster] = used
+	p.sweep(ctx)
 	return routes, nil
+}
+
+// outside is an outside host's container, and when it started.
+type outside struct{ name, started string }
+
+// hasAddress reports whether the host has been given its address since it started. It
+// needs p.mu.
+func (p *Provider) hasAddress(h outside) bool {
+	for _, used := range p.hosts {
+		if slices.Contains(used, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostsRunOn reports whether the cluster's outside hosts run as they did when they were
+// last made sure of. Docker starts a container that has failed again by itself, and then
+// it has lost its address.
+func (p *Provider) hostsRunOn(ctx context.Context, cluster string) bool {
+	p.mu.Lock()
+	used := p.hosts[cluster]
+	p.mu.Unlock()
+	if len(used) == 0 {
+		return true
+	}
+	ask := []string{"container", "inspect", "--format", `{{.State.Running}} {{.State.StartedAt}}`}
+	var want []string
+	for _, h := range used {
+		ask, want = append(ask, h.name), append(want, "true "+h.started)
+	}
+	// Where Docker does not answer, or a container is gone, whoever makes sure of them says so.
+	runs, err := docker(ctx, ask...)
+	return err == nil && runs == strings.Join(want, "\n")
 }
 
 // takeAddress gives the network that it runs in the address $0. What is sent from
@@ -137,24 +171,48 @@ func (p *Provider) ensureHost(ctx context.Context, network, imageID string, host
 	return name, found, err
 }
 
-// removeInternetIfUnused removes the outside hosts where this instance has no
-// sandbox left and is not making one.
-func (p *Provider) removeInternetIfUnused(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.creating > 0 {
-		return nil
+// sweep removes the outside hosts that no cluster of this instance uses any more, as far
+// as that is known: not while there is a cluster of which it is not, such as one that is
+// not adopted yet, or whose making has just begun. It needs p.mu.
+func (p *Provider) sweep(ctx context.Context) {
+	if err := p.removeUnused(ctx); err != nil {
+		// The next sweep tries again, and until then it costs next to nothing.
+		p.log.Warn("outside hosts that nobody uses could not be removed", "err", err)
 	}
+}
+
+func (p *Provider) removeUnused(ctx context.Context) error {
 	ids, err := p.List(ctx)
-	if err != nil || len(ids) > 0 {
-		return err
-	}
-	clear(p.addressed)
-	hosts, err := containersWith(ctx, labelInternet+"="+p.opts.Instance)
 	if err != nil {
 		return err
 	}
-	for name := range hosts {
+	there := map[string]bool{}
+	for _, id := range ids {
+		there[p.clusterName(id)] = true
+		if _, known := p.hosts[p.clusterName(id)]; !known {
+			return nil
+		}
+	}
+	used := map[string]bool{}
+	for cluster, hosts := range p.hosts {
+		switch {
+		case hosts == nil:
+			return nil
+		case !there[cluster]:
+			delete(p.hosts, cluster)
+		}
+		for _, h := range p.hosts[cluster] {
+			used[h.name] = true
+		}
+	}
+	all, err := containersWith(ctx, labelInternet+"="+p.opts.Instance)
+	if err != nil {
+		return err
+	}
+	for name := range all {
+		if used[name] {
+			continue
+		}
 		if err := removeContainer(ctx, name); err != nil {
 			return err
 		}
@@ -162,9 +220,19 @@ func (p *Provider) removeInternetIfUnused(ctx context.Context) error {
 	return nil
 }
 
-// countCreate notes that a Create begins (1) or has ended (-1).
-func (p *Provider) countCreate(n int) {
+// begin notes that the cluster is being made, and that it is not known yet which
+// outside hosts it uses.
+func (p *Provider) begin(cluster string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.creating += n
+	p.hosts[cluster] = nil
+}
+
+// end notes that nothing is left of the cluster, and removes the outside hosts that it
+// alone has used.
+func (p *Provider) end(ctx context.Context, cluster string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.hosts, cluster)
+	p.sweep(ctx)
 }

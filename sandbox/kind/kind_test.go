@@ -93,52 +93,182 @@ func scriptDocker(t *testing.T, script string) {
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_routed_to uses
-// a Docker that notes what it is asked to run.
-func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_routed_to(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("NOTES", dir)
-	scriptDocker(t, `case "$1 $2" in
+// fakeDocker is a Docker that has nodes and outside hosts: a file each, a host's with
+// when it started. It notes the addresses and routes that it is asked to give.
+type fakeDocker struct {
+	*testing.T
+	dir string
+}
+
+func newFakeDocker(t *testing.T) fakeDocker {
+	t.Helper()
+	d := fakeDocker{t, t.TempDir()}
+	t.Setenv("NOTES", d.dir)
+	for _, kind := range []string{"nodes", "hosts"} {
+		if err := os.Mkdir(filepath.Join(d.dir, kind), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	scriptDocker(t, `cd "$NOTES"
+case "$1 $2" in
 "image inspect") echo '[{"Id":"sha256:pod"}]' ;;
 "container inspect")
-	[ -e "$NOTES/started" ] || { echo "Error: No such container: $3" >&2; exit 1; }
-	echo "[{\"State\":{\"Running\":true,\"StartedAt\":\"$(cat "$NOTES/started")\"},\"NetworkSettings\":{\"Networks\":{\"kind\":{\"IPAddress\":\"172.18.0.7\"}}}}]" ;;
-"run --name") echo first >"$NOTES/started" ;;
-"run --rm"|"exec node") echo "$*" >>"$NOTES/asked" ;;
+	if [ "$3" = --format ]; then
+		shift 4
+		for name; do
+			[ -e "hosts/$name" ] || { echo "Error: No such container: $name" >&2; exit 1; }
+			echo "true $(cat "hosts/$name")"
+		done
+		exit
+	fi
+	[ -e "hosts/$3" ] || { echo "Error: No such container: $3" >&2; exit 1; }
+	echo "[{\"State\":{\"Running\":true,\"StartedAt\":\"$(cat "hosts/$3")\"},\"NetworkSettings\":{\"Networks\":{\"kind\":{\"IPAddress\":\"172.18.0.7\"}}}}]" ;;
+"ps --all")
+	case "$4" in
+	label=io.x-k8s.kind.cluster) for name in $(ls nodes); do printf '%s-control-plane\t%s\n' "$name" "$name"; done ;;
+	label=io.x-k8s.kind.cluster=*) ;;
+	label=netpol-lab.internet=a) ls hosts ;;
+	*) echo "not expected: $*" >&2; exit 1 ;;
+	esac ;;
+"run --name") echo first >"hosts/$3" ;;
+"rm --force") rm -f "hosts/$4" "nodes/${4%-control-plane}" ;;
+"run --rm"|exec\ *) echo "$*" >>asked ;;
 *) echo "not expected: $*" >&2; exit 1 ;;
 esac
 `)
+	return d
+}
+
+// node makes the node of a cluster, as kind does.
+func (d fakeDocker) node(cluster string) {
+	d.Helper()
+	if err := os.WriteFile(filepath.Join(d.dir, "nodes", cluster), nil, 0o600); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// hosts are the names of the outside hosts that there are, without prefix and hash.
+func (d fakeDocker) hosts() string {
+	d.Helper()
+	all, err := os.ReadDir(filepath.Join(d.dir, "hosts"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	var names []string
+	for _, f := range all {
+		names = append(names, strings.Split(f.Name(), "-")[3])
+	}
+	return strings.Join(names, " ")
+}
+
+func externals(names ...string) []sandbox.External {
+	var all []sandbox.External
+	for i, name := range names {
+		all = append(all, sandbox.External{Name: name, Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Ports: []sandbox.Port{{Port: 443, Protocol: sandbox.TCP}}})
+	}
+	return all
+}
+
+func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_routed_to(t *testing.T) {
+	d := newFakeDocker(t)
 	p, err := New(Options{Instance: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts := []sandbox.External{{Name: "office", Address: netip.MustParseAddr("10.20.0.5"), Ports: []sandbox.Port{{Port: 443, Protocol: sandbox.TCP}}}}
-	asked := func() (addresses, routes int) {
+	asked := func(id sandbox.ID) (addresses, routes int) {
 		t.Helper()
-		if err := p.ensureInternet(t.Context(), "node", "kind", hosts); err != nil {
+		if err := p.ensureInternet(t.Context(), p.clusterName(id), "kind", externals("office")); err != nil {
 			t.Fatal(err)
 		}
-		notes, err := os.ReadFile(filepath.Join(dir, "asked"))
+		notes, err := os.ReadFile(filepath.Join(d.dir, "asked"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		given := regexp.MustCompile(`(?s)--network container:netpol-lab-a-office-\S+ .*?"\$0/32" dev lo.*? 10\.20\.0\.5\n`)
-		return len(given.FindAll(notes, -1)), strings.Count(string(notes), "ip route replace 10.20.0.5 via 172.18.0.7\n")
+		given := regexp.MustCompile(`(?s)--network container:netpol-lab-a-office-\S+ .*?"\$0/32" dev lo.*? 192\.0\.2\.1\n`)
+		return len(given.FindAll(notes, -1)), strings.Count(string(notes), "ip route replace 192.0.2.1 via 172.18.0.7\n")
 	}
-	for i, step := range []struct {
-		what              string
-		addresses, routes int
-	}{{"a new host", 1, 1}, {"the same host, for another node", 1, 2}} {
-		if a, r := asked(); a != step.addresses || r != step.routes {
-			t.Errorf("step %d, %s: %d addresses given and %d routes, want %d and %d", i, step.what, a, r, step.addresses, step.routes)
+	runOn := func(want bool) {
+		t.Helper()
+		if got := p.hostsRunOn(t.Context(), p.clusterName("one")); got != want {
+			t.Errorf("the hosts run on: %v, want %v", got, want)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "started"), []byte("later"), 0o600); err != nil {
+	for _, id := range []sandbox.ID{"one", "two"} {
+		d.node(p.clusterName(id))
+	}
+	if a, r := asked("one"); a != 1 || r != 1 {
+		t.Errorf("a new host: %d addresses given and %d routes, want 1 and 1", a, r)
+	}
+	runOn(true)
+	if a, r := asked("two"); a != 1 || r != 2 {
+		t.Errorf("the same host, for another node: %d addresses given and %d routes, want 1 and 2", a, r)
+	}
+	running, err := filepath.Glob(filepath.Join(d.dir, "hosts", "*"))
+	if err != nil || len(running) != 1 {
+		t.Fatalf("hosts %v, %v", running, err)
+	}
+	if err := os.WriteFile(running[0], []byte("later\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if a, r := asked(); a != 2 || r != 3 {
+	runOn(false)
+	if a, r := asked("one"); a != 2 || r != 3 {
 		t.Errorf("a host that has started again: %d addresses given and %d routes, want 2 and 3", a, r)
 	}
+	runOn(true)
+	if err := os.Remove(running[0]); err != nil {
+		t.Fatal(err)
+	}
+	runOn(false)
+}
+
+func TestDelete_removes_the_outside_hosts_that_nobody_uses_any_more_and_no_other(t *testing.T) {
+	d := newFakeDocker(t)
+	p, err := New(Options{Instance: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses := func(p *Provider, id sandbox.ID, hosts ...string) {
+		t.Helper()
+		d.node(p.clusterName(id))
+		if err := p.ensureInternet(t.Context(), p.clusterName(id), "kind", externals(hosts...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(p *Provider, id sandbox.ID, want string) {
+		t.Helper()
+		if err := p.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.hosts(); got != want {
+			t.Errorf("after the end of %s there are %q, want %q", id, got, want)
+		}
+	}
+	uses(p, "lesson", "internet")
+	uses(p, "own", "internet", "partner")
+	uses(p, "same", "internet", "partner")
+	remove(p, "own", "internet partner")
+	remove(p, "same", "internet")
+
+	// While one is being made, nobody knows what it will use.
+	p.begin(p.clusterName("new"))
+	uses(p, "own", "internet", "clock")
+	remove(p, "own", "clock internet")
+	uses(p, "new", "office")
+	if got := d.hosts(); got != "internet office" {
+		t.Errorf("once the new one has its hosts there are %q", got)
+	}
+
+	// After a restart, nothing is known of what is not adopted yet.
+	p, err = New(Options{Instance: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(p, "new", "internet office")
+	uses(p, "lesson", "internet")
+	if got := d.hosts(); got != "internet" {
+		t.Errorf("after a restart there are %q", got)
+	}
+	remove(p, "lesson", "")
 }
 
 func TestCheck_says_what_is_missing_and_how_to_get_it(t *testing.T) {

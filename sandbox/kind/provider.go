@@ -1,8 +1,8 @@
 // Package kind makes sandboxes out of kind clusters that run Calico.
 //
 // A sandbox is one node container. Its pods run netpol-probe, which is told
-// what to measure over one exec stream per pod; outside the cluster stands one
-// more container per server, "the internet". The kubeconfig of a cluster is
+// what to measure over one exec stream per pod; outside the clusters stand
+// containers that they share, "the internet": one for each outside host. The kubeconfig of a cluster is
 // held in memory only.
 package kind
 
@@ -70,12 +70,9 @@ type Provider struct {
 
 	// mu serialises what is done to "the internet", which the sandboxes share.
 	mu sync.Mutex
-	// creating counts the Creates under way, which may use "the internet"
-	// before their node's container can be seen.
-	creating int
-	// addressed are the outside hosts' containers that have their address, each
-	// by its name and when it started.
-	addressed map[string]bool
+	// hosts are the outside hosts that each cluster uses, by the cluster's name; nil
+	// where that is not known yet. They have their addresses.
+	hosts map[string][]outside
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -95,7 +92,7 @@ func New(opts Options) (*Provider, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	return &Provider{opts: opts, log: opts.Log, addressed: map[string]bool{}}, nil
+	return &Provider{opts: opts, log: opts.Log, hosts: map[string][]outside{}}, nil
 }
 
 // Name is "kind".
@@ -186,9 +183,9 @@ func (p *Provider) List(ctx context.Context) ([]sandbox.ID, error) {
 	return ids, nil
 }
 
-// Delete removes the sandbox's containers with their volumes, and "the
-// internet" with the last sandbox of this instance. To delete what is not
-// there is no error.
+// Delete removes the sandbox's containers with their volumes, and the outside hosts
+// that no other sandbox of this instance uses. To delete what is not there is no
+// error.
 func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
 	if err := p.remove(ctx, p.clusterName(id)); err != nil {
 		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
@@ -196,10 +193,7 @@ func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
 	if err := os.RemoveAll(scratch(p.clusterName(id))); err != nil {
 		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
 	}
-	if err := p.removeInternetIfUnused(ctx); err != nil {
-		// The next Delete tries again, and until then it costs next to nothing.
-		p.log.Warn("the internet's container could not be removed", "err", err)
-	}
+	p.end(ctx, p.clusterName(id))
 	return nil
 }
 
