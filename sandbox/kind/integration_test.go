@@ -372,6 +372,34 @@ func TestKind_an_outside_host_that_starts_again_is_in_reach_again_by_itself(t *t
 	expect(t, lab)
 }
 
+// Calico starts while kubeadm is at work, and may be there before kubeadm's configuration.
+func TestKind_Calico_knows_the_pods_addresses_without_kubeadm_s_configuration(t *testing.T) {
+	node := func(command string) string {
+		t.Helper()
+		out, err := docker(t.Context(), "exec", "--env", "KUBECONFIG=/etc/kubernetes/admin.conf", lab.node, "sh", "-ec", command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	kubeadm := node("kubectl get configmap -n kube-system kubeadm-config -o yaml")
+	t.Cleanup(func() {
+		if _, err := dockerInput(context.Background(), strings.NewReader(kubeadm), "exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "create", "-f", "-"); err != nil {
+			t.Error(err)
+		}
+	})
+	node("kubectl delete configmap -n kube-system kubeadm-config; kubectl delete ippools.crd.projectcalico.org --all; kill $(pidof calico-node)")
+	var pools string
+	eventually(t, time.Minute, "there is a pool of addresses", func() bool {
+		pools = node("kubectl get ippools.crd.projectcalico.org -o jsonpath='{.items[*].spec.cidr}'")
+		return pools != ""
+	})
+	if pools != nodeimage.PodSubnet {
+		t.Errorf("the pool of addresses is %s, want %s", pools, nodeimage.PodSubnet)
+	}
+	expect(t, lab)
+}
+
 // adopting is a provider of the one cluster.
 type adopting struct {
 	*cluster

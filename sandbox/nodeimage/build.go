@@ -273,7 +273,7 @@ func (b *build) plan(probe string) (plan, error) {
 }
 
 // layoutVersion changes when the code that lays out the layers does.
-const layoutVersion = "4"
+const layoutVersion = "5"
 
 // hasher turns inputs into a name. Each part is written with its length, so that
 // two parts cannot be taken for one.

@@ -13,6 +13,9 @@ const kindManifest = "/kind/manifests/default-cni.yaml"
 // kube-system, which that would publish, too: create it first.
 const StartCalico = "/kind/bin/start-calico"
 
+// PodSubnet is where the pods of a cluster made with [KindConfig] have their addresses.
+const PodSubnet = "10.244.0.0/16"
+
 // KindConfig is the kind cluster configuration for a lab cluster on the node
 // image: one node, and a control plane set up for a cluster that lives an hour
 // and must be there soon rather than for ever.
@@ -34,6 +37,7 @@ nodes:
 - role: control-plane
 networking:
   disableDefaultCNI: true
+  podSubnet: ` + PodSubnet + `
 kubeadmConfigPatches:
 - |
   apiVersion: kubeadm.k8s.io/v1beta3

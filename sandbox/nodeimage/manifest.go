@@ -94,7 +94,10 @@ func labManifest(stock, daemonSet string) (string, error) {
 }
 
 // podOf makes the DaemonSet's pod a pod of its own. start-calico puts the node's
-// name in the place of @NODE@.
+// name in the place of @NODE@. It runs while kubeadm is still at work, so it is told
+// where pods have their addresses: the agent would ask kubeadm's configuration, and where
+// that is not written yet take another range. Then nothing from a pod finds its way back
+// from outside the cluster.
 func podOf(daemonSet string) (string, error) {
 	var ds struct {
 		Metadata map[string]any `json:"metadata"`
@@ -111,6 +114,13 @@ func podOf(daemonSet string) (string, error) {
 		return "", fmt.Errorf("the agent's DaemonSet has no spec.template.spec")
 	}
 	ds.Spec.Template.Spec["nodeName"] = "@NODE@"
+	containers, _ := ds.Spec.Template.Spec["containers"].([]any)
+	for _, c := range containers {
+		if c, ok := c.(map[string]any); ok {
+			env, _ := c["env"].([]any)
+			c["env"] = append(env, map[string]any{"name": "CALICO_IPV4POOL_CIDR", "value": PodSubnet})
+		}
+	}
 	out, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Pod", "metadata": ds.Metadata, "spec": ds.Spec.Template.Spec,
 	})

@@ -155,7 +155,7 @@ func TestPodOf_is_the_daemonsets_pod_on_a_node_to_be_named(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"kind: Pod", "nodeName: '@NODE@'", "serviceAccountName: calico-node", "name: calico-node"} {
+	for _, want := range []string{"kind: Pod", "nodeName: '@NODE@'", "serviceAccountName: calico-node", "name: calico-node", "- name: CALICO_IPV4POOL_CIDR\n      value: " + PodSubnet + "\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
