@@ -158,11 +158,14 @@ test("skip_links_lead_to_lesson_editor_matrix_and_reasons", async () => {
   await open(lesson);
   for (const [name, id] of [
     ["Skip to the lesson", "lesson"],
-    ["Skip to the editor", "write"],
     ["Skip to the matrix", "see"],
     ["Skip to the reasons", "why"],
   ]) {
     await page.getByRole("link", { name }).press("Enter");
     assert.equal(await page.evaluate(() => document.activeElement.id), id);
   }
+  await page.locator(".cm-content").waitFor();
+  await page.getByRole("button", { name: "History", exact: true }).press("Enter");
+  await page.getByRole("link", { name: "Skip to the editor" }).press("Enter");
+  assert.equal(await page.locator(".cm-content").evaluate((e) => e === document.activeElement), true, "it ends in the editor itself, whatever view was in its place");
 });

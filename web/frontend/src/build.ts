@@ -5,7 +5,7 @@
 import type { Actions } from "./actions";
 import type { Built } from "./answers.gen";
 import * as api from "./api";
-import { button, find, make, show, write } from "./dom";
+import { button, find, make, refill, show, write } from "./dom";
 import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols, wish, wishOf, wordOf, type Wishes } from "./intent";
 import { axesOf } from "./matrix";
 import { pairOf, type Axes, type End } from "./matrixview";
@@ -363,7 +363,7 @@ class Want {
       },
       (error: unknown) => {
         if (!(error instanceof api.Refusal)) throw error;
-        if (number === this.#asked) this.#part("answer").replaceChildren(make("p", error.message));
+        if (number === this.#asked) this.#draw(make("p", error.message));
       },
     );
   }
@@ -372,11 +372,16 @@ class Want {
     this.#fixed = new Set(built.alwaysOpen);
     this.#render();
     if (this.#wishes.size === 0) {
-      this.#part("answer").replaceChildren(make("p", "Set a cell to open or closed, or start from what you saw: the lab writes the policies for it here."));
+      this.#draw(make("p", "Set a cell to open or closed, or start from what you saw: the lab writes the policies for it here."));
       return;
     }
     const parts = built.refusals.length > 0 ? refusals(built) : built.files.length > 0 ? this.#policies(built) : this.#none(built);
-    this.#part("answer").replaceChildren(...parts);
+    this.#draw(...parts);
+  }
+
+  #draw(...parts: HTMLElement[]): void {
+    const answer = this.#part("answer");
+    refill(answer, answer, ...parts);
   }
 
   #none(built: Built): HTMLElement[] {

@@ -36,9 +36,23 @@ export function show(element: HTMLElement, visible: boolean, instead: HTMLElemen
   if (focused) focusOn(instead);
 }
 
-/** Puts the focus on what is no stop of the Tab key. */
+/**
+ * Puts the nodes in the place of what is in the element. Where the keyboard was in it, it
+ * is at the same button again, else at the first, else at the other element.
+ */
+export function refill(element: HTMLElement, instead: HTMLElement, ...nodes: (Node | string)[]): void {
+  const held = element.contains(document.activeElement) ? document.activeElement!.textContent : undefined;
+  element.replaceChildren(...nodes);
+  if (held === undefined) return;
+  const stops = [...element.querySelectorAll<HTMLElement>("button, summary, a[href]")];
+  const stop = stops.find((e) => e.textContent === held) ?? stops[0];
+  if (stop) stop.focus();
+  else focusOn(instead);
+}
+
+/** Puts the focus on the element, also where it is no stop of the Tab key. */
 export function focusOn(element: HTMLElement): void {
-  element.tabIndex = -1;
+  if (element.tabIndex < 0) element.tabIndex = -1;
   element.focus({ preventScroll: true });
 }
 

@@ -4,6 +4,7 @@
 // by itself how far the exercise at hand has come.
 
 import { patience } from "./api";
+import { focusOn } from "./dom";
 
 /** Where a tab keeps, over a reload, which exercise is at hand; where that is forbidden, until then. */
 const atHand = "netpol-lab exercise";
@@ -85,7 +86,7 @@ async function ask(box: HTMLElement, form: HTMLFormElement, button: HTMLElement 
     if (start !== undefined) workspace?.began(start);
     else if (next.querySelector("[data-restored]")) workspace?.restored(String(fields.get("yaml") ?? ""));
     open(next);
-    result(next).focus({ preventScroll: true });
+    focusOn(answered(next, form));
   } catch (error) {
     const message = error instanceof Error && error.name === "Error" && error.message;
     result(box).textContent = message || "The lab's server does not answer. Try again in a moment.";
@@ -115,7 +116,8 @@ async function look(box: HTMLElement, what: "1" | "moment"): Promise<void> {
     const same = next.querySelector<HTMLInputElement>(`input[name="${choice.name}"][value="${choice.value}"]`);
     if (same) same.checked = true;
   }
-  const focused = box.contains(document.activeElement) ? selectorOf(document.activeElement!) : null;
+  const held = box.contains(document.activeElement);
+  const focused = held ? selectorOf(document.activeElement!) : null;
   const region = result(box);
   const news = result(next);
   // The live region stays the same element, so that its new text is spoken.
@@ -126,7 +128,7 @@ async function look(box: HTMLElement, what: "1" | "moment"): Promise<void> {
   region.replaceChildren(...news.childNodes);
   for (const state of ["data-look", "data-open", "data-moment"]) box.toggleAttribute(state, next.hasAttribute(state));
   open(box);
-  if (focused) box.querySelector<HTMLElement>(focused)?.focus({ preventScroll: true });
+  if (held && !box.contains(document.activeElement)) focusOn((focused !== null && box.querySelector<HTMLElement>(focused)) || told(box));
 }
 
 /** Opens what gives the prediction's answer away, once the box says that it may be seen. */
@@ -167,6 +169,18 @@ function result(box: HTMLElement): HTMLElement {
   return found;
 }
 
+/** Where the keyboard goes that the form was sent by: to what has become of it. */
+function answered(box: HTMLElement, form: HTMLFormElement): HTMLElement {
+  const shows = { predict: ".predict", hint: ".hints li, .solution" }[new URL(form.action).pathname.split("/").at(-1)!];
+  return (shows && [...box.querySelectorAll<HTMLElement>(shows)].at(-1)) || told(box);
+}
+
+/** The result, or the heading where there is none: what is empty is not shown. */
+function told(box: HTMLElement): HTMLElement {
+  const region = result(box);
+  return region.childElementCount > 0 ? region : (box.querySelector<HTMLElement>("h3") ?? box);
+}
+
 /** The box's nodes before and after the one. */
 function besides(box: HTMLElement, one: HTMLElement): [ChildNode[], ChildNode[]] {
   const all = [...box.childNodes];
@@ -178,5 +192,5 @@ function besides(box: HTMLElement, one: HTMLElement): [ChildNode[], ChildNode[]]
 function selectorOf(element: Element): string | null {
   if (element instanceof HTMLInputElement) return `input[name="${element.name}"][value="${element.value}"]`;
   if (element instanceof HTMLButtonElement && element.form) return `form[action="${element.form.getAttribute("action")}"] button`;
-  return element.matches("summary") ? "summary" : null;
+  return [".predict", "summary"].find((selector) => element.matches(selector)) ?? null;
 }

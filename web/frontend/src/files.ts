@@ -2,7 +2,7 @@
 // with it.
 
 import type { Actions } from "./actions";
-import { button, find, focusOn, make, show, write } from "./dom";
+import { button, find, make, refill, show, write } from "./dom";
 import { nameOf } from "./model";
 import type { State, Store } from "./state";
 import { documents, refOf } from "./workspace/text";
@@ -156,8 +156,7 @@ function renderConflict(box: HTMLElement, file: File, actions: Actions): void {
   if (drawn.get(box) === conflict && box.dataset["of"] === file.id) return;
   drawn.set(box, conflict);
   box.dataset["of"] = file.id;
-  const focused = box.contains(document.activeElement);
-  box.replaceChildren();
+  const parts: HTMLElement[] = [];
   if (conflict) {
     const gone = conflict.theirs === undefined;
     const here = file.removed ? "you want to delete it" : "it has edits of yours";
@@ -167,12 +166,11 @@ function renderConflict(box: HTMLElement, file: File, actions: Actions): void {
     const row = make("div");
     row.className = "buttons";
     row.append(mine, theirs);
-    box.append(text);
-    if (!gone) box.append(both(conflict.theirs, file.text));
-    box.append(row);
-  } else if (focused) {
-    focusOn(box);
+    parts.push(text);
+    if (!gone) parts.push(both(conflict.theirs, file.text));
+    parts.push(row);
   }
+  refill(box, box.parentElement!, ...parts);
 }
 
 /** The text that is in force now, with the lines that are not in the learner's marked. */
@@ -196,6 +194,8 @@ function mountSteps(root: HTMLElement, store: Store, actions: Actions): void {
   const undo = find<HTMLButtonElement>(root, "undo");
   const redo = find<HTMLButtonElement>(root, "redo");
   const line = find(root, "step");
+  /** Where the keyboard goes when there is nothing to take back or do again: the tab that is open. */
+  const tab = (): HTMLElement => root.querySelector<HTMLElement>("#files [aria-selected=true]") ?? line;
   undo.addEventListener("click", actions.undo);
   redo.addEventListener("click", actions.redo);
 
@@ -203,23 +203,25 @@ function mountSteps(root: HTMLElement, store: Store, actions: Actions): void {
     const [w, was] = [now.workspace, before.workspace];
     if (w.past !== was.past || w.future !== was.future) {
       const [last, back] = [w.past.at(-1), w.future.at(-1)];
-      show(undo, last !== undefined, find(root, "files"));
-      show(redo, back !== undefined, find(root, "files"));
+      // One takes the keyboard over from the other.
+      if (back) redo.hidden = false;
+      show(undo, last !== undefined, back ? redo : tab());
+      show(redo, back !== undefined, last ? undo : tab());
       undo.title = last ? `Take back: ${last.said}` : "";
       redo.title = back ? `Do again: ${back.said}` : "";
       const isNew = w.past.length > 0 && w.past.at(-1) !== was.past.at(-1);
-      if (isNew && w.future.length === 0) offer(line, last!.said, "Undo", actions.undo);
-      else if (w.future.length > was.future.length) offer(line, `Taken back: ${back!.said}`, "Redo", actions.redo);
-      else line.replaceChildren();
+      if (isNew && w.future.length === 0) offer(line, tab(), last!.said, "Undo", actions.undo);
+      else if (w.future.length > was.future.length) offer(line, tab(), `Taken back: ${back!.said}`, "Redo", actions.redo);
+      else refill(line, tab());
     } else if (now.applied !== before.applied && line.hasChildNodes() && now.applied) {
-      line.replaceChildren();
+      refill(line, tab());
     }
   });
   show(undo, store.get().workspace.past.length > 0, line);
   show(redo, store.get().workspace.future.length > 0, line);
 }
 
-/** Says something, with a way on. */
-export function offer(line: HTMLElement, message: string, label: string, go: () => void): void {
-  line.replaceChildren(`${message} `, button(label, go));
+/** Says something, with a way on. Where that goes, the keyboard goes to the other element. */
+export function offer(line: HTMLElement, instead: HTMLElement, message: string, label: string, go: () => void): void {
+  refill(line, instead, `${message} `, button(label, go));
 }

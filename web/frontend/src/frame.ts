@@ -45,18 +45,6 @@ function chooseView(view: View): void {
   for (const call of viewWatchers) call(view);
 }
 
-/** Shows the choice of views, once a panel besides the policies has something in it. */
-function offerViews(): void {
-  const bar = document.querySelector<HTMLElement>(".views");
-  if (!bar) return;
-  let offered = 0;
-  for (const button of bar.querySelectorAll<HTMLButtonElement>("[data-panel]")) {
-    button.hidden = !document.getElementById(viewIDs[button.dataset["panel"] as View])?.childElementCount;
-    if (!button.hidden) offered++;
-  }
-  bar.hidden = offered < 2;
-}
-
 /** The part of the page that the element is in. */
 function placeOf(element: Element | null): Place | undefined {
   for (const [place, id] of Object.entries(panes)) if (element?.closest(`#${id}`)) return place as Place;
@@ -184,5 +172,5 @@ if (document.getElementById("lab")) {
     button.addEventListener("click", () => chooseView(button.dataset["panel"] as View));
   }
   chooseView("policies");
-  offerViews();
+  for (const bar of document.querySelectorAll<HTMLElement>(".views")) bar.hidden = false;
 }

@@ -266,7 +266,10 @@ export class Picture {
     svg.addEventListener("pointerover", (e) => go(at(e)));
     svg.addEventListener("pointerleave", () => go(undefined));
     svg.addEventListener("focusin", (e) => go(at(e)));
-    svg.addEventListener("focusout", () => go(undefined));
+    // The words of a pod stay as long as the keyboard is in them.
+    this.#host.addEventListener("focusout", (e) => {
+      if (!this.#host.contains(e.relatedTarget as Element | null)) go(undefined);
+    });
     const press = (place: Place | undefined): void => {
       if (place && "pair" in place) {
         this.#pinned = undefined;

@@ -1,6 +1,6 @@
 // The line that says what Apply would do, before it does it, beside its button.
 
-import { button, find, make, write } from "./dom";
+import { button, find, make, show, write } from "./dom";
 import { show as showPlace } from "./frame";
 import { sentence } from "./previewtext";
 import type { State, Store } from "./state";
@@ -32,7 +32,7 @@ export function mountPreview(root: HTMLElement, store: Store): void {
     if (line.textContent !== text) line.replaceChildren(...coloured(text));
     line.dataset["level"] = level;
     const changes = (state.analysis?.changes?.length ?? 0) > 0;
-    only.hidden = !changes && !state.onlyChanges;
+    show(only, changes || state.onlyChanges, apply);
     only.setAttribute("aria-pressed", String(state.onlyChanges));
     clearTimeout(later);
     later = setTimeout(() => write(aloud, text), quiet);

@@ -2,7 +2,7 @@
 // end it, and the connection that its events come by.
 
 import type { Actions } from "./actions";
-import { find, make, onSubmit, show, write } from "./dom";
+import { find, focusOn, make, onSubmit, show, write } from "./dom";
 import type { Connection } from "./feed";
 import type { Model, PageState } from "./model";
 import * as sentences from "./sentences";
@@ -47,6 +47,8 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
     show(start, startable.includes(model.state) && !unavailable, status);
     show(reset, resettable.includes(model.state), status);
     show(stop, stoppable.includes(model.state), status);
+    // Once it is ready, the line gives way to what is seen, and so does the keyboard's place.
+    if (model.state === "ready" && document.activeElement === status) focusOn(find(root, "see"));
     renderSteps(steps, model);
     tick();
   }

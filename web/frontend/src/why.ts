@@ -7,7 +7,6 @@ import * as api from "./api";
 import { button, focusOn, make, write } from "./dom";
 import type { Verdict } from "./events.gen";
 import { partsOf } from "./flow";
-import { show as showPlace } from "./frame";
 import { nameOf } from "./model";
 import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
@@ -29,6 +28,8 @@ interface Seen {
   draft: Why | undefined;
   problem: string | undefined;
   about: About;
+  /** The policies with a place in the reasons that are files of the workspace. */
+  files: readonly string[];
 }
 
 export function mountWhy(root: HTMLElement, store: Store, actions: Actions): void {
@@ -43,6 +44,7 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
   /** What the learner wants to read about, until another flow is chosen. */
   let wanted: About | undefined;
   let drawn = "";
+  let shown: string | undefined;
 
   const keyOf = ({ sandbox, model, chosen }: State): string => (chosen && model.state === "ready" ? `${sandbox} ${model.change} ${model.policies.length} ${chosen}` : "");
 
@@ -71,6 +73,7 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     const edited = draft !== undefined && (force?.why === undefined ? force?.key === "" : !words.sameWay(draft, force.why));
     const ready = model.state === "ready";
     const about: About = !ready ? "draft" : edited ? (wanted ?? "draft") : "force";
+    const policies = new Set(((about === "draft" ? draft : force?.why)?.steps ?? []).flatMap((s) => s.places.map(nameOf)));
     return {
       flow,
       predicted: ready ? model.expected.get(flow) : undefined,
@@ -81,6 +84,7 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
       draft: edited || !ready ? draft : undefined,
       problem: ready ? force?.problem : state.unanswered,
       about,
+      files: [...policies].filter((name) => fileNamed(state.workspace, name) !== undefined),
     };
   }
 
@@ -89,14 +93,18 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     const key = JSON.stringify(now ?? null);
     if (key === drawn) return;
     drawn = key;
+    // Whoever closes it is at the connection again.
+    const connection = (flow: string): HTMLElement | undefined =>
+      [...root.querySelectorAll<HTMLElement>(`#see [data-flow="${CSS.escape(flow)}"]`)].find((e) => e.checkVisibility());
     const focused = panel.contains(document.activeElement);
     const name = focused ? (document.activeElement as HTMLElement).dataset["focus"] : undefined;
     if (!now) {
       panel.replaceChildren(...empty.map((n) => n.cloneNode(true)));
       write(spoken, "");
-      if (focused) focusOn(panel);
+      if (focused) focusOn((shown && connection(shown)) || panel);
       return;
     }
+    shown = now.flow;
     const why = now.about === "draft" ? now.draft : now.force;
     panel.replaceChildren(...draw(now, why));
     if (focused) ((name && panel.querySelector<HTMLElement>(`[data-focus="${name}"]`)) || close()).focus();
@@ -190,7 +198,6 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     const file = fileNamed(store.get().workspace, nameOf(place));
     if (!file) return make("code", words.placeName(place));
     const b = button(words.placeName(place), () => {
-      showPlace("write");
       actions.goTo({ file: file.id, line: place.line, column: place.column });
     });
     b.className = "place";
@@ -213,7 +220,7 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     more.append(summary, yaml);
     const put = button("Put it into the workspace", () => {
       actions.draft(joined(r.files.map((f) => f.yaml)));
-      showPlace("write");
+      actions.goTo({ file: store.get().active ?? "", line: 0, column: 0 });
     });
     put.dataset["focus"] = "put";
     put.title = open ? "Nothing is closed until you press Apply" : "Nothing is opened until you press Apply";
@@ -226,8 +233,9 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     const asks = keyOf(now) !== keyOf(before);
     if (asks) ask(now);
     if (now.chosen === undefined && before.chosen === undefined) return;
-    if (asks || now.chosen !== before.chosen || now.model !== before.model || now.analysis !== before.analysis || now.unanswered !== before.unanswered) render(now);
+    if (asks || now.chosen !== before.chosen || now.model !== before.model || now.analysis !== before.analysis || now.unanswered !== before.unanswered || now.workspace.files !== before.workspace.files) render(now);
   });
+  panel.addEventListener("keydown", (e) => e.key === "Escape" && actions.choose(undefined));
 }
 
 function note(text: string): HTMLElement {

@@ -1,7 +1,7 @@
 // Where policies are written: the files, the editor, and Apply with what it would do.
 
 import type { Actions } from "./actions";
-import { busy, find, make, write } from "./dom";
+import { busy, find, make, refill, write } from "./dom";
 import { mountFiles, offer } from "./files";
 import * as keep from "./keep";
 import * as sentences from "./sentences";
@@ -27,6 +27,12 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
 
   document.addEventListener("click", (e) => {
     const target = e.target as Element;
+    // The way to the editor ends in it, and not in front of its buttons.
+    if (target.closest(".skips a[href='#write']")) {
+      e.preventDefault();
+      actions.goTo({ file: store.get().active ?? "", line: 0, column: 0 });
+      if (!textarea.hidden) textarea.focus();
+    }
     const insert = target.closest<HTMLElement>("[data-insert]");
     const code = insert && codeBefore(insert);
     if (code) {
@@ -65,8 +71,8 @@ function mountApply(root: HTMLElement, store: Store, actions: Actions): void {
     if (now.applying !== before.applying) apply.ariaBusy = apply.ariaDisabled = now.applying ? "true" : null;
     if (now.refused !== before.refused) renderProblems(problems, now, (p) => actions.goTo(p));
     if (now.applied !== before.applied) {
-      if (now.applied) offer(applied, [sentences.applied(now.applied.plan), ...now.applied.setAside].join(" "), "Take it back", () => void actions.takeBack());
-      else applied.replaceChildren();
+      if (now.applied) offer(applied, apply, [sentences.applied(now.applied.plan), ...now.applied.setAside].join(" "), "Take it back", () => void actions.takeBack());
+      else refill(applied, apply);
     }
     // Another change has come: there is nothing of this page's own to take back any more.
     if (now.applied && !now.applying && now.model.policiesChange > now.applied.change) store.update({ applied: undefined });

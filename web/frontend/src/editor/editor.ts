@@ -15,6 +15,7 @@ import { analysed } from "../analysis";
 import type { Problem as AnalysedProblem } from "../answers.gen";
 import type { Problem } from "../api";
 import { button, make, show, write } from "../dom";
+import { showView } from "../frame";
 import type { Place, Refused, State, Store } from "../state";
 import { fileOf, type Workspace } from "../workspace/workspace";
 import { answer, selectedAt, takeAnswer } from "./answer";
@@ -281,6 +282,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   }
 
   function goTo({ line, column }: Place): void {
+    showView("policies");
     if (line > 0) {
       const anchor = offsetOf(view.state.doc, line, column);
       view.dispatch({ selection: { anchor }, effects: EditorView.scrollIntoView(anchor, { y: "center" }) });

@@ -104,6 +104,9 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
     else write(said, two.length === 1 ? "Choose a second point to compare with." : "");
   });
 
+  /** Where in the list the difference was asked for. */
+  let opener: string | undefined;
+
   async function showOne(change: number): Promise<void> {
     const history = await api.history(store.get().sandbox);
     await difference(compare.pointBefore(history.entries, history.from, change), change, history);
@@ -122,6 +125,7 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
       make("h3", "Connections"),
       drawFlows(turned, whole, actions),
     );
+    if (list.contains(document.activeElement)) opener = focusKey(document.activeElement as HTMLElement);
     pane.hidden = false;
     title.focus();
     pane.scrollIntoView({ block: "nearest" });
@@ -130,7 +134,7 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
   find(root, "compare-close").addEventListener("click", () => {
     pane.hidden = true;
     for (const box of boxes()) box.checked = false;
-    list.querySelector<HTMLElement>("button")?.focus();
+    ((opener && list.querySelector<HTMLElement>(opener)) || list.querySelector<HTMLElement>("button"))?.focus();
   });
 
   /** Runs what asks the server; why that was refused is said here. */

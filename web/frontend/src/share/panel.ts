@@ -125,6 +125,7 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
       );
       if (!agreed) return tell(["The link was not opened. Nothing has changed."]);
       actions.draft(joined(shared.files));
+      actions.goTo({ file: store.get().active ?? "", line: 0, column: 0 });
       tell(["The link's policies are in the workspace, as drafts."]);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
