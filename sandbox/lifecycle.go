@@ -297,7 +297,7 @@ func createReason(ctx context.Context, err error, limit time.Duration) string {
 	case errors.As(err, &failure):
 		return failure.Message
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Sprintf("The sandbox was not ready after %s, so it was given up. Press Start to try again.", limit)
+		return fmt.Sprintf("The sandbox was not ready after %s, so it was given up. Press Start to try again.", inWords(limit))
 	}
 	return "The sandbox could not be made. Press Start to try again; the server's log says what went wrong."
 }

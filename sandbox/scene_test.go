@@ -37,3 +37,13 @@ func TestScene_tells_its_watchers_what_it_is_told_and_remembers_changes(t *testi
 		t.Errorf("the watcher is told %v, %v", events, err)
 	}
 }
+
+func TestDurations_are_said_in_words(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		12 * time.Hour: "12 hours", time.Hour: "1 hour", 90 * time.Minute: "90 minutes", 5 * time.Minute: "5 minutes", time.Second: "1 second", 1500 * time.Millisecond: "1.5s",
+	} {
+		if got := inWords(d); got != want {
+			t.Errorf("%v is said as %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,8 +1,11 @@
 // Draws every story of the storybook at four widths in both schemes: nothing scrolls
-// sideways, nothing is cut off, and axe finds nothing.
+// sideways, nothing is cut off, axe finds nothing, and all looks as in baseline/, which
+// STORYBOOK=accept writes anew. STORIES=^why draws only some.
 import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { axe, collectErrors, launch, screenshot, until } from "./browser.mjs";
+import { differences, drawn, lookOf, read, write } from "./baseline.mjs";
+import { axe, collectErrors, launch, until } from "./browser.mjs";
 import { openBook } from "./storybook.mjs";
 
 const book = await openBook();
@@ -14,9 +17,15 @@ const widths = [
 ];
 const schemes = ["light", "dark"];
 
-let browser;
+const baselines = new URL("baseline/", import.meta.url);
+const out = new URL("out/", import.meta.url);
+const accept = process.env.STORYBOOK === "accept";
+const some = new RegExp(process.env.STORIES ?? "");
+
+let browser, reader;
 before(async () => {
   browser = await launch();
+  reader = await browser.newPage();
 });
 after(async () => {
   await browser?.close();
@@ -44,8 +53,45 @@ function badlyLaid() {
   return wrong;
 }
 
+/** Draws the page in every width and scheme. */
+async function looksOf(page, name) {
+  const looks = [];
+  for (const [width, height] of widths) {
+    await page.setViewportSize({ width, height });
+    for (const colorScheme of schemes) {
+      await page.emulateMedia({ colorScheme });
+      const where = `${name} at ${width} px, ${colorScheme}`;
+      assert.deepEqual(await page.evaluate(badlyLaid), [], where);
+      looks.push({ where, ...(await lookOf(page, reader)) });
+      // Of two schemes nothing differs but colours, and of two widths mostly sizes.
+      if (width === widths[0][0] || width === widths.at(-1)[0]) assert.deepEqual(await axe(page, colorScheme === "light" ? [] : ["color-contrast"]), [], where);
+    }
+  }
+  return looks;
+}
+
+/** Fails where the looks are not as they were kept, and leaves both pictures to be looked at. */
+async function compare(name, looks) {
+  const file = new URL(`${name}.json`, baselines);
+  mkdirSync(baselines, { recursive: true });
+  if (accept) return writeFileSync(file, write(looks));
+  assert.ok(existsSync(file), `there is no baseline of ${name}: npm run storybook:accept keeps what it looks like`);
+  const before = read(readFileSync(file, "utf8"));
+  const wrong = [];
+  mkdirSync(out, { recursive: true });
+  for (const [i, look] of looks.entries()) {
+    const found = differences(before[i], look);
+    if (found.length === 0) continue;
+    const picture = `storybook-${look.where.replaceAll(/[ ,]+/g, "-")}`;
+    writeFileSync(new URL(`${picture}.jpg`, out), look.picture);
+    writeFileSync(new URL(`${picture}-before.svg`, out), drawn(before[i], widths[i >> 1]));
+    wrong.push(`${look.where} (web/e2e/out/${picture}.jpg, beside -before.svg):`, ...found.map((d) => `  ${d}`));
+  }
+  assert.deepEqual(wrong, []);
+}
+
 describe("every_story_is_drawn", { concurrency: 2 }, () => {
-  for (const story of book.stories) {
+  for (const story of book.stories.filter((s) => some.test(s.name))) {
     test(story.name, async () => {
       const context = await browser.newContext({ viewport: { width: widths[0][0], height: widths[0][1] }, reducedMotion: "reduce" });
       try {
@@ -54,17 +100,7 @@ describe("every_story_is_drawn", { concurrency: 2 }, () => {
         await page.goto(story.url);
         const shown = () => page.evaluate(() => document.documentElement.dataset.story);
         assert.equal(await until(shown, "the story is shown", 25_000), "shown");
-        for (const [width, height] of widths) {
-          await page.setViewportSize({ width, height });
-          for (const colorScheme of schemes) {
-            await page.emulateMedia({ colorScheme });
-            const where = `${story.name} at ${width} px, ${colorScheme}`;
-            assert.deepEqual(await page.evaluate(badlyLaid), [], where);
-            if (process.env.STORYBOOK_PICTURES) await screenshot(page, `storybook-${story.name}-${width}-${colorScheme}`);
-            // Of two schemes nothing differs but colours, and of two widths mostly sizes.
-            if (width === widths[0][0] || width === widths.at(-1)[0]) assert.deepEqual(await axe(page, colorScheme === "light" ? [] : ["color-contrast"]), [], where);
-          }
-        }
+        await compare(story.name, await looksOf(page, story.name));
         const provoked = (e) => story.provokes.some((path) => e.includes(path));
         assert.deepEqual(errors.filter((e) => !provoked(e)), []);
       } finally {
@@ -72,4 +108,37 @@ describe("every_story_is_drawn", { concurrency: 2 }, () => {
       }
     });
   }
+});
+
+test("no_baseline_is_left_of_a_story_that_is_gone", () => {
+  const names = new Set(book.stories.map((s) => `${s.name}.json`));
+  const left = readdirSync(baselines).filter((file) => !names.has(file));
+  if (accept) for (const file of left) rmSync(new URL(file, baselines));
+  else assert.deepEqual(left, []);
+});
+
+test("a_baseline_tells_a_change_that_somebody_would_see_and_nothing_else", async () => {
+  const story = book.stories.find((s) => s.name === "sandbox-failed");
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  await page.goto(story.url);
+  await until(() => page.evaluate(() => document.documentElement.dataset.story), "the story is shown", 25_000);
+  const [before] = read(write([await lookOf(page, reader)]));
+  assert.deepEqual(differences(before, await lookOf(page, reader)), [], "drawn again");
+
+  /** What is found once the page is changed so. */
+  const found = async (change, back) => {
+    await page.evaluate(change);
+    const lines = differences(before, await lookOf(page, reader));
+    await page.evaluate(back);
+    return lines;
+  };
+  const body = (set) => `document.body.style.cssText = ${JSON.stringify(set)}`;
+  assert.deepEqual(await found(body("text-rendering: geometricPrecision; -webkit-font-smoothing: none"), body("")), [], "letters drawn in another way");
+  assert.match((await found(`document.getElementById("see").style.marginLeft = "12px"`, `document.getElementById("see").style.marginLeft = ""`)).join("\n"), /section#see See was at/);
+  assert.match((await found(`document.querySelector("#reset button").style.display = "none"`, `document.querySelector("#reset button").style.display = ""`)).join("\n"), /button Reset is not there/);
+  assert.match((await found(`document.documentElement.style.setProperty("--accent", "#0a7a3f")`, `document.documentElement.style.removeProperty("--accent")`)).join("\n"), /button#?.* was .* and is /);
+  assert.match((await found(body("filter: brightness(0.85)"), body(""))).join("\n"), /lighter or darker/);
+  assert.deepEqual(differences(before, await lookOf(page, reader)), [], "all as before");
+  await context.close();
 });

@@ -27,9 +27,11 @@
     await click(`.places [data-place="${name}"]`);
   };
   const live = () => says("#connection", /^Live\.$/);
+  /** The editor is there, with the policies in force as files of the workspace. */
   const ready = async () => {
     await live();
     await find(".cm-content");
+    if (!/^No /.test((await until(() => document.getElementById("in-force")?.textContent, "what is in force")))) await find('#files [data-file][data-state="in-force"]');
   };
 
   /** Writes the text into the open file, in place of what it has. */
@@ -58,15 +60,16 @@
   const fromWeb = "  podSelector:\n    matchLabels:\n      app: api\n  ingress:\n    - from:\n        - podSelector:\n            matchLabels:\n              app: web\n";
 
   const why = async (id) => {
-    await live();
+    await ready();
     await place("see");
     await click(`#matrix [data-flow="${id}"]`);
     await until(() => document.querySelector('[data-why="panel"] ol'), "reasons");
   };
   const wishes = async () => {
-    await live();
+    await ready();
     await place("see");
     await press("What I want");
+    await find('#want [data-wish="always"]'); // what no policy can close is known
   };
   const wish = async (name, times) => {
     for (let i = 0; i < times; i++) (await until(() => [...document.querySelectorAll("#want button")].find((b) => b.ariaLabel?.startsWith(`${name}: `)), `wish ${name}`)).click();
@@ -74,10 +77,12 @@
 
   const acts = {
     "lesson-menu": async () => {
-      await live();
+      await ready();
       await click(".menu-button");
     },
     "sandbox-reconnecting": async () => {
+      await ready();
+      await goOn();
       await says("#connection", /lost/);
       await place("see");
     },
@@ -150,12 +155,12 @@
       await place("write");
     },
     history: async () => {
-      await live();
+      await ready();
       await place("write");
       await press("History");
     },
     "history-compare": async () => {
-      await live();
+      await ready();
       await place("write");
       await press("History");
       await click("#history [data-show]");
@@ -169,14 +174,14 @@
       await until(() => document.getElementById("in-out-said").textContent, "link");
     },
     terminal: async () => {
-      await live();
+      await ready();
       await place("write");
       await press("Terminal");
       await until(() => document.querySelector(".xterm-rows")?.textContent.includes("blocked"), "text in the terminal");
       document.activeElement?.blur();
     },
     "terminal-simulated": async () => {
-      await live();
+      await ready();
       await place("write");
       await press("Terminal");
     },
@@ -187,7 +192,7 @@
       await until(() => document.querySelector("#matrix [data-would]"), "marks");
     },
     "see-filter": async () => {
-      await live();
+      await ready();
       await place("see");
       await press("Filter");
       const text = await find('[data-see="text"]');
@@ -196,7 +201,7 @@
       await says('[data-see="found"]', /\d/);
     },
     "see-picture": async () => {
-      await live();
+      await ready();
       await place("see");
       await press("Picture");
       await find('[data-see="picture"] svg');
@@ -214,7 +219,8 @@
     "build-refusal": async () => {
       await wishes();
       await wish("production/web to api 8080", 1);
-      await says('[data-want="answer"]', /./);
+      await wish("production/web to dns 53 UDP", 2);
+      await says('[data-want="answer"]', /is to reach/);
     },
   };
   acts["history-empty"] = acts.history;
@@ -224,7 +230,8 @@
   const usual = async () => {
     if (!document.getElementById("lab")) return;
     const { state } = document.getElementById("lab").dataset;
-    if (state !== "none") await live();
+    if (state === "ready") await ready();
+    else if (state !== "none") await live();
     if (!story.startsWith("lesson")) await place("see");
   };
 

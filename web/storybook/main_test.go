@@ -102,11 +102,11 @@ func TestStories_have_what_they_tell_of(t *testing.T) {
 		"instead":             {"/story", "Stop your other sandbox?"},
 		"error-404":           {"/nothing", "Not found"},
 		"error-full":          {"/story", "All sandboxes are in use"},
-		"sandbox-queued":      {workbench, "Your sandbox waits for its turn."},
-		"sandbox-step-4":      {workbench, "step 4 of 6: Start the lab&#39;s pods"},
-		"sandbox-failed":      {workbench, "The network did not come up"},
-		"sandbox-unavailable": {workbench, "No sandbox can be started here at the moment."},
-		"sandbox-simulated":   {workbench, "data-simulated"},
+		"sandbox-queued":      {small, "Your sandbox waits for its turn."},
+		"sandbox-step-4":      {small, "step 4 of 6: Start the lab&#39;s pods"},
+		"sandbox-failed":      {small, "The network did not come up"},
+		"sandbox-unavailable": {small, "No sandbox can be started here at the moment."},
+		"sandbox-simulated":   {small, "data-simulated"},
 	} {
 		if _, body := get(t, server, "http://"+name+".localhost:"+u.Port()+want.path); !strings.Contains(body, want.text) {
 			t.Errorf("%s does not say %q", name, want.text)

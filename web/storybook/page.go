@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -41,18 +43,24 @@ type story struct {
 	Then func(*scene)
 	// Learner is what the learner has done before; nil for nothing.
 	Learner func(ctx context.Context, kept *store.Store, owner string) error
-	// Broken are the paths that are not answered, or with that, by how they begin.
-	Broken map[string]int
+	// Cut says that the page's connection is cut off then, and does not come back.
+	Cut bool
+	// Refused says that the server has no place for its connection.
+	Refused bool
 	// Provokes are paths of requests whose failure is on the page's console.
 	Provokes []string
 }
 
 // url is where the story begins.
 func (s story) url() string {
-	if s.Form != nil {
-		return "/story"
+	if s.Form == nil {
+		return s.Path
 	}
-	return s.Path
+	_, part, there := strings.Cut(s.Path, "#")
+	if there {
+		part = "#" + part
+	}
+	return "/story" + part
 }
 
 // page is a story's lab.
@@ -60,6 +68,7 @@ type page struct {
 	story
 	lab       http.Handler
 	sandboxes *sandboxes
+	lines     *lines
 }
 
 func newPage(c content, s story) (http.Handler, error) {
@@ -69,7 +78,7 @@ func newPage(c content, s story) (http.Handler, error) {
 		Lessons: c.lessons, Quizzes: c.quizzes, Static: c.files, Log: c.log, Closing: c.closing,
 		Health: func() error { return nil }, ForgetDays: 90, Hosts: []string{s.Name + ".localhost"},
 	})
-	return &page{s, lab, sandboxes}, err
+	return &page{s, lab, sandboxes, &lines{open: map[string]net.Conn{}, cut: map[string]bool{}}}, err
 }
 
 // ServeHTTP serves the lab's own pages, with the script that acts the story in them.
@@ -79,22 +88,28 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(script)
 		return
 	}
-	if r.URL.Path == "/storybook/then" && p.Then != nil {
-		if sc, err := p.sandboxes.of(sandbox.ID(r.URL.Query().Get("sandbox"))); err == nil {
+	if r.URL.Path == "/storybook/then" {
+		if sc, err := p.sandboxes.of(sandbox.ID(r.URL.Query().Get("sandbox"))); err == nil && p.Then != nil {
 			p.Then(sc)
+		}
+		if p.Cut {
+			p.lines.breakOff("/sandboxes/" + r.URL.Query().Get("sandbox") + "/events")
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	for path, status := range p.Broken {
-		if rest, ok := strings.CutPrefix(r.URL.Path, "/sandboxes/"); ok && strings.HasSuffix(rest, path) {
-			if status == 0 {
+	if strings.HasSuffix(r.URL.Path, "/events") {
+		switch {
+		case p.Refused:
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, `{"error": "You have the lab open in 16 places already, which is as many as go at once. Close some of its tabs, and this page goes on."}`)
+			return
+		case p.Cut:
+			if p.lines.isCut(r.URL.Path) {
 				panic(http.ErrAbortHandler) // as a network does that breaks off
 			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			fmt.Fprintln(w, `{"error": "The lab has as many pages open as it can bear. Close some of yours; it tries again by itself."}`)
-			return
+			w = line{w, r.URL.Path, p.lines}
 		}
 	}
 	if r.URL.Path == "/story" && p.Form != nil {
@@ -130,6 +145,45 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(body)
+}
+
+// lines are the connections that a story cuts off, by their paths.
+type lines struct {
+	mu   sync.Mutex
+	open map[string]net.Conn
+	cut  map[string]bool
+}
+
+func (l *lines) isCut(path string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cut[path]
+}
+
+func (l *lines) breakOff(path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut[path] = true
+	if conn := l.open[path]; conn != nil {
+		conn.Close()
+	}
+}
+
+// line is an answer whose connection can be cut off once it is a websocket's.
+type line struct {
+	http.ResponseWriter
+	path  string
+	lines *lines
+}
+
+func (l line) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffer, err := http.NewResponseController(l.ResponseWriter).Hijack()
+	if err == nil {
+		l.lines.mu.Lock()
+		defer l.lines.mu.Unlock()
+		l.lines.open[l.path] = conn
+	}
+	return conn, buffer, err
 }
 
 // progress is the store, in which whoever comes for the first time has done what the

@@ -18,7 +18,9 @@ const (
 	lab       = "network-policies"
 	lesson    = "/lessons/network-policies"
 	workbench = "/workbench?lab=network-policies"
-	quiz      = "/quizzes/network-policies?attempt=ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	// small is the workbench with a lab that is drawn quickly.
+	small = "/workbench?lab=tenants"
+	quiz  = "/quizzes/network-policies?attempt=ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
 // The policies of the stories.
@@ -33,6 +35,16 @@ spec:
   policyTypes:
     - Ingress
     - Egress
+`
+	denyRed = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-all
+  namespace: red
+spec:
+  podSelector: {}
+  policyTypes:
+    - Ingress
 `
 	dns = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -164,24 +176,24 @@ func stories(c content) []story {
 	add("quiz-wrong", "No answer right", story{Path: quiz, Form: grade(func(q int) []string { return wrongAnswers(c.quizzes[0].Questions[q]) })})
 
 	group = "The sandbox"
-	add("sandbox-none", "Not started", story{Path: workbench})
-	add("sandbox-queued", "Waits for its turn", story{Path: workbench, Scene: func(*scene) {}})
-	add("sandbox-waiting-long", "Waits for what was there before", story{Path: workbench, Scene: func(sc *scene) {
+	add("sandbox-none", "Not started", story{Path: small})
+	add("sandbox-queued", "Waits for its turn", story{Path: small, Lab: "tenants", Scene: func(*scene) {}})
+	add("sandbox-waiting-long", "Waits for what was there before", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
 		sc.Tell(sandbox.Event{Type: sandbox.EventNotice, Notice: &sandbox.Notice{Level: sandbox.NoticeWarning, Message: "Your sandbox waits until what was there before is cleared away. That takes longer than usual; the lab keeps trying."}})
 	}})
 	for i := range kindSteps {
-		add(fmt.Sprintf("sandbox-step-%d", i+1), "Starts: "+kindSteps[i].Name, story{Path: workbench, Scene: func(sc *scene) { sc.starts(i+1, sandbox.StepRunning) }})
+		add(fmt.Sprintf("sandbox-step-%d", i+1), "Starts: "+kindSteps[i].Name, story{Path: small, Lab: "tenants", Scene: func(sc *scene) { sc.starts(i+1, sandbox.StepRunning) }})
 	}
-	add("sandbox-ready", "Ready, nothing applied", story{Path: workbench, Scene: ready()})
-	add("sandbox-simulated", "Ready, and simulated", story{Path: workbench, Simulated: true, Scene: ready(deny)})
+	add("sandbox-ready", "Ready, nothing applied", story{Path: small, Lab: "tenants", Scene: ready()})
+	add("sandbox-simulated", "Ready, and simulated", story{Path: small, Lab: "tenants", Simulated: true, Scene: ready(denyRed)})
 	add("sandbox-reconnecting", "The connection is lost", story{
-		Path: workbench, Scene: ready(deny), Broken: map[string]int{"/events": 0}, Provokes: []string{"/events"},
+		Path: small, Lab: "tenants", Scene: ready(denyRed), Cut: true, Provokes: []string{"/events"},
 	})
 	add("sandbox-refused", "No place for one more page", story{
-		Path: workbench, Scene: ready(deny), Broken: map[string]int{"/events": 503}, Provokes: []string{"/events"},
+		Path: small, Lab: "tenants", Scene: ready(denyRed), Refused: true, Provokes: []string{"/events"},
 	})
-	add("sandbox-notice", "The cluster's API does not answer", story{Path: workbench, Scene: func(sc *scene) {
-		sc.isReady(deny)
+	add("sandbox-notice", "The cluster's API does not answer", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.isReady(denyRed)
 		sc.Tell(sandbox.Event{Type: sandbox.EventNotice, Notice: &sandbox.Notice{Level: sandbox.NoticeWarning, Message: "The cluster's API does not answer. Flows that cannot be measured are shown as unknown; the lab keeps trying."}})
 		var lost []sandbox.Observation
 		for i, f := range sc.flows {
@@ -191,23 +203,23 @@ func stories(c content) []story {
 		}
 		sc.Tell(sandbox.Event{Type: sandbox.EventObservations, Observations: &sandbox.Observations{Change: sc.change, Flows: lost}})
 	}})
-	add("sandbox-failed", "The start has failed", story{Path: workbench, Scene: func(sc *scene) {
+	add("sandbox-failed", "The start has failed", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
 		sc.starts(3, sandbox.StepFailed)
 		sc.becomes(sandbox.Failed, "The network did not come up within 2 minutes. Press Start to try again; the server's log says what went wrong.")
 	}})
-	add("sandbox-gone", "The cluster has stopped running", story{Path: workbench, Scene: func(sc *scene) {
-		sc.isReady(deny)
+	add("sandbox-gone", "The cluster has stopped running", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.isReady(denyRed)
 		sc.becomes(sandbox.Failed, "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts.")
 	}})
-	add("sandbox-expired", "Expired while the page was open", story{Path: workbench, Scene: ready(deny), Then: ends("Sandboxes live 12h0m0s at most. Press Start for a new one; your policies stay in the workspace as drafts.")})
-	add("sandbox-stopped", "Stopped while the page was open", story{Path: workbench, Scene: ready(deny), Then: ends("You stopped it.")})
-	add("sandbox-stopping", "Being stopped", story{Path: workbench, Scene: func(sc *scene) {
-		sc.isReady(deny)
+	add("sandbox-expired", "Expired while the page was open", story{Path: small, Lab: "tenants", Scene: ready(denyRed), Then: ends("Sandboxes live 12 hours at most. Press Start for a new one; your policies stay in the workspace as drafts.")})
+	add("sandbox-stopped", "Stopped while the page was open", story{Path: small, Lab: "tenants", Scene: ready(denyRed), Then: ends("You stopped it.")})
+	add("sandbox-stopping", "Being stopped", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.isReady(denyRed)
 		sc.becomes(sandbox.Stopping, "You stopped it.")
 	}})
-	add("sandbox-unavailable", "None can be made here", story{Path: workbench, Unavailable: sandbox.ErrUnavailable})
-	add("sandbox-full", "All are in use", story{Path: workbench, Full: true, Provokes: []string{"/sandboxes"}})
-	add("sandbox-other", "There is one of another lab", story{Path: "/workbench?lab=tenants", Scene: ready(deny)})
+	add("sandbox-unavailable", "None can be made here", story{Path: small, Lab: "tenants", Unavailable: sandbox.ErrUnavailable})
+	add("sandbox-full", "All are in use", story{Path: small, Lab: "tenants", Full: true, Provokes: []string{"/sandboxes"}})
+	add("sandbox-other", "There is one of another lab", story{Path: small, Scene: ready(deny), Provokes: []string{"/sandboxes"}})
 
 	group = "Write"
 	add("write-files", "Files: in force, edited, new and to go", story{Path: workbench, Scene: ready(deny + "---\n" + dns + "---\n" + api)})
@@ -242,16 +254,16 @@ func stories(c content) []story {
 		}
 		sc.carryOut(sandbox.OriginApply, policies, map[string]probe.Verdict{apiFlow: probe.Open})
 	}})
-	add("why-open", "Why: open", story{Path: workbench, Scene: ready(dns + "---\n" + api)})
+	add("why-open", "Why: open", story{Path: workbench, Scene: ready(api)})
 	add("why-blocked", "Why: blocked", story{Path: workbench, Scene: ready(deny + "---\n" + dns)})
 	add("why-dns", "Why: fails at DNS", story{Path: workbench, Scene: ready(deny)})
 	add("build-wishes", "Wishes, and the policies for them", story{Path: workbench, Scene: ready()})
-	add("build-refusal", "Wishes that no label tells apart", story{Path: workbench, Scene: ready()})
+	add("build-refusal", "Wishes that no policy can do", story{Path: workbench, Scene: ready()})
 
 	group = "Labs and errors"
 	add("labs", "The labs", story{Path: "/labs"})
-	add("labs-error", "An own lab with an error", story{Path: "/labs", Form: url.Values{"do": {"keep"}, "yaml": {ownLabBroken}}})
-	add("labs-looks", "How an own lab looks", story{Path: "/labs", Form: url.Values{"do": {"look"}, "yaml": {ownLab}}})
+	add("labs-error", "An own lab with an error", story{Path: "/labs#make", Form: url.Values{"do": {"keep"}, "yaml": {ownLabBroken}}})
+	add("labs-looks", "How an own lab looks", story{Path: "/labs#looks", Form: url.Values{"do": {"look"}, "yaml": {ownLab}}})
 	add("instead", "May the other sandbox be stopped?", story{Path: "/sandboxes", Form: url.Values{"lab": {"tenants"}, "lesson": {"tenants"}}, Scene: ready(deny)})
 	add("error-404", "Nothing at this address", story{Path: "/nothing"})
 	add("error-full", "All sandboxes are in use", story{Path: "/sandboxes", Form: url.Values{"lab": {lab}}, Full: true})

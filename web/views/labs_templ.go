@@ -168,7 +168,7 @@ func LabsPage(p Page, labs Labs) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "<h2 id=\"make\">Make a lab</h2><p>Write it in YAML, or fill in <a href=\"#form\">the form</a> and have it written. It can have 8 namespaces, 24 pods and 3 outside hosts, and as many ports as make 400 connections.</p><form method=\"post\" action=\"/labs\" class=\"lab-yaml\"><label for=\"lab-yaml\">The lab in YAML</label> <textarea id=\"lab-yaml\" name=\"yaml\" rows=\"16\" spellcheck=\"false\" autocomplete=\"off\" autocapitalize=\"off\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "<h2 id=\"make\">Make a lab</h2><p>Write it in YAML, or fill in <a href=\"#form\">the form</a> and have it written. It can have 8 namespaces, 24 pods and 3 outside hosts, and as many ports as make 400 connections.</p><form method=\"post\" action=\"/labs#make\" class=\"lab-yaml\"><label for=\"lab-yaml\">The lab in YAML</label> <textarea id=\"lab-yaml\" name=\"yaml\" rows=\"16\" spellcheck=\"false\" autocomplete=\"off\" autocapitalize=\"off\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

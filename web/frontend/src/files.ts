@@ -166,9 +166,9 @@ function renderConflict(box: HTMLElement, file: File, actions: Actions): void {
     const row = make("div");
     row.className = "buttons";
     row.append(mine, theirs);
-    parts.push(text);
+    // What decides comes first: opened, the two texts can be longer than the pane.
+    parts.push(text, row);
     if (!gone) parts.push(both(conflict.theirs, file.text));
-    parts.push(row);
   }
   refill(box, box.parentElement!, ...parts);
 }
