@@ -351,7 +351,7 @@ test("a_file_is_made_renamed_and_deleted_and_a_conflict_is_settled", async () =>
     await filesBecome("default-deny-all: conflict");
     await go("#conflict summary", 10, "Shift+Tab");
     await press("Enter");
-    await go(`#conflict .buttons button:nth-child(${button + 1})`, 4);
+    await go(`#conflict .buttons button:nth-child(${button + 1})`, 4, "Shift+Tab");
     await press("Enter");
     await filesBecome(`default-deny-all: ${after}`);
     await go(editor, 8);
