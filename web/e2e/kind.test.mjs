@@ -226,10 +226,12 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await becomes(withoutEgress, second);
     await conflicts(/^This policy was changed in the cluster itself, and it has edits of yours\./);
     assert.equal(await page.locator("#policy").inputValue(), denyIngress, "the edit stays");
-    await page.locator("#conflict summary").click();
-    assert.match(await page.locator("#conflict").innerText(), /- Egress/, "and beside it stands what is in force");
+    await page.getByText(/^See both/).click();
+    const both = async () => (await page.locator("#conflict, dialog").allInnerTexts()).join();
+    await until(async () => /- Egress/.test(await both()), "beside it stands what is in force");
     await screenshot(page, "9-conflict");
     await assertAccessible(page, "a conflict");
+    await page.keyboard.press("Escape");
 
     await button("Apply").click();
     await until(async () => /^“default-deny-all” was changed in the cluster itself, and here\./.test(await text("#problems")), "Apply asks for a decision");
