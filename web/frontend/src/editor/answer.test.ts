@@ -19,7 +19,7 @@ const file: AnalysedFile = {
 
 function begin(): EditorState {
   const state = EditorState.create({ doc: text, extensions: answer });
-  return state.update(takeAnswer(state, file)).state;
+  return state.update({ effects: takeAnswer(state, file) }).state;
 }
 
 const at = (word: string, doc = text): number => doc.indexOf(word);
@@ -38,13 +38,13 @@ test("a_problem_is_at_its_place_and_stays_there_while_the_text_is_typed_on", () 
 
 test("a_message_that_names_the_field_is_not_given_it_twice", () => {
   const state = EditorState.create({ doc: text, extensions: answer });
-  const taken = state.update(takeAnswer(state, { ...file, problems: [{ ...problem, field: "spec.ingress[0].from[1]", message: "from wants a list" }] })).state;
+  const taken = state.update({ effects: takeAnswer(state, { ...file, problems: [{ ...problem, field: "spec.ingress[0].from[1]", message: "from wants a list" }] }) }).state;
   assert.deepEqual(problems(taken), ["apl: from wants a list"]);
 });
 
 test("a_new_answer_takes_the_place_of_the_old_one", () => {
   const state = begin();
-  assert.deepEqual(problems(state.update(takeAnswer(state, { ...file, problems: [] })).state), []);
+  assert.deepEqual(problems(state.update({ effects: takeAnswer(state, { ...file, problems: [] }) }).state), []);
 });
 
 test("the_innermost_selector_counts", () => {
@@ -86,4 +86,14 @@ test("columns_are_counted_in_characters_and_places_that_there_are_not_are_the_ne
   assert.equal(offsetOf(doc, 1, 99), 3);
   assert.equal(offsetOf(doc, 9, 1), 4);
   assert.equal(offsetOf(doc, 0, 0), 0);
+});
+
+test("the_same_problems_again_are_left_as_they_are_shown", () => {
+  const state = begin();
+  assert.equal(takeAnswer(state, file).length, 1);
+  assert.equal(takeAnswer(state.update({ changes: { from: text.length, insert: "# more" } }).state, file).length, 1);
+  // Other problems, other fixes, or another place are shown anew.
+  assert.ok(takeAnswer(state, { ...file, problems: [{ ...problem, fixes: [] }] }).length > 1);
+  assert.ok(takeAnswer(state.update({ changes: { from: 0, insert: "\n" } }).state, file).length > 1);
+  assert.ok(takeAnswer(state, { ...file, problems: [] }).length > 1);
 });

@@ -1,8 +1,8 @@
 // The server's answer about the file, kept beside its text: while it is typed on, the
 // answer's places move along, and those that were typed into are not shown any more.
 
-import { setDiagnostics, type Diagnostic } from "@codemirror/lint";
-import { ChangeSet, StateEffect, StateField, type ChangeDesc, type ChangeSpec, type EditorState, type Text, type TransactionSpec } from "@codemirror/state";
+import { forEachDiagnostic, setDiagnostics, type Diagnostic } from "@codemirror/lint";
+import { ChangeSet, StateEffect, StateField, type ChangeDesc, type ChangeSpec, type EditorState, type Text } from "@codemirror/state";
 import type { EditorView } from "@codemirror/view";
 import type { AnalysedFile, Fix, Problem } from "../answers.gen";
 import { offsetOf } from "./places";
@@ -41,7 +41,7 @@ export const answer = StateField.define<Answer | undefined>({
 });
 
 /** Takes the answer in, if it is about the text that is there. */
-export function takeAnswer(state: EditorState, file: AnalysedFile): TransactionSpec {
+export function takeAnswer(state: EditorState, file: AnalysedFile): StateEffect<unknown>[] {
   const doc = state.doc;
   const selectors = file.selectors
     .map((s) => ({ from: offsetOf(doc, s.from.line, s.from.column), to: offsetOf(doc, s.to.line, s.to.column), pods: s.pods, text: s.text }))
@@ -59,9 +59,27 @@ export function takeAnswer(state: EditorState, file: AnalysedFile): TransactionS
       actions: p.fixes.map((fix) => ({ name: fix.title, apply: (view) => applyFix(view, fix) })),
     };
   });
+  const taken = set.of({ file, about: doc, since, selectors });
+  if (isShown(state, file, diagnostics)) return [taken];
   const { effects } = setDiagnostics(state, diagnostics);
-  return { effects: [set.of({ file, about: doc, since, selectors }), ...(Array.isArray(effects) ? effects : effects ? [effects] : [])] as StateEffect<unknown>[] };
+  return [taken, ...(Array.isArray(effects) ? effects : effects ? [effects] : [])] as StateEffect<unknown>[];
 }
+
+/** Whether the problems are those that are shown already, at their places and with their fixes. */
+function isShown(state: EditorState, file: AnalysedFile, diagnostics: readonly Diagnostic[]): boolean {
+  if (JSON.stringify(state.field(answer)?.file.problems) !== JSON.stringify(file.problems)) return false;
+  const shown: Place[] = [];
+  forEachDiagnostic(state, (_, from, to) => shown.push({ from, to }));
+  const [now, next] = [shown.sort(byPlace), [...diagnostics].sort(byPlace)];
+  return now.length === next.length && now.every((d, i) => byPlace(d, next[i]!) === 0);
+}
+
+interface Place {
+  from: number;
+  to: number;
+}
+
+const byPlace = (a: Place, b: Place): number => a.from - b.from || a.to - b.to;
 
 /** The message with the field that it is about, where neither it nor the place in the text says so. */
 function sentence({ field, message, severity }: Problem): string {

@@ -258,10 +258,15 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     // An answer about an older text is not taken: what is shown moves with the text until the next.
     if (!file && more.length === 0 && refused === before?.refused) return;
     const problems = [...(file?.problems ?? []), ...more.filter((p) => !file?.problems.some((q) => q.line === p.line && q.message === p.message)).map(whole)];
-    view.dispatch(takeAnswer(view.state, { id: "", policies: [], selectors: [], setAside: [], ...file, problems }));
     const why = analysis?.why?.flow === chosen ? analysis?.why : undefined;
     const mine = (p: { namespace: string; name: string }): boolean => file?.policies.some((q) => q.namespace === p.namespace && q.name === p.name) ?? false;
-    view.dispatch({ effects: markDeciding((why?.steps ?? []).flatMap((s) => s.places.filter(mine))) });
+    // In one go, for each costs a look at all that is in view.
+    view.dispatch({
+      effects: [
+        ...takeAnswer(view.state, { id: "", policies: [], selectors: [], setAside: [], ...file, problems }),
+        markDeciding((why?.steps ?? []).flatMap((s) => s.places.filter(mine))),
+      ],
+    });
   }
 
   /** A complaint of Apply as a problem: of the word at its place. */

@@ -70,7 +70,7 @@ function ofYAML(text: string): Head {
   const head: Head = {};
   /** How deep the fields of metadata are; undefined outside it, 0 until the first is seen. */
   let within: number | undefined;
-  for (const line of text.split("\n")) {
+  for (const line of linesOf(text)) {
     // Of several documents the first one says what the text is.
     if (/^---(\s|$)/.test(line) && head.kind !== undefined) break;
     const [, indent, key, value] = /^( *)["']?([\w./-]+)["']?\s*:(?:\s+(.*))?$/.exec(line.trimEnd()) ?? [];
@@ -86,6 +86,14 @@ function ofYAML(text: string): Head {
     }
   }
   return head;
+}
+
+/** The lines one by one: of a long text, what it is called stands in the first few. */
+function* linesOf(text: string): Generator<string> {
+  for (let at = 0, end = 0; end >= 0; at = end + 1) {
+    end = text.indexOf("\n", at);
+    yield text.slice(at, end < 0 ? undefined : end);
+  }
 }
 
 /** The value of a field that is a word. */
