@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -35,6 +36,20 @@ func (s *server) listLabs(w http.ResponseWriter, r *http.Request) error {
 		draft, _, _ = drafted(kept.YAML)
 	}
 	return s.renderLabs(w, r, http.StatusOK, draft)
+}
+
+// showOwnLab is the YAML of one of the learner's own labs, as they wrote it.
+func (s *server) showOwnLab(w http.ResponseWriter, r *http.Request) error {
+	kept, there, err := s.Progress.Lab(r.Context(), ownerOf(r.Context()), chi.URLParam(r, "lab"))
+	if err != nil {
+		return err
+	}
+	if !there {
+		return errNoLab
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	_, err = io.WriteString(w, kept.YAML)
+	return err
 }
 
 func (s *server) renderLabs(w http.ResponseWriter, r *http.Request, status int, draft views.LabDraft) error {

@@ -107,9 +107,12 @@ func TestOwnLab_that_cannot_be_read_lets_nothing_be_deleted_and_no_other_lab_be_
 
 func TestOwnLab_is_its_learner_s_alone(t *testing.T) {
 	l := newLab(t, setup{})
-	name := l.learner(t).makeLab(myShop)
-	other := l.learner(t)
-	for _, path := range []string{"/workbench?lab=" + name, "/labs/" + name, "/labs/" + name + "/picture", "/labs?edit=" + name} {
+	mine, other := l.learner(t), l.learner(t)
+	name := mine.makeLab(myShop)
+	if a := mine.page("GET", "/labs/"+name+"/yaml", nil); a.status != http.StatusOK || a.body != myShop {
+		t.Errorf("the lab as it was written is answered with %d: %s", a.status, a.body)
+	}
+	for _, path := range []string{"/workbench?lab=" + name, "/labs/" + name, "/labs/" + name + "/picture", "/labs/" + name + "/yaml", "/labs?edit=" + name} {
 		if a := other.page("GET", path, nil); a.status != http.StatusNotFound {
 			t.Errorf("%s: status %d", path, a.status)
 		}

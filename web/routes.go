@@ -44,6 +44,7 @@ func (s *server) routes() http.Handler {
 			r.Get("/schema", s.handle(s.schema))
 			r.Get("/labs/{lab}", s.handle(s.showLab))
 			r.Get("/labs/{lab}/picture", s.handle(s.showPicture))
+			r.Get("/labs/{lab}/yaml", s.handle(s.showOwnLab))
 
 			r.Get("/me", s.handle(s.showMe))
 			r.Get("/me/record.json", s.handle(s.exportMe))

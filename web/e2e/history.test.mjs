@@ -235,6 +235,82 @@ test("a_lab_of_one_s_own_is_made_looked_at_and_started", async () => {
   await page.getByRole("link", { name: "My shop", exact: true }).waitFor();
 });
 
+test("a_link_of_an_own_lab_brings_the_lab_which_is_made_only_when_one_says_so", async () => {
+  await open({ permissions: ["clipboard-read", "clipboard-write"] });
+  await page.goto(server.at("/labs"));
+  await page.getByRole("button", { name: "Keep it and open it" }).click();
+  await page.waitForURL(/workbench\?lab=own-/);
+  const address = page.url();
+  await page.locator(".cm-content").click();
+  await page.keyboard.insertText(deny("shared").replace("production", "shop"));
+  await showHistory();
+  await page.locator("#share").click();
+  await said(/The link is copied/);
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  assert.ok(link.startsWith(server.at("/labs#share=1.")), link);
+  await page.goto(link);
+  await page.getByRole("heading", { name: "A link to a lab that you have" }).waitFor();
+  await page.getByRole("link", { name: "Open “My shop”" }).click();
+  const dialog = () => page.locator("dialog");
+  await dialog().waitFor();
+  await dialog().getByRole("button", { name: "Cancel" }).click();
+
+  // Another learner, with the keyboard alone.
+  await open({}, "/workbench?lab=network-policies");
+  await page.goto(link);
+  await page.getByRole("heading", { name: "A link has brought a lab" }).waitFor();
+  await assertAccessible(page, "a lab that a link has brought");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "A link has brought a lab");
+  assert.equal(await page.locator(".own-labs").count(), 0, "nothing is kept by itself");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "lab-yaml");
+  assert.match(await page.locator("#lab-yaml").inputValue(), /My shop/);
+  await tabTo('button[value="look"]');
+  await page.keyboard.press("Enter");
+  await page.locator(".lab-picture svg").waitFor();
+  await page.getByRole("heading", { name: "A link has brought a lab" }).waitFor();
+  await tabTo('button[value="keep"]');
+  await page.keyboard.press("Enter");
+  await dialog().waitFor();
+  assert.ok(page.url().startsWith(address.split("#")[0]), page.url());
+  assert.match(await dialog().textContent(), /Open the policy of this link\?It brings shared\. They come into your workspace as drafts/);
+  await tabTo("dialog .primary");
+  await page.keyboard.press("Enter");
+  await until(async () => /shared/.test((await page.locator(".cm-content").first().textContent()) ?? ""), "the policy is in the editor");
+  assert.match(await page.locator("#plan").textContent(), /Apply adds shop\/shared/);
+
+  // Cut, and by somebody who means harm.
+  for (const bad of [link.slice(0, link.length - 40), server.at("/labs#share=1.%3Cscript%3E")]) {
+    await open({}, "/workbench?lab=network-policies");
+    await page.goto(bad);
+    await page.getByRole("heading", { name: "This link cannot be opened" }).waitFor();
+    assert.match(await page.locator("#shared-lab").textContent(), /not whole.*Nothing has changed\./s);
+  }
+});
+
+test("a_link_that_is_opened_in_another_lab_says_so_and_leads_to_its_own", async () => {
+  await open({ permissions: ["clipboard-read", "clipboard-write"] });
+  await page.locator(".cm-content").click();
+  await page.keyboard.insertText(deny("shared"));
+  await showHistory();
+  await page.locator("#share").click();
+  await said(/The link is copied/);
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  await page.goto(server.at("/labs"));
+  await page.getByRole("button", { name: "Keep it and open it" }).click();
+  await page.waitForURL(/workbench\?lab=own-/);
+  await page.locator(".cm-content").waitFor();
+  await page.evaluate((hash) => (location.hash = hash), new URL(link).hash);
+  await page.locator("dialog").waitFor();
+  assert.match(await page.locator("dialog").textContent(), /It was made in another lab, so the policies may name what this one has not\./);
+  await page.getByRole("button", { name: "Go to their lab" }).click();
+  await page.waitForURL(/lab=network-policies/);
+  await page.locator("dialog").waitFor();
+  await page.getByRole("button", { name: "Open as drafts" }).click();
+  await until(async () => /shared/.test((await page.locator(".cm-content").first().textContent()) ?? ""), "the policy is in the editor");
+});
+
 test("without_scripts_one_goes_back_in_the_history", async () => {
   await start();
   await apply(deny("default-deny-all"));

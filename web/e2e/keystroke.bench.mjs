@@ -19,6 +19,9 @@ try {
   await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "ready", "the sandbox is ready", 30_000);
   const text = policies(300);
   await page.locator(".cm-content").focus();
+  // Into an empty file it would come as many.
+  await page.keyboard.type("#");
+  await page.keyboard.press("ControlOrMeta+a");
   await page.keyboard.insertText(text);
   const inEditor = await measure(page, async () => {
     // A comment of the first policy, so that what is typed stays valid; then a label, which does not.

@@ -214,13 +214,77 @@ test("an_action_that_runs_is_not_sent_twice", async () => {
 
 test("several_policies_in_one_text_become_files_of_their_own_with_apply", async () => {
   await openReady();
+  await type(other.yaml);
   await type(`${other.yaml}---\n${code}`);
+  await becomes("#file-state", /^This text has 2 documents\. Each can be a file of its own/);
   await filesBecome(["allow-dns: new"]);
-  await press("Split");
+  await press("Split into files");
   await filesBecome(["allow-dns: new", "default-deny-all: new"]);
+  await becomes("#step", /^Each policy is in a file of its own\. Undo$/);
+  await page.locator("#step button").click();
+  await filesBecome(["allow-dns: new"]);
+  await page.locator("#step button").click();
   await type(`${other.yaml}---\n${named("third").yaml}`);
   await press("Apply");
   await filesBecome(["allow-dns: in-force", "third: in-force", "default-deny-all: in-force"]);
+});
+
+/** Pastes the text where the cursor is, as the clipboard would. */
+const paste = (text) =>
+  page.locator(".cm-content").evaluate((content, text) => {
+    const data = new DataTransfer();
+    data.setData("text/plain", text);
+    content.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+  }, text);
+
+test("several_policies_pasted_into_an_empty_file_are_files_at_once_and_one_undo_takes_all_back", async () => {
+  await openReady(deny);
+  await press("New policy");
+  const pasted = `${other.yaml}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n---\n${named("third").yaml}`;
+  await paste(pasted);
+  await filesBecome(["default-deny-all: in-force", "allow-dns: new", "third: new"]);
+  await becomes("#step", /^2 policies came in, each in a file of its own\. Deployment web is set aside: .* Undo$/);
+  assert.equal(await editorText(), other.yaml);
+  await page.keyboard.press("ControlOrMeta+z");
+  await filesBecome(["default-deny-all: in-force", "new policy: new"]);
+  assert.equal(await editorText(), "");
+  await page.keyboard.press("ControlOrMeta+Shift+Z");
+  await filesBecome(["default-deny-all: in-force", "allow-dns: new", "third: new"]);
+  assert.equal(await page.locator(".cm-content").textContent(), other.yaml.trimEnd().split("\n").join(""));
+  await page.locator("#undo").click();
+  await filesBecome(["default-deny-all: in-force", "new policy: new"]);
+  // With the keyboard alone, and no event of the clipboard.
+  await page.locator(".cm-content").focus();
+  await page.keyboard.insertText(pasted);
+  await filesBecome(["default-deny-all: in-force", "allow-dns: new", "third: new"]);
+  await page.keyboard.type("# ");
+  assert.equal(await editorText(), `# ${other.yaml}`);
+});
+
+test("what_is_pasted_never_takes_the_place_of_edits", async () => {
+  await openReady(deny, other);
+  await open("default-deny-all");
+  await type(mine);
+  await press("New policy");
+  await paste(`${theirs.yaml}---\n${named("allow-dns", "{matchLabels: {app: theirs}}").yaml}`);
+  await filesBecome(["default-deny-all: conflict", "allow-dns: edited", "new policy: new"]);
+  assert.equal(await editorText(), mine);
+  await becomes("#conflict", /^This policy was changed in the text that came in, and it has edits of yours\./);
+  await page.locator("#undo").click();
+  await filesBecome(["default-deny-all: edited", "allow-dns: in-force", "new policy: new"]);
+  await becomes("#conflict", /^$/);
+});
+
+test("several_policies_pasted_into_a_text_stay_there_and_files_are_offered", async () => {
+  await openReady(deny);
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("ControlOrMeta+End");
+  await paste(`---\n${other.yaml}`);
+  await becomes("#file-state", /^This text has 2 documents\. Each can be a file of its own; Apply makes it one\.$/);
+  await filesBecome(["default-deny-all: edited"]);
+  await page.getByRole("button", { name: "Split into files" }).focus();
+  await page.keyboard.press("Enter");
+  await filesBecome(["default-deny-all: in-force", "allow-dns: new"]);
 });
 
 test("the_name_of_a_file_follows_its_text_and_a_rename_is_an_addition_and_a_deletion", async () => {
@@ -316,8 +380,6 @@ test("an_edit_is_never_overwritten_and_either_side_can_be_kept", async () => {
   await filesBecome(["default-deny-all: conflict"]);
   assert.equal(await editorText(), mine);
   await becomes("#conflict", /^This policy was changed in another tab, and it has edits of yours\./);
-  await page.locator("#conflict summary").click();
-  assert.match(await text("#conflict mark"), /app: theirs/);
   await assertAccessible(page, "a conflict");
   await press("Apply");
   await becomes("#problems", /^“default-deny-all” was changed in another tab, and here\. Decide above the editor/);
@@ -337,6 +399,45 @@ test("an_edit_is_never_overwritten_and_either_side_can_be_kept", async () => {
   await press("Apply");
   await filesBecome(["default-deny-all: in-force"]);
   assert.equal(puts()[0].body, mine);
+});
+
+test("both_texts_of_a_conflict_stand_beside_each_other_and_are_decided_on_by_keyboard", async () => {
+  await openReady(deny);
+  await type(mine);
+  elsewhere([theirs]);
+  await becomes("#conflict", /^This policy was changed in another tab/);
+  const seeBoth = page.getByRole("button", { name: "See both" });
+  await seeBoth.focus();
+  await page.keyboard.press("Enter");
+  const dialog = page.getByRole("dialog", { name: "Both texts of “default-deny-all”" });
+  await dialog.waitFor();
+  assert.equal(await focused(), "both-title");
+  assert.deepEqual(await dialog.locator("h3").allTextContents(), ["Yours, with your edits", "Theirs, in force, changed in another tab"]);
+  assert.deepEqual(await dialog.locator("mark").allTextContents(), ["+   podSelector: {matchLabels: {app: mine}}\n", "+   podSelector: {matchLabels: {app: theirs}}\n"]);
+  await assertAccessible(page, "both texts", "dialog");
+
+  await page.keyboard.press("Escape");
+  await until(() => page.evaluate(() => document.activeElement.matches(".cm-content")), "the keyboard is in the editor again");
+  await filesBecome(["default-deny-all: conflict"]);
+  await seeBoth.click();
+  await dialog.getByRole("button", { name: "Keep mine" }).focus();
+  await page.keyboard.press("Enter");
+  await filesBecome(["default-deny-all: edited"]);
+  await becomes("#step", /^“default-deny-all” stays as it is here\. The next Apply makes it so\.$/);
+  assert.equal(await editorText(), mine);
+  await until(() => page.evaluate(() => document.activeElement.matches(".cm-content")), "the keyboard is in the editor again");
+
+  // Another change takes the question with it: what was shown is in force no more.
+  elsewhere([other, theirs]);
+  elsewhere([other, { ...theirs, yaml: `${theirs.yaml}# once more\n` }]);
+  await seeBoth.click();
+  elsewhere([other, { ...theirs, yaml: `${theirs.yaml}# and again\n` }]);
+  await dialog.waitFor({ state: "detached" });
+  await seeBoth.click();
+  assert.match(await dialog.locator("mark").last().textContent(), /# and again/);
+  await dialog.getByRole("button", { name: "Take theirs" }).click();
+  await filesBecome(["default-deny-all: in-force", "allow-dns: in-force"]);
+  await becomes("#step", /^“default-deny-all” is as it was changed in another tab\. Undo$/);
 });
 
 test("what_was_deleted_elsewhere_while_it_was_edited_stays_until_that_is_decided", async () => {

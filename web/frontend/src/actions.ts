@@ -9,7 +9,7 @@ import { said } from "./sentences.gen";
 import type { Place, Refused, State, Store } from "./state";
 import { applied, merge } from "./workspace/merge";
 import { isNothing, planOf, wholeOf, type Plan, type Whole } from "./workspace/plan";
-import { joined } from "./workspace/text";
+import { aside, documents, joined } from "./workspace/text";
 import * as files from "./workspace/workspace";
 import { fileOf, writable, type Workspace } from "./workspace/workspace";
 
@@ -38,6 +38,14 @@ export interface Actions {
    * the same name gets the new text, others are new. What was done is said in the sentence.
    */
   draft(text: string, said?: string): void;
+  /** The same for a text from outside, which never takes the place of edits: these get a conflict. */
+  bring(text: string, said?: string): void;
+  /**
+   * Takes a text that came into an empty file at once, where it is more than one document:
+   * each policy gets a file of its own, and what is none is set aside. False says that it
+   * is not taken, and is the file's text.
+   */
+  arrive(file: string, text: string): boolean;
   /** The text's policies are to be the only ones; nothing is applied by that. */
   replaceAll(text: string, said: string): void;
   /** The file is to go: with the next Apply where it is in force, else at once. */
@@ -62,6 +70,9 @@ export interface Actions {
   light(pods: ReadonlySet<string>): void;
 }
 
+/** How many policies are made files of at once: as many as a sandbox may have. */
+const mostAtOnce = 100;
+
 /** The store with another workspace. There is always a file that is open. */
 export function setWorkspace(store: Store, next: Workspace, patch: Partial<State> = {}): void {
   const { workspace, active } = { ...store.get(), ...patch };
@@ -85,6 +96,13 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
       if (!(error instanceof api.Refusal)) throw error;
       store.update({ problem: error.message });
     }
+  }
+
+  function bring(text: string, what = sentences.drafted(text)): void {
+    const [next, ids] = files.bring(workspace(), text, what);
+    // What has to be decided is looked at first.
+    const first = ids.find((id) => fileOf(next, id)?.conflict) ?? ids[0];
+    set(next, { refused: undefined, ...(first === undefined ? {} : { active: first }) });
   }
 
   function refuse(message: string, problems: Refused["problems"] = []): void {
@@ -152,7 +170,6 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
       const { model, applying } = store.get();
       if (applying) return;
       if (model.state !== "ready") return refuse(sentences.notReady(model.state));
-      set(files.split(workspace()));
       const plan = planOf(workspace());
       const [conflict] = plan.conflicts;
       const [twice] = plan.twice;
@@ -168,6 +185,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
         const blank = plan.blank ? "There is no policy to apply: write one, or choose one of the editor’s suggestions." : "Everything in the workspace is in force already.";
         return refuse(blank);
       }
+      set(files.split(workspace()));
       const whole = wholeOf(workspace());
       await send(whole, plan, (now, { setAside, ...inForce }) => {
         // A file with something else than a policy is not in force, and stays.
@@ -196,6 +214,16 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
       const [next, ids] = files.draft(workspace(), text, what ?? sentences.drafted(text));
       set(next, { refused: undefined, ...(ids[0] === undefined ? {} : { active: ids[0] }) });
     },
+    bring,
+    arrive(id, text) {
+      const file = fileOf(workspace(), id);
+      if (!file || file.base || file.text.trim() !== "") return false;
+      const all = documents(text);
+      const policies = all.filter((one) => aside(one) === undefined);
+      if (all.length < 2 || all.length > mostAtOnce || policies.length === 0) return false;
+      bring(joined(policies), [sentences.arrived(policies.length), ...all.flatMap((one) => aside(one) ?? [])].join(" "));
+      return true;
+    },
     replaceAll(text, what) {
       const next = files.replaceAll(workspace(), text, what);
       const first = next.files.find((f) => !f.removed);
@@ -205,7 +233,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
     removeAll: () => set(files.removeAll(workspace())),
     keep: (file) => set(files.keep(workspace(), file)),
     revert: (file) => set(files.revert(workspace(), file)),
-    split: (file) => set(files.split(workspace(), file)),
+    split: (file) => set(files.splitFile(workspace(), file)),
     keepMine: (file) => set(files.keepMine(workspace(), file), { refused: undefined }),
     takeTheirs: (file) => set(files.takeTheirs(workspace(), file), { refused: undefined }),
     undo: () => set(files.undo(workspace())),

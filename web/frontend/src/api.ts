@@ -87,6 +87,16 @@ export async function why(id: string, flow: string, signal: AbortSignal): Promis
   return (await (await send("GET", `${path(id)}/why?flow=${encodeURIComponent(flow)}`, undefined, undefined, signal)).json()) as Why;
 }
 
+/** The YAML of the learner's own lab. */
+export async function ownLab(lab: string): Promise<string> {
+  return (await send("GET", `/labs/${encodeURIComponent(lab)}/yaml`)).text();
+}
+
+/** Whether there is such a lab for the learner. */
+export async function hasLab(lab: string): Promise<boolean> {
+  return send("GET", `/labs/${encodeURIComponent(lab)}`).then(() => true, () => false);
+}
+
 /** The lab's picture, as SVG. */
 export async function picture(lab: string): Promise<string> {
   return (await send("GET", `/labs/${encodeURIComponent(lab)}/picture`)).text();

@@ -1,7 +1,12 @@
 import { button, make } from "./dom";
 
 /** Asks a yes-or-no question in a modal dialog; leaving it means no. */
-export function confirm(question: string, explanation: string, yes: string): Promise<boolean> {
+export async function confirm(question: string, explanation: string, yes: string): Promise<boolean> {
+  return (await ask(question, explanation, [yes])) === 0;
+}
+
+/** Asks a question with answers, of which the last is what leads on; undefined where it is left without one. */
+export function ask(question: string, explanation: string, answers: readonly string[]): Promise<number | undefined> {
   const dialog = make("dialog");
   dialog.setAttribute("aria-labelledby", "confirm-question");
   dialog.setAttribute("aria-describedby", "confirm-explanation");
@@ -11,18 +16,18 @@ export function confirm(question: string, explanation: string, yes: string): Pro
   text.id = "confirm-explanation";
   const cancel = button("Cancel", () => dialog.close(""));
   cancel.autofocus = true;
-  const agree = button(yes, () => dialog.close("yes"));
-  agree.className = "primary";
+  const buttons = answers.map((answer, i) => button(answer, () => dialog.close(String(i))));
+  buttons.at(-1)!.className = "primary";
   const actions = make("div");
   actions.className = "buttons";
-  actions.append(cancel, agree);
+  actions.append(cancel, ...buttons);
   dialog.append(title, text, actions);
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(dialog.returnValue === "yes");
+      resolve(dialog.returnValue === "" ? undefined : Number(dialog.returnValue));
     });
   });
 }

@@ -2,6 +2,7 @@
 // with it.
 
 import type { Actions } from "./actions";
+import { showBoth } from "./both";
 import { button, find, make, refill, show, write } from "./dom";
 import { nameOf } from "./model";
 import type { State, Store } from "./state";
@@ -108,8 +109,7 @@ function mountOpen(root: HTMLElement, store: Store, actions: Actions): void {
   const open = (act: (file: string) => void) => () => act(store.get().active ?? "");
   const revert = button("Revert", open(actions.revert));
   revert.title = "Back to the text that is in force";
-  const split = button("Split", open(actions.split));
-  split.title = "Each policy of this text in a file of its own";
+  const split = button("Split into files", open(actions.split));
   const keep = button("Keep it", open(actions.keep));
   const remove = button("Delete", open(actions.remove));
   buttons.append(split, revert, keep, remove);
@@ -118,13 +118,14 @@ function mountOpen(root: HTMLElement, store: Store, actions: Actions): void {
     const file = fileOf(workspace, active);
     if (!file) return;
     const state = stateOf(file);
-    write(line, sentence(file, state));
-    show(split, documents(file.text).length > 1, line);
+    const several = state === "removed" ? 1 : documents(file.text).length;
+    write(line, several > 1 ? `This text has ${several} documents. Each can be a file of its own; Apply makes it one.` : sentence(file, state));
+    show(split, several > 1, line);
     show(revert, state === "edited", line);
     show(keep, state === "removed", line);
     show(remove, state !== "removed" && (file.base !== undefined || file.text.trim() !== "" || workspace.files.length > 1), line);
     remove.setAttribute("aria-label", `Delete ${title(file)}`);
-    renderConflict(conflict, file, actions);
+    renderConflict(conflict, file, actions, find(root, "step"));
   }
 
   store.watch((now, before) => {
@@ -148,44 +149,45 @@ function sentence(file: File, state: FileState): string {
   }
 }
 
-/** Which conflict is drawn: to draw it anew would close what the learner has opened. */
-const drawn = new WeakMap<HTMLElement, File["conflict"]>();
+/** Which conflict is drawn, and what ends when it is another: a live region says again what is drawn again. */
+const drawn = new WeakMap<HTMLElement, { conflict: File["conflict"]; ends: AbortController }>();
 
-function renderConflict(box: HTMLElement, file: File, actions: Actions): void {
+function renderConflict(box: HTMLElement, file: File, actions: Actions, said: HTMLElement): void {
   const { conflict } = file;
-  if (drawn.get(box) === conflict && box.dataset["of"] === file.id) return;
-  drawn.set(box, conflict);
+  if (drawn.get(box)?.conflict === conflict && box.dataset["of"] === file.id) return;
+  drawn.get(box)?.ends.abort();
+  const ends = new AbortController();
+  drawn.set(box, { conflict, ends });
   box.dataset["of"] = file.id;
   const parts: HTMLElement[] = [];
   if (conflict) {
-    const gone = conflict.theirs === undefined;
+    const { theirs } = conflict;
+    const gone = theirs === undefined;
     const here = file.removed ? "you want to delete it" : "it has edits of yours";
-    const text = make("p", `This policy was ${gone ? "deleted" : "changed"} ${conflict.where}, and ${here}. Nothing of yours is lost: decide which of the two stays.`);
-    const mine = button(file.removed ? "Delete it all the same" : "Keep mine", () => actions.keepMine(file.id));
-    const theirs = button(gone ? "Let it go" : "Take theirs", () => actions.takeTheirs(file.id));
-    const row = make("div");
-    row.className = "buttons";
-    row.append(mine, theirs);
-    // What decides comes first: opened, the two texts can be longer than the pane.
-    parts.push(text, row);
-    if (!gone) parts.push(both(conflict.theirs, file.text));
+    const words = { keep: file.removed ? "Delete it all the same" : "Keep mine", take: gone ? "Let it go" : "Take theirs" };
+    const keep = (): void => {
+      actions.keepMine(file.id);
+      const stays = file.removed ? "is still to be deleted" : "stays as it is here";
+      said.textContent = `“${title(file)}” ${stays}. The next Apply makes it so.`;
+    };
+    const take = (): void => actions.takeTheirs(file.id);
+    const row = make("div", "", "buttons");
+    row.append(button(words.keep, keep), button(words.take, take));
+    if (!gone) {
+      const mine = { head: file.removed ? "Yours, to be deleted" : "Yours, with your edits", text: file.text };
+      const there = { head: conflict.brought ? "Theirs, which came in" : `Theirs, in force, changed ${conflict.where}`, text: theirs };
+      row.append(
+        button("See both", () => {
+          void showBoth({ name: `“${title(file)}”`, mine, theirs: there, ...words }, ends.signal).then((kept) => {
+            if (kept !== undefined) (kept ? keep : take)();
+            actions.goTo({ file: file.id, line: 0, column: 0 });
+          });
+        }),
+      );
+    }
+    parts.push(make("p", `This policy was ${gone ? "deleted" : "changed"} ${conflict.where}, and ${here}. Nothing of yours is lost: decide which of the two stays.`), row);
   }
   refill(box, box.parentElement!, ...parts);
-}
-
-/** The text that is in force now, with the lines that are not in the learner's marked. */
-function both(theirs: string, mine: string): HTMLElement {
-  const details = make("details");
-  const pre = make("pre");
-  pre.tabIndex = 0;
-  const known = new Set(mine.split("\n").map((line) => line.trimEnd()));
-  for (const line of theirs.trimEnd().split("\n")) {
-    const differs = !known.has(line.trimEnd());
-    const shown = make(differs ? "mark" : "span", `${differs ? "+ " : "  "}${line}\n`);
-    pre.append(shown);
-  }
-  details.append(make("summary", "See both: below is yours, this is in force now"), pre);
-  return details;
 }
 
 // --- Taking back ---

@@ -116,6 +116,11 @@ export function fileName(file: File): string {
   return `“${title(file)}”`;
 }
 
+/** Says that so many policies were pasted at once. */
+export function arrived(policies: number): string {
+  return policies === 1 ? "The policy is in the workspace." : `${policies} policies came in, each in a file of its own.`;
+}
+
 /** Says that the text's policies have come into the workspace. */
 export function drafted(text: string): string {
   const names = documents(text).map((d) => nameIn(d) || "a policy without a name");

@@ -17,3 +17,12 @@ function show(scheme: string): void {
   else delete document.documentElement.dataset["scheme"];
   for (const button of form!.querySelectorAll("button")) button.ariaPressed = String(button.value === scheme);
 }
+
+// A link to somebody's own lab is opened where labs are made.
+if (document.getElementById("lab-yaml")) {
+  const offer = (): void => {
+    if (location.hash.startsWith("#share=")) void import("./share/lab").then(({ offerLab }) => offerLab());
+  };
+  addEventListener("hashchange", offer);
+  offer();
+}

@@ -17,7 +17,10 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
 
   // Until the editor is there, and where it cannot be had, the text area edits the file.
   textarea.value = text();
-  textarea.addEventListener("input", () => actions.edit(store.get().active ?? "", textarea.value));
+  textarea.addEventListener("input", () => {
+    const file = store.get().active ?? "";
+    if (!actions.arrive(file, textarea.value)) actions.edit(file, textarea.value);
+  });
   store.watch((now, before) => {
     if (now.workspace.files === before.workspace.files && now.active === before.active) return;
     if (textarea.value !== text()) textarea.value = text();

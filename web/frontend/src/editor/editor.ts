@@ -1,7 +1,7 @@
 // The YAML editor in place of the textarea: it shows the file that is open.
 
 import { closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from "@codemirror/autocomplete";
-import { defaultKeymap, history, historyKeymap, isolateHistory } from "@codemirror/commands";
+import { defaultKeymap, history, historyKeymap, isolateHistory, redo, undo } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, codeFolding, foldGutter, foldKeymap, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { nextDiagnostic, previousDiagnostic, setDiagnosticsEffect } from "@codemirror/lint";
@@ -17,7 +17,7 @@ import type { Problem } from "../api";
 import { button, make, show, write } from "../dom";
 import { showView } from "../frame";
 import type { Place, Refused, State, Store } from "../state";
-import { fileOf, type Workspace } from "../workspace/workspace";
+import { fileOf, type Step, type Workspace } from "../workspace/workspace";
 import { answer, selectedAt, takeAnswer } from "./answer";
 import { complete } from "./complete";
 import { completing, offerFixes } from "./completing";
@@ -196,6 +196,9 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
       ...foldKeymap,
       { key: "Mod-Shift-m", run: toggleProblems, preventDefault: true },
       { key: "Enter", run: breakLine },
+      { key: "Mod-z", run: back, preventDefault: true },
+      { key: "Mod-y", mac: "Mod-Shift-z", run: forth, preventDefault: true },
+      { linux: "Ctrl-Shift-z", run: forth, preventDefault: true },
       ...historyKeymap,
       ...defaultKeymap,
     ]),
@@ -203,7 +206,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     EditorView.domEventHandlers({ beforeinput: typeOverSelection }),
     EditorView.updateListener.of((update) => {
       // What comes from the store is not told back to it.
-      if (update.docChanged && open !== undefined && !update.transactions.some((t) => t.annotation(fromStore))) {
+      if (update.docChanged && open !== undefined && !way && !update.transactions.some((t) => t.annotation(fromStore))) {
         shown = update.state.doc.toString();
         actions.edit(open, shown);
       }
@@ -214,13 +217,42 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     }),
     theme,
   ];
+  /** Whether the last step of the workspace has made the text what it is. */
+  const isOf = (step: Step | undefined, side: "before" | "after"): boolean => step?.files.some((f) => f.id === open && f[side]?.text === shown) ?? false;
+  /** How the editor brings the store's next text about, where it has had it before. */
+  let way: Command | undefined;
+  // What the workspace has done is taken back as a whole, in the other files, too.
+  function back(view: EditorView): boolean {
+    if (!isOf(store.get().workspace.past.at(-1), "after")) return undo(view);
+    way = undo;
+    actions.undo();
+    way = undefined;
+    return true;
+  }
+  function forth(view: EditorView): boolean {
+    if (!isOf(store.get().workspace.future.at(-1), "before")) return redo(view);
+    way = redo;
+    actions.redo();
+    way = undefined;
+    return true;
+  }
   const begin = (text: string): EditorState => EditorState.create({ doc: text, extensions: [extensions, language.of(languageFor(text.length))] });
 
   /** The file that is in the view, and what the others' states were: each has an undo of its own. */
   let open: string | undefined;
   let shown = "";
   const states = new Map<string, EditorState>();
-  const view = new EditorView({ parent: place, state: begin("") });
+  const view = new EditorView({
+    parent: place,
+    state: begin(""),
+    dispatchTransactions(transactions, view) {
+      // Several policies that come into an empty file at once are the workspace's to take.
+      const [first, last] = [transactions[0], transactions.at(-1)];
+      const own = !transactions.some((t) => t.annotation(fromStore) || t.isUserEvent("undo") || t.isUserEvent("redo"));
+      const blank = own && last?.docChanged && open !== undefined && first!.startState.doc.length < 1000 && first!.startState.doc.toString().trim() === "";
+      if (!blank || !actions.arrive(open!, last.newDoc.toString())) view.update(transactions);
+    },
+  });
   textarea.hidden = true;
   label?.addEventListener("click", () => view.focus());
   const buttons = tools(view, () => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined);
@@ -239,6 +271,8 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     const text = file?.text ?? "";
     if (text !== shown) {
       shown = text;
+      way?.(view);
+      if (view.state.doc.toString() === text) return;
       view.dispatch({
         changes: { from: 0, to: view.state.doc.length, insert: text },
         selection: { anchor: 0 },

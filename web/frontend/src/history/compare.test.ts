@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Entry } from "../answers.gen";
 import type { Flip } from "../events.gen";
-import { flows, lines, pointBefore, policies } from "./compare";
+import { beside, flows, lines, pointBefore, policies } from "./compare";
 
 const shown = (before: string, after: string): string[] => lines(before, after).map((l) => ({ same: " ", added: "+", removed: "-" })[l.what] + l.text);
 
@@ -12,6 +12,11 @@ test("a_text_differs_in_the_fewest_lines", () => {
   assert.deepEqual(shown("", "a\n"), ["+a"]);
   assert.deepEqual(shown("a\n", ""), ["-a"]);
   assert.deepEqual(shown("x\n", "x\n"), [" x"]);
+});
+
+test("what_two_texts_share_stands_in_the_same_row_and_neither_loses_a_line", () => {
+  const rows = beside("a\nmine\nmine too\nb\nend\n", "a\ntheirs\nb\nmore\nend\n").map((row) => row.map((line) => line?.text));
+  assert.deepEqual(rows, [["a", "a"], ["mine", "theirs"], ["mine too", undefined], ["b", "b"], [undefined, "more"], ["end", "end"]]);
 });
 
 test("both_texts_can_be_read_from_their_difference", () => {

@@ -76,6 +76,26 @@ function between(a: readonly string[], b: readonly string[]): Line[] {
   return out;
 }
 
+/** Both texts line by line, beside each other; undefined where one has no line for the other's. */
+export function beside(left: string, right: string): [Line | undefined, Line | undefined][] {
+  const out: [Line | undefined, Line | undefined][] = [];
+  let [gone, come]: [Line[], Line[]] = [[], []];
+  const flush = (): void => {
+    for (let i = 0; i < Math.max(gone.length, come.length); i++) out.push([gone[i], come[i]]);
+    [gone, come] = [[], []];
+  };
+  for (const line of lines(left, right)) {
+    if (line.what === "removed") gone.push(line);
+    else if (line.what === "added") come.push(line);
+    else {
+      flush();
+      out.push([line, line]);
+    }
+  }
+  flush();
+  return out;
+}
+
 export interface FlowDifference {
   flow: string;
   from: Verdict;

@@ -1,7 +1,7 @@
 // Policies out of files: YAML and JSON, and zips of them. What is no NetworkPolicy is set
 // aside with a sentence. Pure: no DOM.
 
-import { documents, headOf, plain } from "../workspace/text";
+import { aside, documents, headOf, plain } from "../workspace/text";
 import { Unreadable } from "./bytes";
 import { isZip, mostArchive, unzip, zip } from "./zip";
 
@@ -34,9 +34,9 @@ export async function policiesIn(files: readonly Named[]): Promise<Imported> {
     const all = documents(text);
     if (all.length === 0) found.notes.push(`${file.name} is empty.`);
     for (const one of all) {
-      const aside = setAside(one);
-      if (aside) {
-        found.notes.push(`${aside} (${file.name})`);
+      const why = aside(one);
+      if (why) {
+        found.notes.push(`${why} (${file.name})`);
         continue;
       }
       const { namespace, name } = headOf(one);
@@ -101,15 +101,6 @@ function decoded(file: Named, notes: string[]): string | undefined {
   }
   notes.push(`${file.name} is no text.`);
   return undefined;
-}
-
-/** Why the document is set aside; undefined where it is a policy, or may be meant to be. */
-function setAside(text: string): string | undefined {
-  const { kind, name } = headOf(text);
-  if (!kind || kind === "NetworkPolicy" || kind === "List" || kind === "NetworkPolicyList") return undefined;
-  const called = name ? `${kind} ${name}` : kind;
-  if (kind.endsWith("NetworkPolicy")) return `${called} is set aside: it is a policy of another kind, which the lab's clusters do not know.`;
-  return `${called} is set aside: the lab takes only NetworkPolicies, and has its pods and namespaces already.`;
 }
 
 /** A zip with each policy in a file of its own. */

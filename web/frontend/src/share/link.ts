@@ -9,6 +9,8 @@ export interface Shared {
   lab: string;
   /** The files' texts, in their order. */
   files: string[];
+  /** The lab itself, in YAML, where it is a learner's own; whoever opens the link need not have it. */
+  topology?: string;
 }
 
 const start = "share=";
@@ -19,6 +21,8 @@ export const longest = 32 << 10;
 /** How much text a link may bring, in bytes, and in how many files: as much as a sandbox may hold. */
 const mostText = 256 << 10;
 const mostFiles = 100;
+/** How long a lab's YAML may be, in bytes: as the server takes it. */
+const mostTopology = 32 << 10;
 
 const cut = "The link is not whole: a part of it was cut off or changed on the way. Ask for it once more, and copy all of it.";
 
@@ -27,7 +31,7 @@ export async function toFragment(shared: Shared): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(shared));
   const fragment = start + version + base64url(await deflate(bytes));
   if (fragment.length > longest || bytes.length > mostText || shared.files.length > mostFiles) {
-    throw new Unreadable("The policies are too long for a link. Download them as a zip, and send that.");
+    throw new Unreadable("This is too long for a link. Download them as a zip, and send that.");
   }
   return fragment;
 }
@@ -52,14 +56,15 @@ export async function fromFragment(fragment: string): Promise<Shared> {
   } catch (error) {
     throw error instanceof Unreadable ? error : new Unreadable(cut);
   }
-  const { lab, files } = (found ?? {}) as { lab?: unknown; files?: unknown };
-  const whole = typeof lab === "string" && lab.length <= 100 && Array.isArray(files) && files.every((f) => typeof f === "string");
+  const { lab, files, topology } = (found ?? {}) as { lab?: unknown; files?: unknown; topology?: unknown };
+  const whole =
+    typeof lab === "string" && lab.length <= 100 && Array.isArray(files) && files.every((f) => typeof f === "string") && (topology === undefined || typeof topology === "string");
   if (!whole) throw new Unreadable(cut);
   const texts = files as string[];
-  if (texts.length > mostFiles || texts.reduce((n, f) => n + f.length, 0) > mostText) {
+  if (texts.length > mostFiles || texts.reduce((n, f) => n + f.length, 0) > mostText || (topology?.length ?? 0) > mostTopology) {
     throw new Unreadable("The link would bring more than a lab can hold, so it was not opened.");
   }
-  return { lab, files: texts };
+  return { lab, files: texts, ...(topology === undefined ? {} : { topology }) };
 }
 
 function base64url(bytes: Uint8Array): string {

@@ -1,7 +1,8 @@
 // Policies in and out: files and zips, by a button or dropped on the page, and links.
 
 import type { Actions } from "../actions";
-import { confirm } from "../confirm";
+import * as api from "../api";
+import { ask, confirm } from "../confirm";
 import { busy, find, make } from "../dom";
 import { download } from "../export";
 import { showView } from "../frame";
@@ -9,7 +10,7 @@ import type { Store } from "../state";
 import { documents, headOf, joined } from "../workspace/text";
 import { Unreadable } from "./bytes";
 import { policiesIn, toZip, type Named } from "./import";
-import { fromFragment, isShared, toFragment } from "./link";
+import { fromFragment, isShared, toFragment, type Shared } from "./link";
 import { mostArchive } from "./zip";
 
 export function mountShare(root: HTMLElement, store: Store, actions: Actions): void {
@@ -43,7 +44,7 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
     }
     showView("history"); // where it is told what came of it
     const { policies, notes } = await policiesIn(named);
-    if (policies.length > 0) actions.draft(joined(policies));
+    if (policies.length > 0) actions.bring(joined(policies));
     const count = policies.length === 1 ? "One policy is" : `${policies.length} policies are`;
     tell([policies.length === 0 ? "There was no policy in that." : `${count} in the workspace now, as drafts. Nothing is applied until you press Apply.`, ...large, ...notes]);
   }
@@ -79,18 +80,20 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
       const all = texts();
       if (all.length === 0) return tell(["There is no policy in the workspace yet."]);
       try {
-        const url = new URL(`/workbench?lab=${encodeURIComponent(lab)}`, location.href);
-        url.hash = await toFragment({ lab, files: all });
+        // A lab of one's own is not everybody's, and comes along.
+        const own = lab.startsWith("own-") ? { topology: await api.ownLab(lab) } : {};
+        const url = new URL(own.topology === undefined ? `/workbench?lab=${encodeURIComponent(lab)}` : "/labs", location.href);
+        url.hash = await toFragment({ lab, files: all, ...own });
         await give(url.href);
       } catch (error) {
-        if (!(error instanceof Unreadable)) throw error;
+        if (!(error instanceof Unreadable || error instanceof api.Refusal)) throw error;
         tell([error.message]);
       }
     });
   });
 
   async function give(link: string): Promise<void> {
-    const privacy = "Whoever opens it sees these policies as drafts in a lab of their own. The policies are in the link itself and kept nowhere else.";
+    const privacy = "Whoever opens it sees these policies as drafts in a lab of their own. All of it is in the link itself and kept nowhere else.";
     try {
       await navigator.clipboard.writeText(link);
       tell([`The link is copied. ${privacy}`]);
@@ -117,14 +120,16 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
       const names = shared.files.flatMap((text) => documents(text)).map((text) => headOf(text).name ?? "one without a name");
       if (names.length === 0) return tell(["The link brought no policy."]);
       const list = names.length > 8 ? `${names.slice(0, 8).join(", ")} and ${names.length - 8} more` : names.join(", ");
-      const elsewhere = shared.lab === lab ? "" : " It was made in another lab, so they may name what is not here.";
-      const agreed = await confirm(
+      const right = shared.lab === lab ? undefined : await addressOf(shared);
+      const elsewhere = shared.lab === lab ? "" : ` It was made in another lab${right === undefined ? ", which is not here" : ""}, so the policies may name what this one has not.`;
+      const answer = await ask(
         names.length === 1 ? "Open the policy of this link?" : `Open the ${names.length} policies of this link?`,
         `It brings ${list}.${elsewhere} They come into your workspace as drafts; nothing is applied until you press Apply.`,
-        "Open as drafts",
+        right === undefined ? ["Open as drafts"] : ["Open them here", "Go to their lab"],
       );
-      if (!agreed) return tell(["The link was not opened. Nothing has changed."]);
-      actions.draft(joined(shared.files));
+      if (answer === undefined) return tell(["The link was not opened. Nothing has changed."]);
+      if (answer === 1) return location.assign(right + fragment);
+      actions.bring(joined(shared.files));
       actions.goTo({ file: store.get().active ?? "", line: 0, column: 0 });
       tell(["The link's policies are in the workspace, as drafts."]);
     } catch (error) {
@@ -132,6 +137,12 @@ export function mountShare(root: HTMLElement, store: Store, actions: Actions): v
       tell([`${error.message} Nothing has changed.`]);
       await confirm("This link cannot be opened", `${error.message} Nothing has changed.`, "Go on");
     }
+  }
+
+  /** Where the lab is that the link was made in, without what it brings; undefined where that is not known. */
+  async function addressOf(shared: Shared): Promise<string | undefined> {
+    if (shared.topology !== undefined) return "/labs";
+    return (await api.hasLab(shared.lab)) ? `/workbench?lab=${encodeURIComponent(shared.lab)}` : undefined;
   }
   addEventListener("hashchange", () => void open());
   void open();

@@ -29,6 +29,14 @@ test("what_a_link_brings_is_what_was_shared", async () => {
   assert.ok(!isShared("#lab"));
 });
 
+test("a_link_of_a_learner_s_own_lab_brings_the_lab_and_no_more_than_a_lab_may_be", async () => {
+  const shared = { lab: "own-abc", files: [policy("a")], topology: "name: My shop\n" };
+  assert.deepEqual(await fromFragment(await toFragment(shared)), shared);
+  await assert.rejects(fromFragment(await toFragment({ ...shared, topology: "x".repeat((32 << 10) + 1) })), unreadable(/more than a lab can hold/));
+  const other = "share=1." + deflateRawSync(JSON.stringify({ ...shared, topology: { length: 3 } })).toString("base64url");
+  await assert.rejects(fromFragment(other), unreadable(/not whole/));
+});
+
 test("a_link_that_is_cut_anywhere_is_said_to_be", async () => {
   const fragment = await toFragment({ lab: "network-policies", files: [policy("a"), policy("b")] });
   for (let n = 0; n < fragment.length; n++) {

@@ -40,6 +40,15 @@ export function refOf(text: string): Ref | undefined {
   return kind === "NetworkPolicy" && namespace && name ? { namespace, name } : undefined;
 }
 
+/** Why the document is set aside; undefined where it is a policy, or may be meant to be. */
+export function aside(text: string): string | undefined {
+  const { kind, name } = headOf(text);
+  if (!kind || kind === "NetworkPolicy" || kind === "List" || kind === "NetworkPolicyList") return undefined;
+  const called = name ? `${kind} ${name}` : kind;
+  if (kind.endsWith("NetworkPolicy")) return `${called} is set aside: it is a policy of another kind, which the lab's clusters do not know.`;
+  return `${called} is set aside: the lab takes only NetworkPolicies, and has its pods and namespaces already.`;
+}
+
 /** What the text calls itself, be it a policy or not yet; empty where it has no name. */
 export function nameIn(text: string): string {
   return headOf(text).name ?? "";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { applied, detach, merge } from "./merge";
 import { isNothing, planOf, wholeOf } from "./plan";
 import { documents, joined, nameIn, refOf } from "./text";
-import { create, draft, edit, empty, fileNamed, keep, keepMine, redo, remove, removeAll, replaceAll, revert, split, stateOf, takeTheirs, title, undo, type Base, type Workspace } from "./workspace";
+import { bring, create, draft, edit, empty, fileNamed, keep, keepMine, redo, remove, removeAll, replaceAll, revert, split, splitFile, stateOf, takeTheirs, title, undo, type Base, type Workspace } from "./workspace";
 
 const yaml = (name: string, selector = "{}", namespace = "production"): string => `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -126,7 +126,37 @@ test("several_policies_in_one_text_become_several_files", () => {
   assert.equal(after.files[0]!.id, named(w, "z") && w.files[0]!.id, "the file of the policy in force stays");
   assert.equal(split(after), after);
   const [x] = create(create(empty, "a: 1\n---\nb: 2\n")[0], "c: 3\n---\nd: 4\n");
-  assert.equal(split(x, "f2").files.length, 3);
+  assert.deepEqual(splitFile(x, "f2").files.map((f) => f.text), ["a: 1\n---\nb: 2\n", "c: 3\n", "d: 4\n"]);
+});
+
+test("what_comes_in_takes_the_place_of_no_edits_and_can_be_taken_back_as_one", () => {
+  const w = typed(following(base("a"), base("b"), base("c")), "b", yaml("b", "{matchLabels: {app: mine}}"));
+  const theirs = ["a", "b", "d"].map((name) => yaml(name, "{matchLabels: {app: theirs}}"));
+  for (const [after, how] of [
+    [bring(w, joined(theirs), "Three came in.")[0], "by bring"],
+    [splitFile(create(w, joined([yaml("e"), ...theirs]))[0], `f${w.next}`), "by a split"],
+  ] as const) {
+    const { a, b, c, d } = states(after);
+    assert.deepEqual([a, b, c, d], ["edited", "conflict", "in-force", "new"], how);
+    assert.match(named(after, "b").text, /mine/, how);
+    assert.equal(planOf(after).conflicts.length, 1, how);
+    assert.match(named(takeTheirs(after, named(after, "b").id), "b").text, /theirs/);
+    assert.equal(stateOf(named(keepMine(after, named(after, "b").id), "b")), "edited");
+    const back = states(undo(after));
+    assert.deepEqual([back["a"], back["b"], back["c"], back["d"]], ["in-force", "edited", "in-force", undefined], how);
+    assert.deepEqual(states(redo(undo(after))), states(after), how);
+  }
+});
+
+test("what_comes_in_for_a_policy_that_is_to_go_or_that_was_changed_elsewhere_decides_nothing", () => {
+  const w = following(base("a"), base("b"));
+  const gone = remove(w, named(w, "a").id);
+  const [after] = bring(gone, yaml("a", "{matchLabels: {app: theirs}}"), "One came in.");
+  assert.deepEqual(states(after), { a: "conflict", b: "in-force" });
+  const edited = merge(typed(w, "a", yaml("a", "{matchLabels: {app: mine}}")), inForce(2, base("a", "{matchLabels: {app: elsewhere}}"), base("b")), there);
+  const [both] = bring(edited, yaml("a", "{matchLabels: {app: theirs}}"), "One came in.");
+  assert.equal(named(both, "a").conflict?.where, there);
+  assert.equal(planOf(both).twice.length, 1, "both are there, and Apply names them");
 });
 
 // --- Drafts and taking back ---

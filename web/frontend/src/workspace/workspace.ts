@@ -3,7 +3,7 @@
 
 import type { Ref } from "../events.gen";
 import { nameOf } from "../model";
-import { documents, nameIn, plain, refOf, same } from "./text";
+import { documents, joined, nameIn, plain, refOf, same } from "./text";
 
 /** A policy in force. */
 export interface Base extends Ref {
@@ -29,6 +29,8 @@ export interface Conflict {
   readonly theirs: string | undefined;
   /** Where that was done: "in another tab". */
   readonly where: string;
+  /** Whether theirs was pasted, or came by a file or a link, and is not in force. */
+  readonly brought?: true;
 }
 
 export type FileState = "in-force" | "edited" | "new" | "removed";
@@ -59,6 +61,8 @@ export interface Step {
 interface Draft {
   readonly text: string;
   readonly removed: boolean;
+  /** The other text that came in for it, until that is decided. */
+  readonly brought?: Conflict | undefined;
 }
 
 /** How many steps can be taken back. */
@@ -146,6 +150,18 @@ export function draft(workspace: Workspace, text: string, said: string): [Worksp
   return [record(workspace, after, said), ids];
 }
 
+/** Where a text came from that was pasted, or came by a file or a link. */
+const cameIn = "in the text that came in";
+
+/**
+ * The same for a text that comes from outside: where a file of the same name has edits of
+ * the learner's, these stay, and the file has a conflict.
+ */
+export function bring(workspace: Workspace, text: string, said: string): [Workspace, string[]] {
+  const [after, ids] = put(workspace, text, cameIn);
+  return [record(workspace, after, said), ids];
+}
+
 /** The text's policies are to be the only ones. */
 export function replaceAll(workspace: Workspace, text: string, said: string): Workspace {
   const [after, ids] = put(workspace, text);
@@ -153,7 +169,8 @@ export function replaceAll(workspace: Workspace, text: string, said: string): Wo
   return record(workspace, { ...after, files }, said);
 }
 
-function put(workspace: Workspace, text: string): [Workspace, string[]] {
+/** With where, edits give way to nothing that comes in. */
+function put(workspace: Workspace, text: string, where?: string): [Workspace, string[]] {
   const ids: string[] = [];
   const all = documents(text);
   for (const one of all) {
@@ -161,7 +178,11 @@ function put(workspace: Workspace, text: string): [Workspace, string[]] {
     const there = ref && workspace.files.find((f) => !ids.includes(f.id) && isNamed(f, ref));
     const blank = !there && workspace.files.find((f) => !ids.includes(f.id) && !f.base && f.text.trim() === "");
     const into = there || blank;
-    if (into) {
+    const edits = into && where !== undefined && into.text.trim() !== "" && stateOf(into) !== "in-force" && (into.removed || !same(into.text, one));
+    if (edits && !into.conflict) {
+      workspace = changed(workspace, (f) => (f.id === into.id ? { ...f, conflict: { theirs: one, where, brought: true } } : f));
+      ids.push(into.id);
+    } else if (into && !edits) {
       workspace = changed(workspace, (f) => (f.id === into.id ? { ...f, text: same(f.text, one) ? f.text : one, removed: false, conflict: undefined } : f));
       ids.push(into.id);
     } else {
@@ -173,16 +194,29 @@ function put(workspace: Workspace, text: string): [Workspace, string[]] {
   return [workspace, ids];
 }
 
-/**
- * Each policy in a file of its own, where a file has got several. The first, or the one
- * that the file stands for, stays in it.
- */
-export function split(workspace: Workspace, only?: string): Workspace {
+/** The policies of one file in files of their own, as bring() does that; one stays in it. */
+export function splitFile(workspace: Workspace, id: string): Workspace {
+  const file = fileOf(workspace, id);
+  const all = documents(file?.text ?? "");
+  if (!file || file.removed || all.length < 2) return workspace;
+  const own = ownOf(file, all);
+  const alone = changed(workspace, (f) => (f === file ? { ...f, text: all[own]! } : f));
+  const [after] = put(alone, joined(all.filter((_, i) => i !== own)), cameIn);
+  return record(workspace, after, "Each policy is in a file of its own.");
+}
+
+/** Which of the documents stays in the file: the one that it stands for, or the first. */
+function ownOf(file: File, all: readonly string[]): number {
+  return Math.max(0, all.findIndex((text) => file.base && isNamed({ ...file, text }, file.base)));
+}
+
+/** Each policy in a file of its own, wherever a file has got several. */
+export function split(workspace: Workspace): Workspace {
   for (const file of workspace.files) {
-    if (file.removed || (only !== undefined && file.id !== only)) continue;
+    if (file.removed) continue;
     const all = documents(file.text);
     if (all.length < 2) continue;
-    const own = Math.max(0, all.findIndex((text) => file.base && isNamed({ ...file, text }, file.base)));
+    const own = ownOf(file, all);
     let next: Workspace = changed(workspace, (f) => (f.id === file.id ? { ...f, text: all[own]! } : f));
     const before = workspace.files.indexOf(file) + 1;
     const tail = next.files.slice(before);
@@ -216,7 +250,7 @@ export function record(before: Workspace, after: Workspace, said: string): Works
   const ids = new Set([...before.files, ...after.files].map((f) => f.id));
   const files = [...ids]
     .map((id) => ({ id, before: draftOf(fileOf(before, id)), after: draftOf(fileOf(after, id)) }))
-    .filter((f) => wantedText(f.before) !== wantedText(f.after));
+    .filter((f) => wantedText(f.before) !== wantedText(f.after) || f.before?.brought?.theirs !== f.after?.brought?.theirs);
   if (files.length === 0) return after;
   return { ...after, past: [...before.past, { said, files }].slice(-most), future: [] };
 }
@@ -241,22 +275,26 @@ export function redo(workspace: Workspace): Workspace {
 // What is to be removed and what is gone are the same to whoever takes it back.
 const wantedText = (draft: Draft | undefined): string | undefined => (draft?.removed ? undefined : draft?.text);
 
-const draftOf = (file: File | undefined): Draft | undefined => file && { text: file.text, removed: file.removed };
+const draftOf = (file: File | undefined): Draft | undefined =>
+  file && { text: file.text, removed: file.removed, ...(file.conflict?.brought ? { brought: file.conflict } : {}) };
 
 /** The workspace with that wanted of the file, whatever has been applied meanwhile. */
 function want(workspace: Workspace, id: string, wanted: Draft | undefined): Workspace {
   const file = fileOf(workspace, id);
-  if (file && wanted) return changed(workspace, (f) => (f === file ? { ...f, ...wanted, removed: wanted.removed && f.base !== undefined, conflict: undefined } : f));
-  if (file) {
+  if (file && !wanted) {
     if (file.base) return changed(workspace, (f) => (f === file ? { ...f, removed: true } : f));
     return { ...workspace, files: workspace.files.filter((f) => f !== file) };
   }
-  if (!wanted || wanted.removed) return workspace;
+  if (!wanted) return workspace;
+  const { text, removed, brought } = wanted;
+  const draft = { text, conflict: brought };
+  if (file) return changed(workspace, (f) => (f === file ? { ...f, ...draft, removed: removed && f.base !== undefined } : f));
+  if (removed) return workspace;
   // Its policy may have come back by another way.
-  const ref = refOf(wanted.text);
+  const ref = refOf(text);
   const other = ref && workspace.files.find((f) => isNamed(f, ref));
-  if (other) return changed(workspace, (f) => (f === other ? { ...f, ...wanted, conflict: undefined } : f));
-  return { ...workspace, files: [...workspace.files, { id, ...wanted, base: undefined, conflict: undefined }] };
+  if (other) return changed(workspace, (f) => (f === other ? { ...f, ...draft, removed } : f));
+  return { ...workspace, files: [...workspace.files, { id, ...draft, removed, base: undefined }] };
 }
 
 function isNamed(file: File, ref: Ref): boolean {
