@@ -349,9 +349,12 @@ test("a_file_is_made_renamed_and_deleted_and_a_conflict_is_settled", async () =>
     await filesBecome("default-deny-all: edited");
     await elsewhere(denyAll.replace("podSelector: {}", `podSelector: {matchLabels: {app: ${button ? "db" : "api"}}}`));
     await filesBecome("default-deny-all: conflict");
-    await go("#conflict summary", 10, "Shift+Tab");
+    await go("#conflict .buttons button:nth-child(3)", 10, "Shift+Tab");
     await press("Enter");
-    await go(`#conflict .buttons button:nth-child(${button + 1})`, 4, "Shift+Tab");
+    await comes(() => isAt("#both-title"), "both texts have the keyboard");
+    await press("Escape");
+    await comes(() => isAt(editor), "the editor has it again");
+    await go(`#conflict .buttons button:nth-child(${button + 1})`, 10, "Shift+Tab");
     await press("Enter");
     await filesBecome(`default-deny-all: ${after}`);
     await go(editor, 8);
