@@ -26,7 +26,7 @@ func (m *Manager) Apply(ctx context.Context, id ID, src []byte) (PolicyChange, e
 		return PolicyChange{}, err
 	}
 	return in.changePolicies(ctx, arrived, plan{
-		origin: OriginApply, setAside: others,
+		origin: OriginApply, setAside: others, leftOut: policy.LeftOut(policies),
 		next: func(now inForce) (inForce, error) {
 			next := now.with(policies)
 			return next, next.allowed()
@@ -83,7 +83,7 @@ func (m *Manager) Replace(ctx context.Context, id ID, origin Origin, src []byte,
 	}
 	next := newInForce(policies)
 	return in.changePolicies(ctx, arrived, plan{
-		origin: origin, setAside: others,
+		origin: origin, setAside: others, leftOut: policy.LeftOut(policies),
 		options: options,
 		next:    func(inForce) (inForce, error) { return next, next.allowed() },
 		do: func(ctx context.Context, c Cluster) error {
@@ -135,8 +135,10 @@ type plan struct {
 	options []ChangeOption
 	// setAside is what the input has besides policies.
 	setAside []policy.Other
-	next     func(now inForce) (inForce, error)
-	do       func(context.Context, Cluster) error
+	// leftOut are the fields of it that only a cluster writes.
+	leftOut []string
+	next    func(now inForce) (inForce, error)
+	do      func(context.Context, Cluster) error
 }
 
 // ChangeOption is something to know of a change of policies.
@@ -226,7 +228,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 			in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(number, cluster, is)})
 		}
 		told = in.feed.policies(number, plan.origin, in.policies.applied())
-		told.SetAside = plan.setAside
+		told.SetAside, told.LeftOut = plan.setAside, plan.leftOut
 	}
 	if err = errors.Join(err, listErr); err != nil {
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)

@@ -116,6 +116,8 @@ type PolicyChange struct {
 	// SetAside is what was in the input besides NetworkPolicies. It, too, is for whoever
 	// made the change.
 	SetAside []policy.Other `json:"-"`
+	// LeftOut are the fields of the input's policies that only a cluster writes, each once.
+	LeftOut []string `json:"-"`
 }
 
 // Origin is what a change of policies came from.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -60,10 +61,17 @@ type labInput struct {
 	yaml        string
 	given, sent bool
 	problems    []string
+	// said is what there is to say of an Apply that has gone well.
+	said []string
 	// proof is the quiz's question that is tried out; nil where none is.
 	proof *views.Proof
 	// exercise is the one that was just dealt with; nil where none was.
 	exercise *views.Exercise
+}
+
+// isWaiting reports that a sandbox in the state will soon be in another by itself.
+func isWaiting(state sandbox.State) bool {
+	return state == sandbox.Queued || state == sandbox.Creating || state == sandbox.Stopping
 }
 
 // renderLab writes the place's page.
@@ -78,7 +86,7 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 	lab := views.Lab{
 		Name: lesson.Topology.Name, Lesson: shownBy, Simulated: page.Simulated,
 		Sandbox: sandbox.Snapshot{State: views.StateNone},
-		YAML:    input.yaml, Given: input.given, Problems: input.problems, Proof: input.proof,
+		YAML:    input.yaml, Given: input.given, Problems: input.problems, Said: input.said, Proof: input.proof,
 	}
 	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lab.Name {
 		lab.Sandbox, lab.Seq = snapshot, seq
@@ -87,6 +95,11 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 		if lab.History, err = s.Sandboxes.History(snapshot.ID); err != nil && !errors.Is(err, sandbox.ErrNotFound) {
 			return err
 		}
+	}
+	// To load anew a page that a form has led to would lose what was sent.
+	if r.Method == http.MethodGet && isWaiting(lab.Sandbox.State) {
+		// With a fragment there, a browser would only scroll.
+		lab.Refresh, _, _ = strings.Cut(at.url(), "#")
 	}
 	if other, ok := s.otherLab(r, lab.Name); ok {
 		lab.Other = s.labTitle(r, other.Lab)

@@ -113,6 +113,9 @@ const (
 // codeInvalid is the code of problems that make a file no policy.
 const codeInvalid = "invalid"
 
+// codeLeftOut is the code of fields that only a cluster writes.
+const codeLeftOut = "left-out"
+
 // Selector is a part of a file that selects pods or hosts, from its first character
 // up to but without its last.
 type Selector struct {
@@ -273,7 +276,9 @@ func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline 
 			all = append(all, p)
 		}
 		for _, p := range file.Problems {
-			errorLines = append(errorLines, p.Line)
+			if p.Severity == SeverityError {
+				errorLines = append(errorLines, p.Line)
+			}
 		}
 		files[i] = file
 	}
@@ -364,6 +369,15 @@ func readFile(ctx context.Context, lab *sandbox.Topology, text string) (*analyse
 		return nil, err
 	}
 	out.policies = policies
+	if i := slices.IndexFunc(policies, func(p policy.Policy) bool { return len(p.LeftOut) > 0 }); i >= 0 {
+		field := "metadata." + policies[i].LeftOut[0]
+		at := policies[i].Position(field)
+		end := policies[i].TokenEnd(at)
+		out.Problems = append(out.Problems, Problem{
+			Position: at, EndLine: end.Line, EndColumn: end.Column, Severity: SeverityInfo, Code: codeLeftOut, Field: field,
+			Message: leftOut(policy.LeftOut(policies)), Fixes: []policy.Fix{},
+		})
+	}
 	return out, nil
 }
 
@@ -373,6 +387,14 @@ func setAside(others []policy.Other) []SetAside {
 		out[i] = SetAside{Line: o.Line, Kind: o.Kind, Name: o.Name, Message: o.Sentence()}
 	}
 	return out
+}
+
+// leftOut says which fields of what kubectl has printed are no part of a policy.
+func leftOut(fields []string) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Left out, since only a cluster writes it: %s.", policy.List(fields, len(fields), "and"))
 }
 
 func fixes(all []policy.Fix) []policy.Fix {

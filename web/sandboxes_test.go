@@ -303,6 +303,26 @@ func TestWhat_the_sandbox_is_not_ready_for_is_said(t *testing.T) {
 	v.await(id, sandbox.Ready)
 }
 
+func TestA_page_without_its_script_loads_itself_anew_until_the_sandbox_is_ready(t *testing.T) {
+	gate := make(chan struct{})
+	v := newLab(t, setup{provider: sandboxtest.Slow(gate)}).learner(t)
+	id := v.create()
+	for _, path := range []string{"/lessons/network-policies", "/workbench?lab=network-policies"} {
+		// With a fragment in it a browser would only scroll.
+		contains(t, v.page("GET", path, nil).body, `<noscript><meta http-equiv="refresh" content="4; url=`+path+`"></noscript>`)
+	}
+	// What somebody has sent is not loaded away.
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {denyAll}}
+	if a := v.page("POST", "/sandboxes/"+id+"/policies", form); strings.Contains(a.body, "http-equiv") {
+		t.Error("the page with the learner's text loads itself anew")
+	}
+	close(gate)
+	v.await(id, sandbox.Ready)
+	if a := v.page("GET", "/lessons/network-policies", nil); strings.Contains(a.body, "http-equiv") {
+		t.Error("the ready page loads itself anew")
+	}
+}
+
 func TestA_failed_start_says_why(t *testing.T) {
 	v := newLab(t, setup{provider: sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
 	v.await(v.create(), sandbox.Failed)

@@ -45,10 +45,12 @@ type policiesChanged struct {
 	Policies []sandbox.PolicyFile `json:"policies"`
 	// SetAside is what was no NetworkPolicy in what was sent.
 	SetAside []SetAside `json:"setAside"`
+	// LeftOut says which fields of it only a cluster writes; empty where there is none.
+	LeftOut string `json:"leftOut,omitempty"`
 }
 
 func changedTo(c sandbox.PolicyChange) policiesChanged {
-	return policiesChanged{c, policyFiles(c.Policies), setAside(c.SetAside)}
+	return policiesChanged{c, policyFiles(c.Policies), setAside(c.SetAside), leftOut(c.LeftOut)}
 }
 
 // applyPolicies takes YAML as the body.
@@ -101,8 +103,24 @@ func (s *server) applyPoliciesForm(w http.ResponseWriter, r *http.Request) error
 			return err
 		}
 	}
-	_, err = s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginApply, []byte(src), sandbox.OnTopOf(base))
+	change, err := s.Sandboxes.Replace(r.Context(), snapshot.ID, sandbox.OriginApply, []byte(src), sandbox.OnTopOf(base))
+	if said := notInForce(change); err == nil && len(said) > 0 && wantsHTML(r) {
+		// A page that was led to could not say it.
+		return s.showForm(w, r, http.StatusOK, labInput{said: said})
+	}
 	return s.afterForm(w, r, src, err)
+}
+
+// notInForce says in sentences what of the change's input has not come into force.
+func notInForce(c sandbox.PolicyChange) []string {
+	var said []string
+	for _, o := range c.SetAside {
+		said = append(said, o.Sentence())
+	}
+	if sentence := leftOut(c.LeftOut); sentence != "" {
+		said = append(said, sentence)
+	}
+	return said
 }
 
 // deleted names the policies in force that the YAML does not have.

@@ -155,3 +155,75 @@ func TestWorkspace_without_scripts_keeps_the_text_on_errors(t *testing.T) {
 		t.Errorf("again, on top of what is in force now: status %d", a.status)
 	}
 }
+
+// printed is a policy as kubectl get -o yaml prints it.
+const printed = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {"apiVersion":"networking.k8s.io/v1"}
+  creationTimestamp: "2026-01-02T15:04:05Z"
+  generation: 1
+  managedFields:
+  - fieldsV1: {f:spec: {}}
+    manager: kubectl
+    operation: Update
+  name: default-deny-all
+  namespace: production
+  resourceVersion: "12"
+  uid: 5b1c
+spec:
+  podSelector: {}
+  policyTypes:
+  - Ingress
+  - Egress
+status: {}
+`
+
+func TestWorkspace_what_kubectl_prints_is_taken_and_it_is_said_what_is_left_out(t *testing.T) {
+	const said = "Left out, since only a cluster writes it: creationTimestamp, generation, managedFields, resourceVersion, uid and status."
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	got := v.analysis(printed)
+	if got.Expected == nil || got.Files[0].Problems[0].Message != said || got.Files[0].Problems[0].Severity != SeverityInfo || got.Files[0].Problems[0].Line != 7 {
+		t.Fatalf("preview: %s, %+v", got.Summary, got.Files[0].Problems)
+	}
+	contains(t, v.replace(id, printed, 0).body, said)
+	now := v.policies(id)
+	if len(now) != 1 || strings.Contains(now[0].YAML, "uid") || strings.Contains(now[0].YAML, "last-applied") {
+		t.Fatalf("in force is %+v", now)
+	}
+	contains(t, now[0].YAML, "name: default-deny-all", "- Egress")
+	// Without scripts it is said as well, beside what is in force now.
+	again := v.page("POST", "/sandboxes/"+id+"/policies", workspaceForm(printed, 1))
+	contains(t, html.UnescapeString(again.body), "Applied. "+said, strings.TrimSpace(now[0].YAML)+"</textarea>")
+	if again.status != http.StatusOK {
+		t.Errorf("status %d", again.status)
+	}
+}
+
+func TestWorkspace_without_scripts_says_what_was_set_aside(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	path := "/sandboxes/" + id + "/policies"
+	namespace := "apiVersion: v1\nkind: Namespace\nmetadata: {name: production}\n---\n"
+	a := v.page("POST", path, workspaceForm(namespace+denyAll, 0))
+	contains(t, html.UnescapeString(a.body), "Applied. Namespace production is set aside: ", strings.TrimSpace(denyAll)+"</textarea>")
+	if now := v.policies(id); len(now) != 1 {
+		t.Fatalf("in force is %+v", now)
+	}
+	// Alone it is no policy, and nothing is applied.
+	a = v.page("POST", path, workspaceForm(namespace, 1))
+	contains(t, a.body, "Nothing was applied:", "line 2, column 7: kind: this is a Namespace")
+}
+
+func TestWorkspace_two_policies_of_one_name_are_refused_with_both_lines(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	a := v.page("POST", "/sandboxes/"+id+"/policies", workspaceForm(denyAll+"---\n"+denyAll, 0))
+	contains(t, a.body, "Nothing was applied:", "the policy production/default-deny-all is here twice; the first is on line 1", "</textarea>")
+	if len(v.policies(id)) != 0 {
+		t.Error("one of them was applied")
+	}
+}

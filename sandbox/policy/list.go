@@ -19,8 +19,12 @@ var listVersions = map[string]string{
 
 // object is what one document, or one item of a List, holds.
 type object struct {
-	node   *yaml.Node
-	isItem bool
+	node *yaml.Node
+	// printed is whether a cluster has printed it, as kubectl get does: what only a cluster
+	// writes is left out then. A List's items always are.
+	printed bool
+	// leftOut are the fields that this leaves out.
+	leftOut []string
 	// implied is whether the list says what its items are, so that they need not.
 	implied bool
 	walker  walker
@@ -62,11 +66,47 @@ func (w *walker) objects(top *yaml.Node) (all []*object, isList bool) {
 		w.wrong(items, "items", w.at(items), wantList, "")
 	default:
 		for _, n := range items.Content {
-			dropField(n, "status")
-			all = append(all, &object{node: n, isItem: true, implied: k == kind+"List"})
+			all = append(all, &object{node: n, printed: true, implied: k == kind+"List"})
 		}
 	}
 	return all, true
+}
+
+// leaveOut takes out of an object that a cluster has printed what it may not have, and
+// notes what else will not be read.
+func (o *object) leaveOut() {
+	meta := lookup(o.node, "metadata")
+	for _, field := range []string{"uid", "resourceVersion", "managedFields"} {
+		o.printed = o.printed || meta != nil && lookup(meta, field) != nil
+	}
+	if !o.printed {
+		return
+	}
+	if meta != nil && meta.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(meta.Content); i += 2 {
+			if field := meta.Content[i].Value; !slices.Contains([]string{"name", "namespace", "labels", "annotations"}, field) {
+				o.leftOut = append(o.leftOut, short(field))
+			}
+		}
+	}
+	if lookup(o.node, "status") != nil {
+		o.leftOut = append(o.leftOut, "status")
+		dropField(o.node, "status")
+	}
+}
+
+// LeftOut are the fields of the policies that only a cluster writes and their input has,
+// each once.
+func LeftOut(policies []Policy) []string {
+	var all []string
+	for _, p := range policies {
+		for _, field := range p.LeftOut {
+			if !slices.Contains(all, field) {
+				all = append(all, field)
+			}
+		}
+	}
+	return all
 }
 
 // dropField takes a field out of a mapping.
@@ -101,7 +141,7 @@ func texts(document []byte, isList bool, n int) ([]json.RawMessage, error) {
 
 // decode reads the object from its JSON as kubectl does.
 func (o *object) decode(js []byte, into *Policy) error {
-	if !o.isItem {
+	if !o.printed {
 		return decodeStrict(js, &into.NetworkPolicy)
 	}
 	// Clusters before Kubernetes 1.28 write a status, which the type no longer has.

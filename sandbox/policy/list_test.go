@@ -136,3 +136,27 @@ line 37, column 15: spec.ingress[0].ports[0].port: 80000 is no port number; use 
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 }
+
+func TestA_policy_that_a_cluster_has_printed_alone_is_read_without_what_that_wrote(t *testing.T) {
+	list, err := Parse([]byte(asKubectlPrints), inLab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alone strings.Builder
+	for line := range strings.Lines(asKubectlPrints[strings.Index(asKubectlPrints, "- api"):strings.Index(asKubectlPrints, "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata:\n    annotations:\n      creationTimestamp: kept")]) {
+		alone.WriteString(line[2:])
+	}
+	got, err := Parse([]byte(alone.String()), inLab)
+	if err != nil || len(got) != 1 || got[0].Source != list[0].Source {
+		t.Fatalf("got %v and %+v of\n%s", err, got, alone.String())
+	}
+	for _, p := range []Policy{got[0], list[0]} {
+		if want := "creationTimestamp generation managedFields resourceVersion uid status"; strings.Join(p.LeftOut, " ") != want {
+			t.Errorf("left out: %q", p.LeftOut)
+		}
+	}
+	// A status that somebody has written is told.
+	if _, err := Parse([]byte(head+"spec: {podSelector: {}}\nstatus: {}\n"), inLab); err == nil {
+		t.Error("a status is taken")
+	}
+}

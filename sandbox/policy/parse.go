@@ -31,8 +31,8 @@ const (
 // name and be for a namespace that the options allow.
 //
 // A document may also be a List of policies, as kubectl get -o yaml prints one.
-// What the cluster itself has written into its items (managedFields, status and
-// the like) is left out. A List without items is an input without policies.
+// What the cluster itself has written into its items, or into a policy that it has
+// printed alone (managedFields, status and the like), is left out. A List without items is an input without policies.
 //
 // The error is a *[Error] with every problem of every document, in the
 // order of the input.
@@ -206,6 +206,7 @@ func (p *parser) document(d document) {
 	objects, isList := w.objects(root.Content[0])
 	for _, o := range objects {
 		o.walker = walker{parser: p, offset: w.offset, positions: map[string]Position{}}
+		o.leaveOut()
 		known := len(p.problems)
 		o.understood = o.walker.policy(o)
 		o.problems = slices.Clone(p.problems[known:])
@@ -237,7 +238,7 @@ func (p *parser) document(d document) {
 	}
 	for i, o := range objects {
 		policy := Policy{
-			Source: d.text, Line: d.line, positions: o.walker.positions,
+			Source: d.text, Line: d.line, LeftOut: o.leftOut, positions: o.walker.positions,
 			written: &written{root: o.node, offset: w.offset, text: p.text},
 		}
 		if err := o.decode(parts[i], &policy); err != nil {
@@ -249,6 +250,8 @@ func (p *parser) document(d document) {
 		}
 		if isList {
 			policy.Line = o.walker.at(o.node).Line
+		}
+		if o.printed {
 			policy.Source = YAML(policy.NetworkPolicy)
 		}
 		if problems := Validate(policy); len(problems) > 0 {
@@ -303,7 +306,7 @@ func (p *parser) validateTheRest(o *object) {
 	if json.UnmarshalCaseSensitivePreserveInts(js, &policy.NetworkPolicy) != nil {
 		return
 	}
-	if o.isItem {
+	if o.printed {
 		policy.NetworkPolicy = asWritten(policy.NetworkPolicy)
 	}
 	if policy.Namespace == "" {

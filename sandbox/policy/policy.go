@@ -32,8 +32,11 @@ type ParseOptions struct {
 type Policy struct {
 	networkingv1.NetworkPolicy
 	// Source is the policy as YAML: the document's own, comments included, or,
-	// where the policy is an item of a List, one made of the item.
+	// where a cluster has printed it, one made of it.
 	Source string
+	// LeftOut are the fields that only a cluster writes and the input has: they are not
+	// part of the policy. Those of metadata come without it: "uid", "status".
+	LeftOut []string
 	// Line is the first line of the document or item in the input, from 1.
 	Line int
 	// positions finds the place of a field path in the input.

@@ -51,7 +51,7 @@ func explainSyntax(text string, err error) (Position, string) {
 	case strings.HasPrefix(here, "%"):
 		return pos, "a line that begins with % is not for people to write; leave it out"
 	case strings.Contains(here, "{{"):
-		return pos.upTo(here, strings.Index(here, "{{")), "this is a template ({{ }}), which must be filled in first"
+		return pos.upTo(here, strings.Index(here, "{{")), templated
 	case strings.ContainsAny(here, "“”„‘’"):
 		return pos.upTo(here, strings.IndexAny(here, "“”„‘’")), `the quotes here are not the plain ones (") that YAML knows; type them anew`
 	case strings.Contains(message, "escape character"):
@@ -108,6 +108,9 @@ func explainSyntax(text string, err error) (Position, string) {
 	}
 	return pos, "this is not YAML: " + message
 }
+
+// templated says what a template is, and what makes policies of it.
+const templated = "this is a template ({{ }}), which must be filled in first: paste what helm template prints"
 
 var (
 	reason        = regexp.MustCompile(`^yaml: (line (\d+): )?`)

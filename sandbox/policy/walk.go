@@ -153,7 +153,7 @@ func (w *walker) wrong(n *yaml.Node, path string, pos Position, want, hint strin
 // there is nothing to guess.
 func hintFor(n *yaml.Node, want reflect.Type) string {
 	if isTemplate(n) {
-		return "; this is a template ({{ }}), which must be filled in first"
+		return "; " + templated
 	}
 	text := ""
 	if n.Kind == yaml.ScalarNode {

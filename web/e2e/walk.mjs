@@ -129,7 +129,7 @@ export async function apply(yaml, page) {
 // --- Exercises ---
 
 /** The texts that are kept beside an exercise. */
-function answersOf(lesson, id) {
+export function answersOf(lesson, id) {
   const folder = new URL(`exercises/${id}/`, lesson.folder);
   const read = (name) => (existsSync(new URL(name, folder)) ? readFileSync(new URL(name, folder), "utf8") : "");
   const start = read("start.yaml");

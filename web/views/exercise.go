@@ -66,8 +66,17 @@ type Began struct {
 // anchor is the exercise's ID in the page.
 func (e Exercise) anchor() string { return "exercise-" + e.ID }
 
+// action is where a form of the exercise goes to, and what of the page is in view then
+// where no script keeps it as it is.
 func (e Exercise) action(what string) string {
-	return "/lessons/" + e.Lesson + "/exercises/" + e.ID + "/" + what + "#" + e.anchor()
+	part := ""
+	switch what {
+	case "check", "begin", "restore":
+		part = "-result"
+	case "hint":
+		part = "-hints"
+	}
+	return "/lessons/" + e.Lesson + "/exercises/" + e.ID + "/" + what + "#" + e.anchor() + part
 }
 
 // policyNames lists the policies: "a, b and c".

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/netpol-lab/netpol-lab/lessons/markdown"
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -40,6 +41,11 @@ type Lab struct {
 	Given bool
 	// Problems says what was wrong with it.
 	Problems []string
+	// Refresh is the address that a page without its script loads anew, for it will look
+	// different soon and cannot tell; empty where it will not.
+	Refresh string
+	// Said is what there is to say of an Apply that has gone well.
+	Said []string
 	// Proof is the quiz's question whose policies the page was opened with; nil where
 	// there is none.
 	Proof  *Proof
@@ -122,3 +128,10 @@ func elapsed(s sandbox.Step) string {
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+func (l Lab) applied() string {
+	if len(l.Said) == 0 {
+		return ""
+	}
+	return "Applied. " + strings.Join(l.Said, " ")
+}

@@ -5,8 +5,6 @@ package views
 import (
 	"fmt"
 	"strconv"
-
-	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
 // Page is what every page needs besides its own model.
@@ -59,18 +57,6 @@ type Bar struct {
 type ProgressStep struct {
 	Title      string
 	Done, Next bool
-}
-
-// waits says that the page will look different soon and cannot tell without a script.
-func (b Bar) waits() bool {
-	if b.Lab == nil {
-		return false
-	}
-	switch b.Lab.Sandbox.State {
-	case sandbox.Queued, sandbox.Creating, sandbox.Stopping:
-		return true
-	}
-	return false
 }
 
 func (b Bar) progressWords() string {

@@ -120,7 +120,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
     store.update({ applying: true });
     try {
       const now = await api.apply(sandbox, whole.text, sent.change);
-      set(afterwards(workspace(), now), { applying: false, refused: undefined, applied: { change: now.change, plan, before, setAside: now.setAside.map((a) => a.message) } });
+      set(afterwards(workspace(), now), { applying: false, refused: undefined, applied: { change: now.change, plan, before, notInForce: [...now.setAside.map((a) => a.message), now.leftOut].filter((s) => s !== "") } });
     } catch (error) {
       if (!(error instanceof api.Refusal)) throw error;
       const problems = error.problems.map((p) => ({ ...p, file: "", ...whole.at(p.line) }));
@@ -187,7 +187,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
       }
       set(files.split(workspace()));
       const whole = wholeOf(workspace());
-      await send(whole, plan, (now, { setAside, ...inForce }) => {
+      await send(whole, plan, (now, { setAside, leftOut: _, ...inForce }) => {
         // A file with something else than a policy is not in force, and stays.
         const others = new Set(setAside.map((a) => whole.at(a.line)?.file));
         const sent = new Map([...whole.sent].filter(([file]) => !others.has(file)));

@@ -71,10 +71,10 @@ export async function policies(id: string): Promise<InForce> {
  * Makes the policies the only ones, on top of that change: where another one was the
  * last, the Refusal tells what is in force.
  */
-export async function apply(id: string, yaml: string, base: number): Promise<InForce & { setAside: SetAside[] }> {
+export async function apply(id: string, yaml: string, base: number): Promise<InForce & { setAside: SetAside[]; leftOut: string }> {
   const answer = await send("PUT", `${path(id)}/policies?prune=true&base=${base}`, yaml, "application/yaml");
-  const { change, policies, setAside } = (await answer.json()) as InForce & { setAside?: SetAside[] };
-  return { change, policies, setAside: setAside ?? [] };
+  const { change, policies, setAside, leftOut } = (await answer.json()) as InForce & { setAside?: SetAside[]; leftOut?: string };
+  return { change, policies, setAside: setAside ?? [], leftOut: leftOut ?? "" };
 }
 
 /** Asks what a draft of the lab's policies would come to. */

@@ -29,8 +29,8 @@ export interface Applied {
   plan: Plan;
   /** The policies that were in force before. */
   before: readonly Base[];
-  /** Says what was no policy, and was left alone. */
-  setAside: readonly string[];
+  /** Says what of the text was no policy, or no part of one, and was left alone. */
+  notInForce: readonly string[];
 }
 
 export interface State {

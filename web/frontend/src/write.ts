@@ -74,7 +74,7 @@ function mountApply(root: HTMLElement, store: Store, actions: Actions): void {
     if (now.applying !== before.applying) apply.ariaBusy = apply.ariaDisabled = now.applying ? "true" : null;
     if (now.refused !== before.refused) renderProblems(problems, now, (p) => actions.goTo(p));
     if (now.applied !== before.applied) {
-      if (now.applied) offer(applied, apply, [sentences.applied(now.applied.plan), ...now.applied.setAside].join(" "), "Take it back", () => void actions.takeBack());
+      if (now.applied) offer(applied, apply, [sentences.applied(now.applied.plan), ...now.applied.notInForce].join(" "), "Take it back", () => void actions.takeBack());
       else refill(applied, apply);
     }
     // Another change has come: there is nothing of this page's own to take back any more.
