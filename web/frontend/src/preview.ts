@@ -39,7 +39,7 @@ export function mountPreview(root: HTMLElement, store: Store): void {
   }
 
   store.watch((now, before) => {
-    if (now.analysis !== before.analysis || now.unanswered !== before.unanswered || now.onlyChanges !== before.onlyChanges || now.model.state !== before.model.state) render(now);
+    if (now.analysis !== before.analysis || now.unanswered !== before.unanswered || now.onlyChanges !== before.onlyChanges || now.model.state !== before.model.state || now.workspace.files !== before.workspace.files) render(now);
   });
 }
 
