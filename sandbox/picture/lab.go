@@ -19,8 +19,8 @@ const (
 // Lab draws all of a topology: its pods, outside hosts and DNS service in the boxes of
 // their namespaces, and a line from each source to each end that flows of it lead to.
 // What becomes of them is not drawn. The page's script fills that in by class, so it
-// finds with data-end whose an element is, and with data-from and data-to between whom a
-// line is. The same topology gives the same picture, to the byte.
+// finds with data-end whose an element is, with data-of whose a shield is, and with
+// data-from and data-to between whom a line is. The same topology gives the same picture, to the byte.
 func Lab(t *sandbox.Topology) string { return newLab(t).svg() }
 
 func newLab(t *sandbox.Topology) *labPicture {
@@ -202,10 +202,12 @@ func (p *labPicture) svg() string {
 }
 
 // svg draws the end. A pod has a shield where lines arrive and one where they leave,
-// which are shown where some policy isolates it in that direction.
+// which are shown where some policy isolates it in that direction. They stand beside the
+// end's own element: each is a button by itself.
 func (e *labEnd) svg(b *strings.Builder, isPod bool) {
 	fmt.Fprintf(b, `<g class="pic-end" data-end="%s">`+"\n", html.EscapeString(e.id))
 	e.end.svg(b)
+	b.WriteString("</g>\n")
 	if isPod && !e.hostNetwork {
 		for _, arrive := range []bool{true, false} {
 			class := "egress"
@@ -213,8 +215,7 @@ func (e *labEnd) svg(b *strings.Builder, isPod bool) {
 				class = "ingress"
 			}
 			x, y := e.port(arrive)
-			fmt.Fprintf(b, `<path class="pic-shield %s" d="M%d %dl6 -2.5l6 2.5v5q0 5 -6 7.5q-6 -2.5 -6 -7.5z"/>`+"\n", class, x-6, y-5)
+			fmt.Fprintf(b, `<g class="pic-shield %s" data-of="%s"><path d="M%d %dl6 -2.5l6 2.5v5q0 5 -6 7.5q-6 -2.5 -6 -7.5z"/></g>`+"\n", class, html.EscapeString(e.id), x-6, y-5)
 		}
 	}
-	b.WriteString("</g>\n")
 }

@@ -234,6 +234,8 @@ test("in_the_picture_hover_focus_and_choice_show_a_pod_and_its_flows_in_words", 
   await page.keyboard.press("ArrowDown");
   assert.equal(await page.evaluate(() => document.activeElement.dataset.end), "production/api");
   await page.keyboard.press("ArrowRight");
+  assert.match(await page.evaluate(() => document.activeElement.ariaLabel), /^production\/api: Isolated for (ingress|egress) by production\/default-deny-all$/, "its shields are on the way");
+  await page.keyboard.press("ArrowRight");
   assert.match(await page.evaluate(() => document.activeElement.dataset.end), /^monitoring\//);
   await page.keyboard.press("Home");
   await page.keyboard.press("Enter");
@@ -354,11 +356,11 @@ test("a_keystroke_and_a_burst_cost_the_main_thread_little", async (t) => {
     const table = document.importNode(html.querySelector("#matrix"), true);
     document.querySelector("#matrix").replaceWith(table);
     const ids = [...table.querySelectorAll("[data-flow]")].map((e) => e.dataset.flow);
-    const matrix = new Matrix(table, document.createElement("div"), { simulated: true, now: () => 0, choose() {}, fold() {} });
+    const matrix = new Matrix(table, document.createElement("div"), { simulated: true, now: () => 0, choose() {}, point() {}, fold() {} });
     const model = (verdict) => ({ ...nothing, change: 1, flows: new Map(ids.map((flow) => [flow, { flow, verdict }])) });
     const models = [model("open"), model("blocked")];
     const would = (verdict, from, to) => new Map(ids.slice(from, to).map((id) => [id, verdict]));
-    const seen = { model: models[0], would: new Map(), chosen: undefined, lit: new Set() };
+    const seen = { model: models[0], would: new Map(), chosen: undefined, lit: new Set(), pointed: undefined };
     const drafts = { all: [would("open"), would("blocked")], few: [would("open", 0, 12), would("open", 12, 24)] };
     const runs = {
       key: (i) => ({ ...seen, would: drafts.few[i % 2] }),

@@ -176,6 +176,12 @@ func columnOf(d sandbox.Destination) (group string, c Column) {
 	return group, c
 }
 
+// Slim says that the group's columns together are narrower than its name: each of them
+// has it then.
+func (m Matrix) Slim(g ColumnGroup) bool {
+	return m.Wide() && len(g.Columns)*4 < len(g.Name)
+}
+
 // Wide says that the table has so many columns that narrow panes need narrow ones.
 func (m Matrix) Wide() bool {
 	n := 0

@@ -68,6 +68,8 @@ export interface Actions {
   choose(flow: string | undefined): void;
   /** Lights up these pods, "namespace/pod". */
   light(pods: ReadonlySet<string>): void;
+  /** The pod or host that is pointed at: it stands out everywhere, with the policies that select it. */
+  point(end: string | undefined): void;
 }
 
 /** How many policies are made files of at once: as many as a sandbox may have. */
@@ -241,5 +243,8 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
 
     choose: (flow) => store.update({ chosen: flow }),
     light: (pods) => store.update({ lit: pods }),
+    point(end) {
+      if (end !== store.get().pointed) store.update({ pointed: end });
+    },
   };
 }

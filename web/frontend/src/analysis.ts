@@ -1,7 +1,7 @@
 // The engine's answer about a draft: what its policies select, what is wrong with them,
 // and what would change.
 
-import type { AnalysedFile, AnalysisRequest, Analysis as Answer } from "./answers.gen";
+import type { AnalysedFile, AnalysedPolicy, AnalysisRequest, Analysis as Answer } from "./answers.gen";
 import { Refusal } from "./api";
 import type { State, Store } from "./state";
 import { fileOf, type File, type Workspace } from "./workspace/workspace";
@@ -16,6 +16,11 @@ export function analysed(analysis: Analysis | undefined, file: string | undefine
   const found = analysis?.files.find((f) => f.id === file);
   const text = analysis && fileOf(analysis.of, file)?.text;
   return found && text !== undefined ? { file: found, text } : undefined;
+}
+
+/** The policies of the file that select the pod, as the answer has them. */
+export function selecting(analysis: Analysis | undefined, file: string, pod: string | undefined): readonly AnalysedPolicy[] {
+  return pod === undefined ? [] : (analysed(analysis, file)?.file.policies.filter((p) => p.selects.includes(pod)) ?? []);
 }
 
 /** The longest draft that is asked about, in characters: the lab takes no longer one. */

@@ -3,6 +3,7 @@
 
 import type { Actions } from "./actions";
 import { showBoth } from "./both";
+import { selecting } from "./analysis";
 import { button, find, make, refill, show, write } from "./dom";
 import { nameOf } from "./model";
 import type { State, Store } from "./state";
@@ -61,8 +62,14 @@ function mountTabs(root: HTMLElement, store: Store, actions: Actions): void {
     if (open) find(root, "open-file").setAttribute("aria-labelledby", open.id);
   }
 
+  /** Marks the files whose policies select the pod that is pointed at: one of them is in the editor. */
+  function point({ analysis, pointed }: State): void {
+    for (const tab of list.querySelectorAll<HTMLElement>("[data-file]")) tab.classList.toggle("selects", selecting(analysis, tab.dataset["file"]!, pointed).length > 0);
+  }
+
   let shown: string | undefined;
   store.watch((now, before) => {
+    if (now.pointed !== before.pointed || (now.pointed !== undefined && now.analysis !== before.analysis)) point(now);
     if (now.workspace.files === before.workspace.files && now.active === before.active) return;
     render(now);
     if (now.active !== shown) list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });

@@ -16,8 +16,10 @@ export interface Seen {
   readonly would: ReadonlyMap<string, Verdict>;
   /** The chosen flow. */
   readonly chosen: string | undefined;
-  /** Pods that stand out, because the selector under the cursor selects them. */
+  /** Pods that stand out: the one that is pointed at, or else those that the selector under the cursor selects. */
   readonly lit: ReadonlySet<string>;
+  /** The pod or host that is pointed at. */
+  readonly pointed: string | undefined;
 }
 
 export interface Options {
@@ -25,6 +27,8 @@ export interface Options {
   /** The time of the server's clock, in milliseconds. */
   now(): number;
   choose(flow: string | undefined): void;
+  /** The pod or host at whose head the pointer is. */
+  point(end: string | undefined): void;
   /** Groups that were folded or unfolded. */
   fold(folded: ReadonlySet<string>): void;
 }
@@ -57,7 +61,7 @@ export class Matrix {
   #view = plain;
   #filter = everything;
   #asList = false;
-  #seen: Seen = { model: nothing, would: new Map(), chosen: undefined, lit: new Set() };
+  #seen: Seen = { model: nothing, would: new Map(), chosen: undefined, lit: new Set(), pointed: undefined };
   #shown: ReadonlySet<string> | undefined;
   #spots: Spots = [];
   #sums: { element: HTMLElement; flows: string[] }[] = [];
@@ -66,8 +70,6 @@ export class Matrix {
   #stop: HTMLElement | undefined;
   /** The marks that are to be animated from the next frame on. */
   #turning = new Set<HTMLElement>();
-  /** How many columns there are. */
-  #breadth = 1;
   /** The mark whose title is read at the moment. */
   #explained: HTMLElement | undefined;
 
@@ -83,10 +85,12 @@ export class Matrix {
       root.addEventListener("keydown", (e) => this.#key(e));
       root.addEventListener("focusin", (e) => this.#explain(e.target));
       root.addEventListener("pointerover", (e) => this.#explain(e.target));
+      root.addEventListener("pointerover", (e) => options.point(this.#headed(e.target)));
+      root.addEventListener("pointerleave", () => options.point(undefined));
       root.addEventListener("animationend", (e) => (e.target as Element).classList.remove("turns"));
     }
     this.#draw();
-    new ResizeObserver(() => this.#fit()).observe(table.parentElement!);
+    new ResizeObserver(() => fit(table)).observe(table.parentElement!);
   }
 
   get flows(): string[] {
@@ -260,6 +264,13 @@ export class Matrix {
     }
   }
 
+  /** The pod or host whose head the target is in. */
+  #headed(target: EventTarget | null): string | undefined {
+    const head = (target as Element | null)?.closest?.("th, summary");
+    const at = head && [...this.#rows, ...this.#columns].find(({ element }) => element === head || element === head.parentElement);
+    return at && !at.line.folded ? podOf(at.line.ends[0]!.id) : undefined;
+  }
+
   // --- Which are shown, and where ---
 
   #find(): ReadonlySet<string> | undefined {
@@ -290,8 +301,6 @@ export class Matrix {
 
   #drawTable({ rows, columns }: Layout): void {
     const sides = columns.flatMap((group) => group.lines.map((line, i) => ({ group, line, first: i === 0 })));
-    this.#breadth = sides.length;
-    this.#fit();
     const cols = make("colgroup");
     cols.append(make("col"), ...sides.map(() => make("col")));
     this.#columns = sides.map(({ line }, i) => ({ element: cols.children[i + 1] as HTMLElement, line }));
@@ -306,7 +315,7 @@ export class Matrix {
       const th = make("th", "", "group first");
       th.scope = "colgroup";
       th.colSpan = group.lines.length;
-      th.title = group.name;
+      th.title = th.dataset["group"] = group.name;
       const button = foldButton(group);
       buttons.set(group, button);
       th.append(button);
@@ -355,6 +364,7 @@ export class Matrix {
       return body;
     });
     this.#table.replaceChildren(this.#table.caption!, cols, head, ...bodies);
+    fit(this.#table);
     this.#table.hidden = rows.length === 0;
     this.#list.hidden = true;
     this.#table.parentElement!.hidden = false;
@@ -422,17 +432,6 @@ export class Matrix {
     this.#table.parentElement!.hidden = true;
   }
 
-  // Columns are as narrow as the pane wants them. The numbers are those of see.css, in
-  // pixels at the usual size of type.
-  #fit(): void {
-    const room = this.#table.parentElement!.clientWidth / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
-    if (room === 0) return; // it is not to be seen
-    const cell = Math.floor(Math.min(40, Math.max(22, (room - 92) / this.#breadth - 3)));
-    const tight = room < 210 + this.#breadth * 50;
-    this.#table.classList.toggle("tight", tight);
-    this.#table.classList.toggle("stacked", tight && cell < 34);
-    this.#table.style.setProperty("--cell", `${cell / 16}rem`);
-  }
 
   // --- The mouse and the keyboard ---
 
@@ -482,6 +481,36 @@ export class Matrix {
     if (this.#stop && this.#stop !== element) this.#stop.tabIndex = -1;
     this.#stop = element;
     if (element) element.tabIndex = 0;
+  }
+}
+
+/**
+ * Makes the columns of a matrix as wide as its pane has room for. Where a group's are
+ * narrower together than its name, each column has the name before its own. The numbers
+ * are those of see.css, in pixels at the usual size of type.
+ */
+export function fit(table: HTMLTableElement): void {
+  const room = table.parentElement!.clientWidth / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+  if (room === 0) return; // it is not to be seen
+  const groups = [...table.querySelectorAll<HTMLTableCellElement>("thead .group")];
+  const breadth = groups.reduce((sum, g) => sum + g.colSpan, 0);
+  const tight = room < 210 + breadth * 50;
+  const cell = Math.floor(tight ? Math.min(40, Math.max(22, (room - 92) / breadth - 3)) : Math.min(60, (room - 170) / breadth - 6));
+  table.classList.toggle("tight", tight);
+  table.classList.toggle("stacked", tight && cell < 34);
+  table.style.setProperty("--cell", `${cell / 16}rem`);
+  const ends = [...table.querySelectorAll<HTMLElement>("thead th .end")];
+  for (const group of groups) {
+    const name = group.dataset["group"]!;
+    const slim = tight && name.length * 6.5 + 14 > group.colSpan * (cell + 3);
+    group.classList.toggle("slim", slim);
+    for (const end of ends.splice(0, group.colSpan)) {
+      end.querySelector(".of")?.remove();
+      if (!slim) continue;
+      const of = make("span", name, "of");
+      of.ariaHidden = "true"; // the group's head says that
+      end.prepend(of);
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 // made live. What it shows of a pod or a line stands beside it in words.
 
 import * as api from "./api";
-import { make } from "./dom";
+import { button, make } from "./dom";
 import { download, png, resolved } from "./export";
 import type { Seen } from "./matrix";
 import { podOf } from "./matrixview";
@@ -14,7 +14,10 @@ export interface PictureOptions {
   /** The flows between two ends, "namespace/pod" or a host's name. */
   readonly flows: readonly string[];
   choose(flow: string | undefined): void;
-  light(pods: ReadonlySet<string>): void;
+  /** The end that the pointer or the keyboard is at. */
+  point(end: string | undefined): void;
+  /** Opens the policy of that name in the editor. */
+  open(policy: string): void;
 }
 
 /** Which policies isolate a pod. */
@@ -35,10 +38,13 @@ type Place = { end: string } | { pair: Pair };
 
 const nowhere: ReadonlyMap<string, Isolated> = new Map();
 
+const ways = ["ingress", "egress"] as const;
+
 export class Picture {
   readonly #host: HTMLElement;
   readonly #options: PictureOptions;
   readonly #ends = new Map<string, SVGGElement>();
+  readonly #shields: SVGGElement[] = [];
   readonly #pairs: Pair[] = [];
   readonly #words = make("div");
   #svg: SVGSVGElement | undefined;
@@ -48,6 +54,8 @@ export class Picture {
   /** Where the pointer or the keyboard is, and what was pressed to stay. */
   #at: Place | undefined;
   #pinned: Place | undefined;
+  /** What the words are about. */
+  #told: readonly unknown[] = [nowhere];
 
   constructor(host: HTMLElement, options: PictureOptions) {
     this.#host = host;
@@ -71,7 +79,7 @@ export class Picture {
     this.#isolated = isolated;
     if (!this.#svg) return;
     if (!last || last.model !== seen.model || last.would !== seen.would) for (const pair of this.#pairs) this.#patch(pair);
-    if (shields) this.#shields();
+    if (shields) this.#raise();
     this.#stand();
   }
 
@@ -84,6 +92,11 @@ export class Picture {
       this.#ends.set(id, g);
       g.setAttribute("role", "button");
       g.setAttribute("tabindex", this.#ends.size === 1 ? "0" : "-1");
+    }
+    for (const shield of svg.querySelectorAll<SVGGElement>(".pic-shield")) {
+      shield.setAttribute("role", "button");
+      shield.setAttribute("tabindex", "-1");
+      this.#shields.push(shield);
     }
     for (const element of svg.querySelectorAll<SVGGElement>(".pic-pair")) {
       const [from, to] = [element.dataset["from"]!, element.dataset["to"]!];
@@ -114,7 +127,7 @@ export class Picture {
     this.#listen(svg);
     if (this.#seen) {
       for (const pair of this.#pairs) this.#patch(pair);
-      this.#shields();
+      this.#raise();
     }
     this.#stand();
   }
@@ -132,15 +145,21 @@ export class Picture {
     else delete element.dataset["would"];
   }
 
-  #shields(): void {
-    for (const [id, end] of this.#ends) {
-      const by = this.#isolated.get(id);
-      for (const way of ["ingress", "egress"] as const) {
-        const shield = end.querySelector(`.pic-shield.${way}`);
-        shield?.classList.toggle("up", (by?.[way].length ?? 0) > 0);
-      }
-      end.setAttribute("aria-label", sentences.end(id, by));
+  // Shows the shields of what is isolated.
+  #raise(): void {
+    for (const [id, end] of this.#ends) end.setAttribute("aria-label", sentences.end(id, this.#isolated.get(id)));
+    for (const shield of this.#shields) {
+      const { end, way, by } = this.#shieldOf(shield);
+      shield.classList.toggle("up", by.length > 0);
+      shield.setAttribute("aria-label", `${end}: ${sentences.isolated(way, by)}`);
+      if (by.length === 0 && shield === document.activeElement) this.#go(this.#ends.get(end)!);
     }
+  }
+
+  #shieldOf(shield: SVGGElement): { end: string; way: (typeof ways)[number]; by: readonly string[] } {
+    const end = shield.dataset["of"]!;
+    const way = shield.classList.contains("ingress") ? "ingress" : "egress";
+    return { end, way, by: this.#isolated.get(end)?.[way] ?? [] };
   }
 
   // --- What stands out ---
@@ -148,7 +167,8 @@ export class Picture {
   #place(): Place | undefined {
     const chosen = this.#seen?.chosen;
     const pair = chosen === undefined ? undefined : this.#pairs.find((p) => p.flows.includes(chosen));
-    return this.#at ?? this.#pinned ?? (pair && { pair });
+    const pointed = this.#seen?.pointed;
+    return this.#at ?? (pointed !== undefined && this.#ends.has(pointed) ? { end: pointed } : undefined) ?? this.#pinned ?? (pair && { pair });
   }
 
   #stand(): void {
@@ -167,6 +187,7 @@ export class Picture {
       pair.element.classList.toggle("chosen", chosen !== undefined && pair.flows.includes(chosen));
     }
     svg.classList.toggle("focused", any);
+    svg.classList.toggle("pinned", this.#pinned !== undefined);
     for (const [id, end] of this.#ends) {
       end.classList.toggle("in", place !== undefined && ("end" in place ? place.end === id : place.pair.from === id || place.pair.to === id));
       end.classList.toggle("near", near.has(id));
@@ -178,6 +199,10 @@ export class Picture {
 
   // What stands beside the picture: the flows of a pod or a line, each to be chosen.
   #tell(place: Place | undefined): void {
+    const { model, would, chosen } = this.#seen!;
+    const told = [place && "pair" in place ? place.pair : place?.end, model, would, chosen, this.#isolated];
+    if (told.every((part, i) => part === this.#told[i])) return;
+    this.#told = told;
     const parts: HTMLElement[] = [];
     if (!place) {
       const flows = this.#pairs.flatMap((p) => p.flows);
@@ -195,16 +220,30 @@ export class Picture {
         const title = make("h4", `${way === "egress" ? "Opens" : "Is reached by"}: ${sentences.openOf(open, known, all)}`);
         const shield = by?.[way] ?? [];
         parts.push(title);
-        if (shield.length > 0) parts.push(make("p", sentences.isolated(way, shield), "isolated"));
+        if (shield.length > 0) parts.push(this.#isolatedBy(way, shield));
         parts.push(this.#list(pairs, (p) => (way === "egress" ? p.to : p.from)));
       }
     }
-    const held = (document.activeElement as HTMLElement | null)?.dataset["flow"];
     const within = this.#words.contains(document.activeElement);
+    const { flow, policy } = (document.activeElement as HTMLElement | null)?.dataset ?? {};
     const top = this.#words.scrollTop;
     this.#words.replaceChildren(...parts);
     this.#words.scrollTop = top;
-    if (within && held) this.#words.querySelector<HTMLElement>(`[data-flow="${CSS.escape(held)}"]`)?.focus();
+    if (within && flow) this.#words.querySelector<HTMLElement>(`[data-flow="${CSS.escape(flow)}"]`)?.focus();
+    else if (within && policy) this.#words.querySelector<HTMLElement>(`[data-policy="${CSS.escape(policy)}"]`)?.focus();
+  }
+
+  // The policies that isolate a pod, each to be opened.
+  #isolatedBy(way: (typeof ways)[number], by: readonly string[]): HTMLElement {
+    const line = make("p", `${sentences.isolatedFor(way)} `, "isolated");
+    for (const policy of by) {
+      const b = button(policy, () => this.#options.open(policy));
+      b.className = "place";
+      b.dataset["policy"] = policy;
+      b.title = `Open ${policy}`;
+      line.append(b, " ");
+    }
+    return line;
   }
 
   #count(flows: readonly string[]): [open: number, known: number, all: number] {
@@ -250,17 +289,14 @@ export class Picture {
 
   #listen(svg: SVGSVGElement): void {
     const at = (e: Event): Place | undefined => {
-      const g = (e.target as Element).closest<SVGGElement>(".pic-end, .pic-pair");
+      const g = (e.target as Element).closest<SVGGElement>(".pic-end, .pic-shield, .pic-pair");
       if (!g) return undefined;
-      if (g.dataset["end"] !== undefined) return { end: g.dataset["end"] };
-      return { pair: this.#pairs.find((p) => p.element === g)! };
+      const end = g.dataset["end"] ?? g.dataset["of"];
+      return end !== undefined ? { end } : { pair: this.#pairs.find((p) => p.element === g)! };
     };
     const go = (place: Place | undefined): void => {
       this.#at = place;
-      const end = place && "end" in place ? place.end : undefined;
-      const lit = this.#seen?.lit ?? new Set();
-      // The editor marks what selects the pod.
-      if (end !== undefined ? !(lit.size === 1 && lit.has(end)) : lit.size > 0) this.#options.light(new Set(end === undefined ? [] : [end]));
+      this.#options.point(place && "end" in place ? place.end : undefined);
       this.#stand();
     };
     svg.addEventListener("pointerover", (e) => go(at(e)));
@@ -270,48 +306,69 @@ export class Picture {
     this.#host.addEventListener("focusout", (e) => {
       if (!this.#host.contains(e.relatedTarget as Element | null)) go(undefined);
     });
-    const press = (place: Place | undefined): void => {
-      if (place && "pair" in place) {
+    const press = (e: Event): void => {
+      const shield = (e.target as Element).closest<SVGGElement>(".pic-shield");
+      const place = at(e);
+      if (shield) this.#pressShield(shield);
+      else if (place && "pair" in place) {
         this.#pinned = undefined;
         this.#options.choose(place.pair.flows[0]);
-        return;
+      } else {
+        const pinned = place && this.#pinned && "end" in this.#pinned && this.#pinned.end === place.end;
+        this.#pinned = pinned ? undefined : place;
+        if (!place) this.#options.choose(undefined);
+        this.#stand();
       }
-      const pinned = place && this.#pinned && "end" in this.#pinned && this.#pinned.end === place.end;
-      this.#pinned = pinned ? undefined : place;
-      if (!place) this.#options.choose(undefined);
-      this.#stand();
     };
-    svg.addEventListener("click", (e) => press(at(e)));
+    svg.addEventListener("click", press);
     svg.addEventListener("keydown", (e) => {
       if (e.altKey || e.ctrlKey || e.metaKey) return;
-      const place = at(e);
-      if (e.key === "Enter" || e.key === " ") press(place);
-      else if (e.key === "Escape") press(undefined);
-      else if (place && "end" in place) {
-        const to = this.#beside(place.end, e.key);
+      if (e.key === "Enter" || e.key === " ") press(e);
+      else if (e.key === "Escape") {
+        this.#pinned = undefined;
+        this.#options.choose(undefined);
+        this.#stand();
+      } else {
+        const from = (e.target as Element).closest<SVGGElement>(".pic-end, .pic-shield");
+        const to = from && this.#beside(from, e.key);
         if (!to) return;
-        for (const end of this.#ends.values()) end.setAttribute("tabindex", end === to ? "0" : "-1");
-        to.focus();
-      } else return;
+        this.#go(to);
+      }
       e.preventDefault();
     });
   }
 
-  // The end that an arrow key leads to: in the column, or level with it in the other one.
-  #beside(id: string, key: string): SVGGElement | undefined {
-    const ends = [...this.#ends.values()];
-    if (key === "Home") return ends[0];
-    if (key === "End") return ends.at(-1);
-    const where = (g: SVGGElement): { x: number; y: number } => {
-      const { x, y, height } = g.querySelector("rect")!.getBBox();
-      return { x, y: y + height / 2 };
-    };
-    const here = where(this.#ends.get(id)!);
+  // One policy is opened; of several the learner chooses, beside the picture.
+  #pressShield(shield: SVGGElement): void {
+    const { end, way, by } = this.#shieldOf(shield);
+    if (by.length === 1) return this.#options.open(by[0]!);
+    this.#pinned = { end };
+    this.#stand();
+    const isolated = [...this.#words.querySelectorAll<HTMLElement>("[data-policy]")];
+    isolated[way === "ingress" ? isolated.length - by.length : 0]?.focus();
+  }
+
+  /** Takes the keyboard there: the picture is one stop of the Tab key, and the arrow keys go on from it. */
+  #go(to: SVGGElement): void {
+    for (const g of [...this.#ends.values(), ...this.#shields]) g.setAttribute("tabindex", g === to ? "0" : "-1");
+    to.focus();
+  }
+
+  // What an arrow key leads to: the next end or shield in the column, or in the column beside it what is nearest.
+  #beside(from: SVGGElement, key: string): SVGGElement | undefined {
+    const all = [...this.#ends.values()];
+    if (key === "Home") return all[0];
+    if (key === "End") return all.at(-1);
     const way = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[key];
     if (!way) return undefined;
-    const others = ends.map((end) => ({ end, x: where(end).x - here.x, y: where(end).y - here.y }));
-    const there = others.filter(({ x, y }) => (way[0] === 0 ? x === 0 && y * way[1]! > 0 : x * way[0]! > 0));
-    return there.sort((a, b) => Math.abs(a.y) - Math.abs(b.y))[0]?.end;
+    const where = (g: SVGGElement): { x: number; y: number } => {
+      const { x, y, width, height } = g.querySelector<SVGGraphicsElement>("rect, path")!.getBBox();
+      return { x: x + width / 2, y: y + height / 2 };
+    };
+    const here = where(from);
+    const others = [...all, ...this.#shields.filter((s) => s.classList.contains("up"))].map((g) => ({ g, x: where(g).x - here.x, y: where(g).y - here.y }));
+    const there = others.filter(({ x, y }) => (way[0] === 0 ? Math.abs(x) < 1 && y * way[1]! > 0 : x * way[0]! > 1));
+    return there.sort((a, b) => Math.abs(a.x) - Math.abs(b.x) || Math.abs(a.y) - Math.abs(b.y))[0]?.g;
   }
 
   async #save(kind: "svg" | "png"): Promise<void> {

@@ -6,6 +6,7 @@ import type { AnalysedPolicy } from "./answers.gen";
 import * as api from "./api";
 import { find, write } from "./dom";
 import type { Verdict } from "./events.gen";
+import { show as showPlace } from "./frame";
 import { Matrix, type Seen } from "./matrix";
 import { everything, isActive, type Filter } from "./matrixview";
 import { nameOf } from "./model";
@@ -13,19 +14,25 @@ import { Picture, type Isolated } from "./picture";
 import { recall, remember } from "./remember";
 import * as sentences from "./sentences";
 import type { State, Store } from "./state";
+import { fileNamed } from "./workspace/workspace";
 
 /** Draws what the store knows, and chooses flows. */
 export function mountSee(root: HTMLElement, store: Store, actions: Actions): void {
   const see = new See(root, store, actions);
   store.watch((now, before) => {
-    if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit) see.render(now);
+    if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit || now.pointed !== before.pointed) see.render(now);
     if (now.onlyChanges !== before.onlyChanges) see.lookForChanges(now.onlyChanges);
   });
 }
 
+type Shows = "matrix" | "picture" | "both";
+
+/** How wide the pane has to be for matrix and picture beside each other, in CSS pixels at the usual size of type. */
+const roomForBoth = 1340;
+
 /** What is remembered of how the learner wants to see things, for each lab. */
 interface Remembered {
-  picture: boolean;
+  shows: Shows | undefined;
   transposed: boolean;
   folded: string[];
 }
@@ -42,6 +49,8 @@ class See {
   #isolated: ReadonlyMap<string, Isolated> = new Map();
   #isolatedAt = "";
   readonly #narrow = matchMedia("(max-width: 40rem)");
+  /** Whether there is room for the matrix and the picture. */
+  #room = false;
   #remembered: Remembered;
   #filter = everything;
 
@@ -56,12 +65,24 @@ class See {
       simulated: this.#simulated,
       now: () => Date.now() - (store.get().ahead ?? 0),
       choose: actions.choose,
+      point: actions.point,
       fold: (folded) => this.#remember({ folded: [...folded] }),
     });
-    this.#picture = new Picture(this.#part("picture"), { lab: root.dataset["lab"] ?? "", flows: this.#matrix.flows, choose: actions.choose, light: actions.light });
+    this.#picture = new Picture(this.#part("picture"), {
+      lab: root.dataset["lab"] ?? "",
+      flows: this.#matrix.flows,
+      choose: actions.choose,
+      point: actions.point,
+      open(policy) {
+        const file = fileNamed(store.get().workspace, policy);
+        if (!file) return;
+        showPlace("write");
+        actions.goTo({ file: file.id, line: 1, column: 1 });
+      },
+    });
     this.#part("view").addEventListener("click", (e) => {
       const pressed = (e.target as Element).closest<HTMLElement>("[data-view]");
-      if (pressed) this.#remember({ picture: pressed.dataset["view"] === "picture" });
+      if (pressed) this.#remember({ shows: pressed.dataset["view"] as Shows });
     });
     this.#part("turn").addEventListener("click", () => this.#remember({ transposed: !this.#remembered.transposed }));
     const filters = this.#part("filters");
@@ -79,6 +100,12 @@ class See {
       this.#part("text").focus();
     });
     this.#narrow.addEventListener("change", () => this.#arrange());
+    new ResizeObserver(([pane]) => {
+      const room = pane!.contentRect.width / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16) >= roomForBoth;
+      if (room === this.#room) return;
+      this.#room = room;
+      this.#arrange();
+    }).observe(find(root, "see"));
     setInterval(() => this.#matrix.tick(), 1000);
     this.#arrange();
   }
@@ -95,7 +122,7 @@ class See {
     }
     write(find(this.#root, "disagreement"), sentences.disagreement(model.disagreement));
     this.#matrix.render(this.#seen);
-    if (this.#remembered.picture) this.#drawPicture();
+    if (this.#shows() !== "matrix") this.#drawPicture();
     this.#say();
   }
 
@@ -167,27 +194,37 @@ class See {
   // --- How it is seen ---
 
   #arrange(): void {
-    const { picture, transposed, folded } = this.#remembered;
-    for (const b of this.#part("view").querySelectorAll<HTMLElement>("[data-view]")) b.setAttribute("aria-pressed", String((b.dataset["view"] === "picture") === picture));
+    const { transposed, folded } = this.#remembered;
+    const shows = this.#shows();
+    for (const b of this.#part("view").querySelectorAll<HTMLElement>("[data-view]")) {
+      b.setAttribute("aria-pressed", String(b.dataset["view"] === shows));
+      if (b.dataset["view"] === "both") b.hidden = !this.#room;
+    }
     this.#part("turn").setAttribute("aria-pressed", String(transposed));
-    this.#root.querySelector<HTMLElement>(".see-tools")!.dataset["shows"] = picture ? "picture" : "matrix";
-    this.#part("picture").hidden = !picture;
-    if (picture) {
+    this.#root.querySelector<HTMLElement>(".lab-matrix")!.dataset["shows"] = shows;
+    this.#part("picture").hidden = shows === "matrix";
+    if (shows !== "matrix") this.#drawPicture();
+    if (shows === "picture") {
       this.#part("matrix").hidden = this.#part("list").hidden = true;
       this.#showFilters(false);
-      this.#drawPicture();
       return;
     }
     this.#matrix.arrange({ transposed, folded: new Set(folded) }, this.#filter, this.#narrow.matches);
     this.#say();
   }
 
+  /** Both, where there is room, unless the learner wants one of them. */
+  #shows(): Shows {
+    const { shows = "both" } = this.#remembered;
+    return shows === "both" && !this.#room ? "matrix" : shows;
+  }
+
   #recall(): Remembered {
-    const usual: Remembered = { picture: false, transposed: false, folded: [] };
+    const usual: Remembered = { shows: undefined, transposed: false, folded: [] };
     try {
       const kept = JSON.parse(recall(this.#key) ?? "{}") as Partial<Remembered>;
       return {
-        picture: kept.picture === true,
+        shows: (["matrix", "picture", "both"] as const).find((s) => s === kept.shows),
         transposed: kept.transposed === true,
         folded: Array.isArray(kept.folded) ? kept.folded.filter((f) => typeof f === "string") : [],
       };
@@ -203,15 +240,17 @@ class See {
   }
 }
 
-/** What is drawn, and the analysis that it is drawn from. */
+/** What is drawn, and what of the state it is drawn from. */
 interface Drawn extends Seen {
-  readonly analysis: State["analysis"];
+  readonly of: State;
 }
 
 /** What is to be drawn of the state; what has not changed is the very same as before. */
-function seenIn({ model, analysis, chosen, lit }: State, before?: Drawn): Drawn {
-  const would = before && before.analysis === analysis ? before.would : new Map(analysis?.changes?.map((c): [string, Verdict] => [c.flow, c.to]));
-  return { model, analysis, would, chosen, lit };
+function seenIn(state: State, before?: Drawn): Drawn {
+  const { model, analysis, chosen, lit, pointed } = state;
+  const would = before && before.of.analysis === analysis ? before.would : new Map(analysis?.changes?.map((c): [string, Verdict] => [c.flow, c.to]));
+  const out = before && before.of.lit === lit && before.of.pointed === pointed ? before.lit : pointed === undefined ? lit : new Set([pointed]);
+  return { model, would, chosen, lit: out, pointed, of: state };
 }
 
 /** By which of the policies each pod is isolated. */

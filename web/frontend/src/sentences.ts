@@ -173,9 +173,19 @@ export function flow(id: string, seen: Observation | undefined, about: About = {
   if (seen?.server) parts.push(`answered by ${seen.server}`);
   if (seen?.detail) parts.push(seen.detail);
   const more = [`${flowName(id)}: ${parts.join(", ")}`];
-  if (about.ago !== undefined) more.push(`It changed ${ago(about.ago)} ago${about.before && about.before !== seen?.verdict ? `, it was ${words[about.before]}` : ""}`);
+  if (about.ago !== undefined) more.push(`It changed ${since(about.ago)} ago${about.before && about.before !== seen?.verdict ? `, it was ${words[about.before]}` : ""}`);
   if (about.would) more.push(`By your draft it would ${said.be[about.would]}`);
   return more.join(". ");
+}
+
+/** What was measured of a flow besides its verdict, and when it changed; empty where there is nothing to say. */
+export function measured(seen: Observation | undefined, { before, ago, simulated }: About): string {
+  const parts = [];
+  const took = seen?.latencyMicros && !simulated ? ` in ${millis(seen.latencyMicros / 1000)}` : "";
+  if (seen?.server) parts.push(`Answered by ${seen.server}${took}.`);
+  else if (took) parts.push(`Answered${took}.`);
+  if (ago !== undefined) parts.push(`It changed ${since(ago)} ago${before && before !== seen?.verdict ? `; before that it was ${words[before]}` : ""}.`);
+  return parts.join(" ");
 }
 
 /** What a mark of the matrix says of its flow: the verdict, what the draft would make of it, and whether the last change of policies has turned it. */
@@ -202,7 +212,11 @@ export function port(id: string): string {
 
 /** Who isolates a pod in a direction. */
 export function isolated(way: Way, by: readonly string[]): string {
-  return `Isolated for ${way} by ${listed([...by])}`;
+  return `${isolatedFor(way)} ${listed([...by])}`;
+}
+
+export function isolatedFor(way: Way): string {
+  return `Isolated for ${way} by`;
 }
 
 /** An end of the picture, and how it is isolated. */
@@ -216,7 +230,7 @@ export function found(n: number, all: number): string {
   return n === all ? `All ${all} connections` : n === 0 ? "No connection is like this" : `${n} of ${all} connections`;
 }
 
-function ago(ms: number): string {
+function since(ms: number): string {
   const s = Math.round(ms / 1000);
   if (s < 90) return `${s} s`;
   return s < 90 * 60 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;

@@ -66,6 +66,8 @@ export interface State {
   chosen: string | undefined;
   /** The pods that the selector under the cursor selects, "namespace/pod". */
   lit: ReadonlySet<string>;
+  /** The pod or host that the pointer or the keyboard is at in the picture, or the pointer at a head of the matrix. */
+  pointed: string | undefined;
   /** The ID of the file that is open. */
   active: string | undefined;
   /** Where the cursor was last asked to go; each time it is another object. */
@@ -89,6 +91,7 @@ const initial: State = {
   unkept: undefined,
   chosen: undefined,
   lit: new Set(),
+  pointed: undefined,
   active: undefined,
   place: undefined,
 };

@@ -21,6 +21,8 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   const behindChip = root.querySelector<HTMLElement>("#sandbox .said");
   const steps = find(root, "steps");
   const [start, reset, stop] = ["start", "reset", "stop"].map((id) => find<HTMLFormElement>(root, id)) as [HTMLFormElement, HTMLFormElement, HTMLFormElement];
+  const bar = root.querySelector<HTMLElement>("#start-bar");
+  const apply = find(root, "apply");
   // These are in the bar and in the line below, outside of the lab.
   const connection = find(document.body, "connection");
   const word = find(document.body, "state-chip").querySelector("b")!;
@@ -44,7 +46,12 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
     if (inForce) write(inForce, model.state === "ready" ? sentences.inForce(model.policies.length) : "");
     // Where the lab simulates, there is nothing that could disagree.
     if (agreement) write(agreement, simulated ? "" : sentences.agreement(model));
-    show(start, startable.includes(model.state) && !unavailable, status);
+    const canStart = startable.includes(model.state) && !unavailable;
+    show(start, canStart, status);
+    if (bar) show(bar, canStart, status);
+    if (bar) write(bar.querySelector("p")!, said.words[model.state]);
+    // One button leads on: until there is a sandbox, that is Start.
+    apply.classList.toggle("primary", !canStart);
     show(reset, resettable.includes(model.state), status);
     show(stop, stoppable.includes(model.state), status);
     // Once it is ready, the line gives way to what is seen, and so does the keyboard's place.

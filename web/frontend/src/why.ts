@@ -8,6 +8,7 @@ import { button, focusOn, make, write } from "./dom";
 import type { Verdict } from "./events.gen";
 import { partsOf } from "./flow";
 import { nameOf } from "./model";
+import * as sentences from "./sentences";
 import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
 import * as words from "./whytext";
@@ -78,7 +79,7 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
       flow,
       predicted: ready ? model.expected.get(flow) : undefined,
       observed: model.flows.get(flow)?.verdict,
-      said: saidOf(flow),
+      said: saidOf(flow, model.expected.get(flow)),
       differs: model.disagreement.some((d) => d.flow === flow),
       force: ready ? force?.why : undefined,
       draft: edited || !ready ? draft : undefined,
@@ -125,6 +126,7 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     shut.dataset["focus"] = "close";
     head.append(title, shut);
     out.push(head, flowLine(now.flow), voices(now));
+    if (now.about === "force") out.push(make("p", measured(now.flow), "why-measured"));
     if (now.differs && now.predicted && now.observed) {
       const alarm = make("p", words.differ(now.predicted, now.observed));
       alarm.className = "why-differs";
@@ -149,6 +151,21 @@ export function mountWhy(root: HTMLElement, store: Store, actions: Actions): voi
     else out.push(note("Reading the reasons…"));
     return out;
   }
+
+  /** What was measured of the flow, and how long ago it changed. */
+  function measured(flow: string): string {
+    const { model, ahead } = store.get();
+    const turned = model.turned.get(flow);
+    const ago = turned === undefined ? undefined : Math.max(0, Date.now() - (ahead ?? 0) - turned);
+    return sentences.measured(model.flows.get(flow), { before: model.before.get(flow)?.verdict, ago, simulated: root.dataset["simulated"] !== undefined });
+  }
+
+  // What has changed since the panel was drawn is how long ago that was.
+  setInterval(() => {
+    const line = panel.querySelector<HTMLElement>(".why-measured");
+    const { chosen } = store.get();
+    if (line && chosen !== undefined) write(line, measured(chosen));
+  }, 1000);
 
   /** Whether to read about what is in force or about the draft. */
   function choice(about: About): HTMLElement {
@@ -274,7 +291,12 @@ function voices(now: Seen): HTMLElement {
   return box;
 }
 
-/** What the learner has predicted of the flow in an exercise of the page; undefined where nothing is kept. */
-function saidOf(flow: string): Verdict | undefined {
-  return document.querySelector<HTMLElement>(`[data-said-flow="${CSS.escape(flow)}"]`)?.dataset["saidVerdict"] as Verdict | undefined;
+/**
+ * What the learner has predicted of the flow in an exercise of the page; undefined where
+ * nothing is kept. A prediction is about a moment: once the policies make something else of
+ * the flow than they did then, it says nothing of what is now.
+ */
+function saidOf(flow: string, expected: Verdict | undefined): Verdict | undefined {
+  const kept = [...document.querySelectorAll<HTMLElement>(`[data-said-flow="${CSS.escape(flow)}"]`)];
+  return kept.findLast((row) => row.dataset["saidThen"] === expected)?.dataset["saidVerdict"] as Verdict | undefined;
 }

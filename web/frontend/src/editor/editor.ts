@@ -11,7 +11,7 @@ import {
   activateHover, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, placeholder, showPanel, type Command,
 } from "@codemirror/view";
 import type { Actions } from "../actions";
-import { analysed } from "../analysis";
+import { analysed, selecting } from "../analysis";
 import type { Problem as AnalysedProblem } from "../answers.gen";
 import type { Problem } from "../api";
 import { button, make, show, write } from "../dom";
@@ -24,7 +24,7 @@ import { completing, offerFixes } from "./completing";
 import { explainHere, explaining } from "./explaining";
 import { Facts } from "./facts";
 import { indentAfter } from "./indent";
-import { markDeciding, marks } from "./marks";
+import { markDeciding, markPointed, marks } from "./marks";
 import { offsetOf } from "./places";
 import { count, problems, toggleProblems } from "./problems";
 import { keyName, showSheet } from "./sheet";
@@ -311,6 +311,12 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     return { ...p, field: p.field ?? "", endLine: p.line, endColumn: p.column + word, severity: "error", code: "", fixes: [] };
   }
 
+  /** Marks the policies that select the pod that is pointed at. */
+  function point({ analysis, pointed }: State): void {
+    const current = open !== undefined && analysed(analysis, open)?.text === shown;
+    view.dispatch({ effects: markPointed(current ? selecting(analysis, open!, pointed) : []) });
+  }
+
   let lit: readonly string[] = [];
   /** Lights up what the selector under the cursor selects, as long as the cursor is here. */
   function light(): void {
@@ -336,6 +342,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     if (now.workspace.files !== before.workspace.files || now.active !== before.active) showFile(now);
     if (now.refused !== before.refused) complaints = { of: now.workspace, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
     if (now.analysis !== before.analysis || now.active !== before.active || now.chosen !== before.chosen || now.refused !== before.refused) take(now, before);
+    if (now.pointed !== before.pointed || (now.pointed !== undefined && (now.analysis !== before.analysis || now.active !== before.active))) point(now);
     if (now.place && now.place !== before.place) goTo(now.place);
     if (now.sandbox !== before.sandbox || (now.model.state !== before.model.state && now.model.state === "ready")) facts.renew();
   });

@@ -45,10 +45,13 @@ export const theme = EditorView.theme({
   "@media (forced-colors: active)": {
     "& .cm-selectionBackground": { forcedColorAdjust: "none", background: "Highlight !important" },
     "& .cm-deciding": { borderLeft: "3px solid CanvasText" },
+    "& .cm-pointed": { borderLeft: "3px dashed CanvasText" },
   },
 
-  // The lines that decide about the chosen connection, and what a selector selects.
+  // The lines that decide about the chosen connection, the policies that select the pod
+  // that is pointed at, and what a selector selects.
   ".cm-deciding": { backgroundColor: "var(--warn-soft)", boxShadow: "inset 3px 0 var(--warn)" },
+  ".cm-pointed": { backgroundColor: "var(--accent-soft)", boxShadow: "inset 3px 0 var(--accent)" },
   ".cm-selects": { color: "var(--faint)", paddingLeft: "3ch", fontStyle: "normal", pointerEvents: "none" },
 
   // The underline of the lint package is an image, which the page's policy forbids.
