@@ -350,7 +350,7 @@ body { color: CanvasText; background: Canvas; }
 <p id="kept" role="status"></p><div id="problems" role="alert"></div><p id="plan" aria-live="polite"></p><button id="apply">Apply</button>
 <p id="applied" role="status"></p></form>
 ${this.hasTerminal ? terminal : ""}
-<section id="see" aria-label="See" tabindex="-1"><div class="see-tools"><div data-see="view" role="group" aria-label="View"></div></div>
+<section id="see" aria-label="See" tabindex="-1"><div class="lab-matrix"><div class="see-tools"><div data-see="view" role="group" aria-label="View"></div></div>
 <button type="button" data-see="filter" aria-expanded="false">Filter</button>
 <button type="button" data-see="turn" aria-pressed="false">Transpose</button>
 <div data-see="filters" role="search" aria-label="Connections" hidden><label>Text <input data-see="text"></label> <label>Verdict <select data-see="verdict"><option value="">any</option></select></label>
@@ -366,7 +366,7 @@ ${this.hasTerminal ? terminal : ""}
 <tbody data-group="development"><tr>${row("development/shell")}${cell(flows[3], flows[4])}${cell(flows[5])}</tr></tbody>
 </table></div>
 <div data-see="list" hidden></div>
-<div data-see="picture" hidden></div></section>
+<div data-see="picture" hidden></div></div></section>
 <div id="history" class="view"><div id="files-in-out" class="buttons" hidden><button type="button" id="import">Import files…</button><input type="file" id="import-files" multiple hidden>
 <button type="button" id="export">Download as zip</button><button type="button" id="share">Copy a link</button></div><div id="in-out-said" role="status"></div>
 <div id="history-said" role="status"></div><div id="history-list"></div><div id="history-compare" hidden><h2 tabindex="-1" id="compare-title"></h2><div id="compare-body"></div><button type="button" id="compare-close">Close</button></div></div>

@@ -7,10 +7,11 @@ import type { Built } from "./answers.gen";
 import * as api from "./api";
 import { button, find, make, refill, show, write } from "./dom";
 import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols, wish, wishOf, wordOf, type Wishes } from "./intent";
-import { axesOf } from "./matrix";
-import { pairOf, type Axes, type End } from "./matrixview";
+import { axesOf, fit, foldButton } from "./matrix";
+import { flowsOf, layOut, pairOf, type Axes, type End, type Group, type Line } from "./matrixview";
 import { nameOf } from "./model";
 import { recall, remember } from "./remember";
+import * as sentences from "./sentences";
 import type { State, Store } from "./state";
 import { joined } from "./workspace/text";
 
@@ -41,6 +42,7 @@ export function mountBuild(root: HTMLElement, store: Store, actions: Actions): v
   turn(false);
   store.watch((now, before) => {
     if (now.model !== before.model) want?.told(now, before);
+    if (now.folded !== before.folded) want?.folded();
   });
 }
 
@@ -64,6 +66,7 @@ class Want {
   readonly #flows: readonly string[];
   readonly #spots = new Map<HTMLElement, Spot>();
   #rows: HTMLElement[][] = [];
+  #asList = false;
   #wishes: Wishes;
   /** The flows that no policy can close. */
   #fixed: ReadonlySet<string> = new Set();
@@ -84,6 +87,10 @@ class Want {
     narrow.addEventListener("change", draw);
     draw();
     const matrix = this.#part("matrix");
+    new ResizeObserver(() => {
+      const table = matrix.querySelector("table");
+      if (table) fit(table);
+    }).observe(matrix);
     matrix.addEventListener("click", (e) => this.#press(e.target));
     matrix.addEventListener("keydown", (e) => this.#typed(e));
     matrix.addEventListener("focusin", (e) => this.#stopAt(e.target as HTMLElement));
@@ -163,7 +170,9 @@ class Want {
 
   #press(target: EventTarget | null): void {
     const spot = this.#spotOf(target);
-    if (spot) this.#set(spot, next(wishOf(this.#wishes, this.#settable(spot))));
+    const fold = (target as Element | null)?.closest<HTMLElement>("[data-fold]");
+    if (fold) this.#fold(fold.dataset["fold"]!);
+    else if (spot) this.#set(spot, next(wishOf(this.#wishes, this.#settable(spot))));
   }
 
   #spotOf(target: EventTarget | null): Spot | undefined {
@@ -173,14 +182,15 @@ class Want {
 
   #typed(e: KeyboardEvent): void {
     const spot = this.#spotOf(e.target);
-    if (!spot || e.altKey || e.metaKey) return;
+    const at = spot?.element ?? (e.target as Element).closest<HTMLElement>("[data-fold]");
+    if (!at || e.altKey || e.metaKey) return;
     const direct = ({ o: "open", c: "closed", Backspace: "none", Delete: "none" } as const)[e.key];
-    if (direct && !e.ctrlKey) {
+    if (direct && spot && !e.ctrlKey) {
       e.preventDefault();
       this.#set(spot, direct);
       return;
     }
-    const to = neighbour(this.#rows, spot.element, e.key, e.ctrlKey);
+    const to = neighbour(this.#rows, at, e.key, e.ctrlKey);
     if (!to) return;
     e.preventDefault();
     to.focus();
@@ -188,8 +198,10 @@ class Want {
 
   /** One stop for the Tab key; the arrow keys go on from there. */
   #stopAt(element: HTMLElement): void {
-    if (!this.#spots.has(element)) return;
-    for (const other of this.#spots.keys()) other.tabIndex = other === element ? 0 : -1;
+    const all = new Set(this.#rows.flat());
+    // In a list each is a stop of its own.
+    if (this.#asList || !all.has(element)) return;
+    for (const other of all) other.tabIndex = other === element ? 0 : -1;
   }
 
   // --- The cells ---
@@ -223,7 +235,9 @@ class Want {
 
   #drawTable(): void {
     this.#spots.clear();
+    this.#asList = false;
     const { from, to } = this.#axes;
+    const { rows, columns } = layOut(this.#axes, { transposed: false, folded: this.#store.get().folded }, () => true);
     const table = make("table");
     table.className = "matrix want-table";
     table.setAttribute("role", "grid");
@@ -235,73 +249,116 @@ class Want {
     const everything = this.#head("Every connection", from, to, "all");
     corner.append(everything);
     names.append(corner);
+    const foldRow: HTMLElement[] = [everything];
     const groupRow: HTMLElement[] = [everything];
     const endRow: HTMLElement[] = [everything];
-    for (const [group, members] of groups(to)) {
-      const th = make("th");
+    for (const group of columns) {
+      const th = make("th", "", "group first");
       th.scope = "colgroup";
-      th.colSpan = members.length;
-      th.className = "group first";
-      const head = this.#head(`Everything to ${group}`, from, members, group);
-      th.append(head);
+      th.colSpan = group.lines.length;
+      th.title = th.dataset["group"] = group.name;
+      const fold = foldButton(group);
+      // Of one column, its own head says the same.
+      const head = group.lines.length > 1 ? this.#head(`Everything to ${group.name}`, from, endsOf(group), group.name) : make("span", group.name, "name");
+      th.append(fold, head);
       names.append(th);
-      for (const [i, end] of members.entries()) {
-        const column = make("th");
+      for (const [i, line] of group.lines.entries()) {
+        const column = make("th", "", i === 0 ? "first" : "");
         column.scope = "col";
-        if (i === 0) column.className = "first";
-        const all = this.#head(`Everything to ${end.name} ${end.port}`, from, [end], make("span", end.name, "pod"), " ", make("span", end.port, "port"));
+        const [end] = line.ends;
+        const label = make("span", "", "end");
+        label.append(...(line.folded ? [make("span", sentences.ends(line.ends), "port")] : [make("span", end!.name, "pod"), " ", make("span", end!.port, "port")]));
+        const all = this.#head(line.folded ? `Everything to ${group.name}` : `Everything to ${end!.name} ${end!.port}`, from, line.ends, label);
         column.append(all);
         ends.append(column);
-        groupRow.push(head);
+        foldRow.push(fold);
+        groupRow.push(this.#spots.has(head) ? head : fold);
         endRow.push(all);
       }
     }
-    this.#rows = [groupRow, endRow];
+    this.#rows = [foldRow, groupRow, endRow];
     const thead = make("thead");
     thead.append(names, ends);
     table.append(thead);
-    for (const [group, members] of groups(from)) {
+    const sides = columns.flatMap((group) => group.lines.map((line, i) => ({ name: group.name, line, first: i === 0 })));
+    for (const group of rows) {
       const body = make("tbody");
-      const all = this.#head(`Everything from ${group}`, members, to, group);
+      const fold = foldButton(group);
+      const all = this.#head(`Everything from ${group.name}`, endsOf(group), to, group.name);
       const head = make("tr");
-      const th = make("th");
+      const th = make("th", "", "namespace-head");
       th.scope = "rowgroup";
-      th.className = "namespace-head";
-      th.append(all);
-      const rest = make("td");
-      rest.colSpan = to.length;
-      head.append(th, rest);
+      th.append(fold, all);
+      head.append(th);
       body.append(head);
-      this.#rows.push([all, ...to.map(() => all)]);
-      for (const end of members) {
-        const tr = make("tr");
-        const row = make("th");
-        row.scope = "row";
-        const everything = this.#head(`Everything from ${end.id}`, [end], to, make("span", end.name, "pod"));
-        row.append(everything);
-        tr.append(row);
-        const spots: HTMLElement[] = [everything];
-        for (const target of to) {
-          const td = make("td");
-          if (groupStart(to, target)) td.className = "first";
-          const cell = this.#cell(end, target);
+      const fill = (tr: HTMLElement, row: Line, name: string, first: HTMLElement[]): void => {
+        const spots = [...first];
+        for (const { name: to, line, first: starts } of sides) {
+          const td = make("td", "", starts ? "first" : "");
+          const cell = row.folded || line.folded ? this.#sum(name, row, line, to) : this.#cell(row.ends[0]!, line.ends[0]!);
           if (cell) td.append(cell);
           else td.append(Object.assign(make("span", "–", "self"), { ariaHidden: "true" }), make("span", "itself", "visually-hidden"));
-          spots.push(cell ?? everything);
+          spots.push(cell ?? first.at(-1)!);
           tr.append(td);
         }
         this.#rows.push(spots);
-        body.append(tr);
+      };
+      if (group.folded) fill(head, group.lines[0]!, group.name, [fold, all]);
+      else {
+        const rest = make("td");
+        rest.colSpan = sides.length;
+        head.append(rest);
+        this.#rows.push([fold, all, ...sides.slice(1).map(() => all)]);
+        for (const line of group.lines) {
+          const end = line.ends[0]!;
+          const tr = make("tr");
+          const row = make("th");
+          row.scope = "row";
+          const everything = this.#head(`Everything from ${end.id}`, [end], to, make("span", end.name, "pod"));
+          row.append(everything);
+          tr.append(row);
+          fill(tr, line, end.id, [everything]);
+          body.append(tr);
+        }
       }
       table.append(body);
     }
     this.#part("matrix").replaceChildren(table);
+    fit(table);
     this.#ready();
+  }
+
+  /** One cell of a folded namespace: a wish for all of its connections. */
+  #sum(from: string, row: Line, column: Line, to: string): HTMLButtonElement | undefined {
+    const flows = flowsOf(this.#axes, row, column);
+    if (flows.length === 0) return undefined;
+    const symbol = make("span", "", "symbol");
+    symbol.ariaHidden = "true";
+    const end = column.ends[0]!;
+    const cell = this.#spot(`${from} to ${column.folded ? to : `${end.name} ${end.port}`}`, flows, true, symbol);
+    cell.className = "wish";
+    return cell;
+  }
+
+  #fold(name: string): void {
+    const folded = new Set(this.#store.get().folded);
+    if (!folded.delete(name)) folded.add(name);
+    this.#store.update({ folded });
+  }
+
+  /** Draws the cells anew where namespaces were folded or unfolded, here or in the matrix. */
+  folded(): void {
+    if (this.#asList) return;
+    const held = (document.activeElement as HTMLElement | null)?.dataset["fold"];
+    const within = this.#part("matrix").contains(document.activeElement);
+    this.#drawTable();
+    if (within && held) this.#part("matrix").querySelector<HTMLElement>(`[data-fold="${CSS.escape(held)}"]`)?.focus();
   }
 
   /** On a phone: a list by source, with words, and targets for a thumb. */
   #drawList(): void {
     this.#spots.clear();
+    this.#asList = true;
     this.#rows = [];
     const { from, to } = this.#axes;
     const parts: HTMLElement[] = [];
@@ -336,7 +393,6 @@ class Want {
     }
     this.#part("matrix").replaceChildren(...parts);
     this.#ready();
-    // In a list each is a stop of its own.
     for (const element of this.#spots.keys()) element.tabIndex = 0;
   }
 
@@ -498,8 +554,8 @@ function groups(ends: readonly End[]): [string, End[]][] {
   return out;
 }
 
-function groupStart(ends: readonly End[], end: End): boolean {
-  return ends[ends.indexOf(end) - 1]?.group !== end.group;
+function endsOf(group: Group): End[] {
+  return group.lines.flatMap((line) => line.ends);
 }
 
 /** The spot in the direction of the key. */

@@ -569,7 +569,8 @@ function beside(spots: Spots, from: HTMLElement, key: string, ctrl: boolean): HT
   return undefined;
 }
 
-function foldButton(group: Group): HTMLElement {
+/** The button that folds a namespace in the rows or the columns, or unfolds it. */
+export function foldButton(group: Group): HTMLElement {
   const button = make("button", group.name, "fold");
   button.type = "button";
   button.tabIndex = -1;

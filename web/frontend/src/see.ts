@@ -21,6 +21,7 @@ export function mountSee(root: HTMLElement, store: Store, actions: Actions): voi
   const see = new See(root, store, actions);
   store.watch((now, before) => {
     if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit || now.pointed !== before.pointed) see.render(now);
+    if (now.folded !== before.folded) see.fold(now.folded);
     if (now.onlyChanges !== before.onlyChanges) see.lookForChanges(now.onlyChanges);
   });
 }
@@ -66,7 +67,7 @@ class See {
       now: () => Date.now() - (store.get().ahead ?? 0),
       choose: actions.choose,
       point: actions.point,
-      fold: (folded) => this.#remember({ folded: [...folded] }),
+      fold: (folded) => store.update({ folded }),
     });
     this.#picture = new Picture(this.#part("picture"), {
       lab: root.dataset["lab"] ?? "",
@@ -107,7 +108,12 @@ class See {
       this.#arrange();
     }).observe(find(root, "see"));
     setInterval(() => this.#matrix.tick(), 1000);
+    store.update({ folded: new Set(this.#remembered.folded) });
     this.#arrange();
+  }
+
+  fold(folded: ReadonlySet<string>): void {
+    this.#remember({ folded: [...folded] });
   }
 
   render(state: State): void {

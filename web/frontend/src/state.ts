@@ -68,6 +68,8 @@ export interface State {
   lit: ReadonlySet<string>;
   /** The pod or host that the pointer or the keyboard is at in the picture, or the pointer at a head of the matrix. */
   pointed: string | undefined;
+  /** The namespaces that are folded in the matrix, as foldOf names them. */
+  folded: ReadonlySet<string>;
   /** The ID of the file that is open. */
   active: string | undefined;
   /** Where the cursor was last asked to go; each time it is another object. */
@@ -92,6 +94,7 @@ const initial: State = {
   chosen: undefined,
   lit: new Set(),
   pointed: undefined,
+  folded: new Set(),
   active: undefined,
   place: undefined,
 };
