@@ -58,9 +58,8 @@ test("wishes_become_policies_with_the_mouse_and_are_what_is_seen_once_they_are_a
   assert.match(await said(page), /Everything to db 5432: to be closed\. 2 left out: no policy can close them\./);
   await spot(page, "production/api to db 5432").click();
   await spot(page, "production/api to db 5432").click();
-  await answers(page, /1 policy would do it/);
-  const text = await answer(page);
-  assert.match(text, /It selects db in production \(app=db\)\. It lets in api \(app=api\) on 5432\/TCP\./);
+  const text = await answers(page, /It selects db in production \(app=db\)\. It lets in api \(app=api\) on 5432\/TCP\./);
+  assert.match(text, /1 policy would do it/);
   assert.match(text, /would close/);
   assert.match(text, /What else they do/);
   await assertAccessible(page, "what I want");
@@ -115,6 +114,37 @@ test("wishes_are_set_with_the_keyboard_alone", async () => {
   assert.equal(await focused(), "Put them into the workspace");
   await page.keyboard.press("Enter");
   assert.match(await said(page), /in the workspace\. Nothing is applied until you press Apply\./);
+  assert.deepEqual(errors, []);
+  await context.close();
+});
+
+test("wishes_fold_with_the_matrix_and_all_columns_are_seen_at_1280", async () => {
+  const { page, context, errors } = await workbench({ viewport: { width: 1280, height: 900 } });
+  await button(page, "What I want").click();
+  const pane = page.locator('[data-want="matrix"]');
+  const cut = () => pane.evaluate((e) => e.scrollWidth - e.clientWidth);
+  await until(async () => (await cut()) <= 0, "all columns are seen");
+  const fold = (name) => pane.locator(`[data-fold="${name}"]`);
+  await fold("to production").click();
+  assert.equal(await fold("to production").getAttribute("aria-expanded"), "false");
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.fold), "to production", "the keyboard stays where it was");
+  // From its own column to the row of a namespace that is folded, with the keyboard alone.
+  await fold("from production").focus();
+  await page.keyboard.press("Enter");
+  const sum = spot(page, "production to production");
+  assert.equal(await sum.getAttribute("data-wish"), "none");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("c");
+  assert.match(await said(page), /^production to production: to be closed\./);
+  await assertAccessible(page, "folded wishes");
+  await fold("from production").click();
+  assert.equal(await wish(page, "production/web to production"), "closed", "what is folded was set together");
+  await button(page, "What is").click();
+  assert.equal(await page.locator('#matrix [data-fold="to production"]').getAttribute("aria-expanded"), "false", "the matrix folds alike");
+  await page.locator('#matrix [data-fold="to production"]').click();
+  await button(page, "What I want").click();
+  assert.equal(await wish(page, "production/web to api 8080"), "closed");
   assert.deepEqual(errors, []);
   await context.close();
 });

@@ -303,12 +303,13 @@ class Want {
         }
         this.#rows.push(spots);
       };
-      if (group.folded) fill(head, group.lines[0]!, group.name, [fold, all]);
+      this.#rows.push([fold]);
+      if (group.folded) fill(head, group.lines[0]!, group.name, [all]);
       else {
         const rest = make("td");
         rest.colSpan = sides.length;
         head.append(rest);
-        this.#rows.push([fold, all, ...sides.slice(1).map(() => all)]);
+        this.#rows.push([all, ...sides.map(() => all)]);
         for (const line of group.lines) {
           const end = line.ends[0]!;
           const tr = make("tr");
