@@ -71,6 +71,7 @@ var TakenAnchors = []string{
 	"share",
 	"simulated",
 	"start",
+	"start-bar",
 	"state-chip",
 	"status",
 	"step",
