@@ -111,7 +111,7 @@ func (e *Evaluator) peer(end, other Endpoint) (networkingv1.NetworkPolicyPeer, b
 }
 
 // only is the shortest selector found that selects the pod and, in its namespace,
-// nothing that carries other labels. It takes at each step what excludes most.
+// nothing that carries other labels: where it can, by labels that last.
 func (e *Evaluator) only(pod compiledPod) metav1.LabelSelector {
 	var others []map[string]string
 	for i := range e.pods {
@@ -119,70 +119,13 @@ func (e *Evaluator) only(pod compiledPod) metav1.LabelSelector {
 			others = append(others, o.Labels)
 		}
 	}
-	var candidates []metav1.LabelSelectorRequirement
-	keys := map[string]bool{}
-	for key, value := range pod.Labels {
-		keys[key] = true
-		candidates = append(candidates, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{value}})
-	}
-	for _, o := range others {
-		for key := range o {
-			if !keys[key] {
-				keys[key] = true
-				candidates = append(candidates, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpDoesNotExist})
-			}
-		}
-	}
-	slices.SortFunc(candidates, func(a, b metav1.LabelSelectorRequirement) int {
-		if d := awkwardness(&a) - awkwardness(&b); d != 0 {
-			return d
-		}
-		return strings.Compare(a.Key, b.Key)
-	})
-	var out metav1.LabelSelector
-	take := func(r metav1.LabelSelectorRequirement) {
-		if r.Operator == metav1.LabelSelectorOpIn {
-			if out.MatchLabels == nil {
-				out.MatchLabels = map[string]string{}
-			}
-			out.MatchLabels[r.Key] = r.Values[0]
-		} else {
-			out.MatchExpressions = append(out.MatchExpressions, r)
-		}
-		others = slices.DeleteFunc(others, func(o map[string]string) bool { return !satisfies(&r, o) })
-	}
-	for len(others) > 0 {
-		best, most := 0, -1
-		for i := range candidates {
-			n := 0
-			for _, o := range others {
-				if !satisfies(&candidates[i], o) {
-					n++
-				}
-			}
-			if n > most {
-				best, most = i, n
-			}
-		}
-		take(candidates[best])
+	out, ok := Narrow(pod.Labels, others, false)
+	if !ok {
+		out, _ = Narrow(pod.Labels, others, true) // Labels that are not equal are told apart by some.
 	}
 	// Alone in its namespace, the pod should still be named, for others may come.
-	if SelectsAll(&out) && len(candidates) > 0 {
-		take(candidates[0])
+	if key, ok := NamingLabel(pod.Labels); ok && SelectsAll(&out) {
+		out.MatchLabels = map[string]string{key: pod.Labels[key]}
 	}
 	return out
-}
-
-// awkwardness orders what a person would rather not select by behind what they
-// would.
-func awkwardness(r *metav1.LabelSelectorRequirement) int {
-	switch {
-	case r.Operator == metav1.LabelSelectorOpDoesNotExist:
-		return 3
-	case r.Key == "app" || r.Key == "app.kubernetes.io/name" || r.Key == "k8s-app":
-		return 0
-	case strings.HasSuffix(r.Key, "-hash") || strings.HasPrefix(r.Key, "statefulset.kubernetes.io/") || strings.HasPrefix(r.Key, "apps.kubernetes.io/"):
-		return 2 // These change with every roll-out.
-	}
-	return 1
 }

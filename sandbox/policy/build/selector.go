@@ -3,9 +3,7 @@ package build
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -35,14 +33,14 @@ type choice struct {
 
 // What there is to read in a selector, in halves of a label.
 const (
-	costAll          = 4
-	costLabel        = 6
-	costIn           = 11 // And one more for each value.
-	costAbsent       = 14
-	costByLabel      = 4 // Of a namespace.
-	costByName       = 5
-	costByWideLabel  = 7 // It selects other namespaces, too.
-	costLeastFitting = 1 // For each step that a key is away from app.
+	costAll         = 4
+	costLabel       = 6
+	costIn          = 11 // And one more for each value.
+	costAbsent      = 14
+	costByLabel     = 4 // Of a namespace.
+	costByName      = 5
+	costByWideLabel = 7 // It selects other namespaces, too.
+
 )
 
 // covering chooses peers for the classes that are wanted, few and readable, that match
@@ -169,11 +167,11 @@ func (b *builder) namespaceParts(own string, everywhere bool, wanted []int) []na
 	for _, ns := range of {
 		for _, key := range slices.Sorted(maps.Keys(all[ns])) {
 			value := all[ns][key]
-			if seen[key+"="+value] || key != corev1.LabelMetadataName && lastResort(key, value) || key == corev1.LabelMetadataName && ns == own {
+			if seen[key+"="+value] || key != corev1.LabelMetadataName && policy.Passing(key, value) || key == corev1.LabelMetadataName && ns == own {
 				continue
 			}
 			seen[key+"="+value] = true
-			part := namespacePart{&metav1.LabelSelector{MatchLabels: map[string]string{key: value}}, nil, costByLabel + awkwardness(key)}
+			part := namespacePart{&metav1.LabelSelector{MatchLabels: map[string]string{key: value}}, nil, costByLabel + policy.Awkwardness(key)}
 			for _, name := range slices.Sorted(maps.Keys(all)) {
 				if policy.Matches(part.selector, all[name]) {
 					part.namespaces = append(part.namespaces, name)
@@ -226,84 +224,19 @@ func (b *builder) podSelectors(members, wanted []int, judge func(int) verdict) [
 	for _, w := range wanted {
 		for _, strict := range []bool{true, false} {
 			for _, last := range []bool{false, true} {
-				var against []int
+				var against []map[string]string
 				for _, m := range members {
 					if v := judge(m); !slices.Contains(wanted, m) && (v == never || v == rather && strict) {
-						against = append(against, m)
+						against = append(against, b.classes[m].labels)
 					}
 				}
-				if s, ok := b.narrow(w, against, last); ok {
+				if s, ok := policy.Narrow(b.classes[w].labels, against, last); ok {
 					add(s)
 				}
 			}
 		}
 	}
 	return out
-}
-
-// narrow is a selector that matches the class and none of the others. It takes at each
-// step what leaves out most; last says whether it may go by labels that do not stay.
-func (b *builder) narrow(n int, against []int, last bool) (metav1.LabelSelector, bool) {
-	labels := b.classes[n].labels
-	type candidate struct {
-		requirement metav1.LabelSelectorRequirement
-		cost        int
-	}
-	var candidates []candidate
-	add := func(r metav1.LabelSelectorRequirement, cost int, doesNotStay bool) {
-		if last || !doesNotStay {
-			candidates = append(candidates, candidate{r, cost + awkwardness(r.Key)})
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		add(metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{labels[key]}}, costLabel, lastResort(key, labels[key]))
-	}
-	absent := map[string]bool{}
-	for _, m := range against {
-		for key := range b.classes[m].labels {
-			if _, ok := labels[key]; !ok {
-				absent[key] = true
-			}
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(absent)) {
-		add(metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpDoesNotExist}, costAbsent, lastResort(key, ""))
-	}
-	var out metav1.LabelSelector
-	left := slices.Clone(against)
-	for len(left) > 0 {
-		best, most := -1, 0
-		for i, c := range candidates {
-			leavesOut := 0
-			for _, m := range left {
-				if !meets(&c.requirement, b.classes[m].labels) {
-					leavesOut++
-				}
-			}
-			if leavesOut > most || leavesOut == most && leavesOut > 0 && c.cost < candidates[best].cost {
-				best, most = i, leavesOut
-			}
-		}
-		if best < 0 {
-			return out, false
-		}
-		r := candidates[best].requirement
-		if r.Operator == metav1.LabelSelectorOpIn {
-			if out.MatchLabels == nil {
-				out.MatchLabels = map[string]string{}
-			}
-			out.MatchLabels[r.Key] = r.Values[0]
-		} else {
-			out.MatchExpressions = append(out.MatchExpressions, r)
-		}
-		left = slices.DeleteFunc(left, func(m int) bool { return !meets(&r, b.classes[m].labels) })
-	}
-	slices.SortFunc(out.MatchExpressions, func(a, b metav1.LabelSelectorRequirement) int { return strings.Compare(a.Key, b.Key) })
-	return out, true
-}
-
-func meets(r *metav1.LabelSelectorRequirement, labels map[string]string) bool {
-	return policy.Matches(&metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{*r}}, labels)
 }
 
 // costOf is how much there is to read.
@@ -313,10 +246,10 @@ func costOf(s *metav1.LabelSelector) int {
 	}
 	sum := 0
 	for key := range s.MatchLabels {
-		sum += costLabel + awkwardness(key)
+		sum += costLabel + policy.Awkwardness(key)
 	}
 	for _, r := range s.MatchExpressions {
-		sum += awkwardness(r.Key)
+		sum += policy.Awkwardness(r.Key)
 		if r.Operator == metav1.LabelSelectorOpIn {
 			sum += costIn + len(r.Values)
 		} else {
@@ -326,43 +259,16 @@ func costOf(s *metav1.LabelSelector) int {
 	return sum
 }
 
-// awkwardness orders keys by how well they say what a pod is.
-func awkwardness(key string) int {
-	switch key {
-	case "app", "app.kubernetes.io/name", "k8s-app":
-		return 0
-	case "role", "tier", "component", "app.kubernetes.io/component", "app.kubernetes.io/instance", "environment", "env", "team", "name":
-		return costLeastFitting
-	case "app.kubernetes.io/managed-by", "heritage", "release":
-		return 3 * costLeastFitting
-	}
-	return 2 * costLeastFitting
-}
-
 func goesByLast(s *metav1.LabelSelector) bool {
 	for key, value := range s.MatchLabels {
-		if lastResort(key, value) {
+		if policy.Passing(key, value) {
 			return true
 		}
 	}
 	for _, r := range s.MatchExpressions {
-		if len(r.Values) == 0 && lastResort(r.Key, "") || slices.ContainsFunc(r.Values, func(v string) bool { return lastResort(r.Key, v) }) {
+		if len(r.Values) == 0 && policy.Passing(r.Key, "") || slices.ContainsFunc(r.Values, func(v string) bool { return policy.Passing(r.Key, v) }) {
 			return true
 		}
 	}
 	return false
 }
-
-// lastResort reports that a label is no lasting sign of what a pod is: it counts pods,
-// or it changes with each roll-out or release.
-func lastResort(key, value string) bool {
-	return passing.MatchString(key) || generated.MatchString(value) || (commit.MatchString(value) && strings.ContainsAny(value, "0123456789"))
-}
-
-var (
-	passing = regexp.MustCompile(`(?i)(^|[./_-])(version|revision|commit|sha|build|build-id|chart|image|tag|release-id|git-\w+|deployed-at|timestamp|generation)$` +
-		`|-hash$|^statefulset\.kubernetes\.io/|^apps\.kubernetes\.io/|(^|/)controller-uid$|(^|/)job-name$|^job-completion-index$`)
-	// A version, a date or a digest.
-	generated = regexp.MustCompile(`^v?\d+\.\d+(\.\d+)?([.+_-].*)?$|^\d{4}-?\d{2}-?\d{2}`)
-	commit    = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-)

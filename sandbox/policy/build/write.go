@@ -398,7 +398,9 @@ func (w *writer) nameOf(c choice) string {
 		parts = []string{"all-pods"}
 	case len(s.MatchLabels) > 0:
 		keys := slices.Collect(maps.Keys(s.MatchLabels))
-		slices.SortFunc(keys, func(a, b string) int { return cmp.Or(awkwardness(a)-awkwardness(b), strings.Compare(a, b)) })
+		slices.SortFunc(keys, func(a, b string) int {
+			return cmp.Or(policy.Awkwardness(a)-policy.Awkwardness(b), strings.Compare(a, b))
+		})
 		for _, key := range keys {
 			parts = append(parts, s.MatchLabels[key])
 		}

@@ -264,25 +264,14 @@ func (l *linter) candidates(field string, in []string) []policy.Fix {
 	var out []policy.Fix
 	for i := range l.pods {
 		p := &l.pods[i]
-		if p.HostNetwork || !slices.Contains(in, p.Namespace) || len(p.Labels) == 0 {
+		key, ok := policy.NamingLabel(p.Labels)
+		if p.HostNetwork || !slices.Contains(in, p.Namespace) || !ok {
 			continue
 		}
-		keys := slices.SortedFunc(maps.Keys(p.Labels), func(a, b string) int {
-			return cmp.Or(usual(a)-usual(b), strings.Compare(a, b))
-		})
-		label := map[string]string{keys[0]: p.Labels[keys[0]]}
-		out = append(out, l.fix(fmt.Sprintf("Select %s: %s", keys[0], p.Labels[keys[0]]), l.policy.SetValue(field, metav1.LabelSelector{MatchLabels: label})))
+		label := map[string]string{key: p.Labels[key]}
+		out = append(out, l.fix(fmt.Sprintf("Select %s: %s", key, p.Labels[key]), l.policy.SetValue(field, metav1.LabelSelector{MatchLabels: label})))
 	}
 	return out
-}
-
-// usual orders the keys that people select by before others.
-func usual(key string) int {
-	switch key {
-	case "app", "app.kubernetes.io/name", policy.DNSLabel:
-		return 0
-	}
-	return 1
 }
 
 // allPods selects every pod of the policy's namespace.
