@@ -70,7 +70,7 @@ func ParseOwn(src []byte) (title string, t *Topology, err error) {
 		r.bad("", "there is nothing here yet: a lab begins with name, and has namespaces with pods")
 		return "", nil, r.err()
 	case err != nil:
-		r.syntax(err)
+		r.syntax(src, err)
 		return "", nil, r.err()
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
@@ -151,14 +151,10 @@ func (r *ownReader) err() error {
 	return &policy.Error{Problems: r.problems}
 }
 
-// syntax tells what the YAML parser says, at the line that it names.
-func (r *ownReader) syntax(err error) {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if n, scanErr := fmt.Sscanf(message, "line %d:", &line); n == 1 && scanErr == nil {
-		_, message, _ = strings.Cut(message, ": ")
-	}
-	r.badAt(&yaml.Node{Line: line, Column: 1}, "", "this is no YAML: %s", message)
+// syntax says where it stops being YAML, and why.
+func (r *ownReader) syntax(src []byte, err error) {
+	at, message := policy.ExplainSyntax(string(src), err)
+	r.badAt(&yaml.Node{Line: at.Line, Column: at.Column}, "", "%s", message)
 }
 
 // check compares what is written with what the type can hold: all fields known, none

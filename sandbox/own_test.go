@@ -70,7 +70,7 @@ func TestParseOwn_says_with_line_and_column_what_is_wrong(t *testing.T) {
 		want         string
 	}{
 		"nothing":               {"# later\n", 1, 1, "nothing here yet"},
-		"no YAML":               {edit("name: shop\n", "name: [shop\n"), 0, 1, "no YAML"},
+		"no YAML":               {edit("name: shop\n", "name: [shop\n"), 4, 11, "a bracket that is opened here is not closed"},
 		"a list":                {"- a\n", 1, 1, "want fields"},
 		"two documents":         {ownLab + "---\nname: b\n", 0, 0, "more than one document"},
 		"unknown field":         {edit("ports: [{port: 5432}]", "port: 5432"), 13, 9, `no field "port" here; there are name, labels, note`},

@@ -73,7 +73,7 @@ func (r *objectReader) warn(format string, args ...any) {
 func (r *objectReader) document(d document) {
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(d.text), &root); err != nil {
-		pos, message := explainSyntax(d.text, err)
+		pos, message := ExplainSyntax(d.text, err)
 		pos.Line += d.line - 1
 		r.problem(pos, "", "%s", message)
 		return

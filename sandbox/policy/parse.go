@@ -192,7 +192,7 @@ func content(line string) string {
 func (p *parser) document(d document) {
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(d.text), &root); err != nil {
-		pos, message := explainSyntax(d.text, err)
+		pos, message := ExplainSyntax(d.text, err)
 		pos.Line += d.line - 1
 		p.problem(pos, "", "%s", message)
 		p.offer(p.text.syntaxFixes(pos)...)

@@ -88,7 +88,7 @@ func quoted(s string) string {
 }
 
 // syntaxFixes are what can be done about a place at which a text stops being YAML. They
-// are guesses by the line alone, as explainSyntax's are.
+// are guesses by the line alone, as ExplainSyntax's are.
 func (t text) syntaxFixes(at Position) []Fix {
 	line := t.line(at.Line)
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]

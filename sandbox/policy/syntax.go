@@ -10,11 +10,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// explainSyntax finds where a document stops being YAML, and says what to do
+// ExplainSyntax finds where a document stops being YAML, and says what to do
 // about it. The parser's own line is often that of the construct around the
 // problem, so the place is found by trying: it is behind the longest beginning of
 // the document that is YAML.
-func explainSyntax(text string, err error) (Position, string) {
+func ExplainSyntax(text string, err error) (Position, string) {
 	lines := strings.Split(text, "\n")
 	if anchor := unknownAnchor.FindStringSubmatch(err.Error()); anchor != nil {
 		for i, l := range lines {
