@@ -117,7 +117,7 @@ func (m *Manager) Baseline(id ID) (*Baseline, error) {
 	for _, p := range now.policies {
 		// The texts are those that were applied, so they are read anew only for the
 		// places in them.
-		read, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{DefaultNamespace: p.Namespace, MaxBytes: MaxPolicyBytes})
+		read, err := policy.Parse([]byte(p.YAML), policy.ParseOptions{DefaultNamespace: p.Namespace, MaxBytes: policy.MaxBytes})
 		if err != nil {
 			return nil, fmt.Errorf("sandbox %s: policy %s in force: %w", id, p.PolicyRef, err)
 		}

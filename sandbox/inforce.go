@@ -15,8 +15,9 @@ import (
 // sandbox is there follows from these.
 const (
 	MaxPolicies = 100
-	// MaxPolicyBytes is how much YAML they may be.
-	MaxPolicyBytes = 256 << 10
+	// MaxPolicyBytes is how much YAML they may be: what is read at once, less what parts
+	// them there, so that all can be sent as one text.
+	MaxPolicyBytes = policy.MaxBytes - 1<<10
 	// MaxPolicyParts is how many rules, peers, ports, labels and exceptions they may
 	// have.
 	MaxPolicyParts = 2000

@@ -216,7 +216,7 @@ func TestToo_many_policies_are_refused_with_the_limit_and_the_way_below_it(t *te
 		t.Fatalf("half of what may be: status %d: %.200s", a.status, a.body)
 	}
 	second := strings.Replace(half, "default-deny-all", "second", 1)
-	contains(t, refusal(t, v.put(id, second), http.StatusUnprocessableEntity), "257 KiB", "256 KiB", "Delete", "shorten")
+	contains(t, refusal(t, v.put(id, second), http.StatusUnprocessableEntity), "256 KiB", "255 KiB", "Delete", "shorten")
 	if s := v.snapshot(v.send("GET", "/sandboxes/"+id, nil)); len(s.Policies) != 1 || s.Change != 1 {
 		t.Errorf("change %d, policies %+v", s.Change, s.Policies)
 	}
@@ -251,17 +251,30 @@ func TestWrong_YAML_is_told_by_place_and_field(t *testing.T) {
 	}
 }
 
+func TestAs_many_policies_as_may_be_in_force_go_as_one_text(t *testing.T) {
+	v := newLab(t, setup{}).learner(t)
+	id := v.start()
+	var all []string
+	for i := range sandbox.MaxPolicies {
+		text := strings.Replace(denyAll, "default-deny-all", fmt.Sprintf("p%d", i), 1) + "# "
+		all = append(all, text+strings.Repeat("x", sandbox.MaxPolicyBytes/sandbox.MaxPolicies-len(text)-1)+"\n")
+	}
+	if a := v.put(id, strings.Join(all, "---\n")); a.status != http.StatusOK {
+		t.Errorf("status %d: %.200s", a.status, a.body)
+	}
+}
+
 func TestToo_much_YAML_is_refused_with_the_limit(t *testing.T) {
 	v := newLab(t, setup{}).learner(t)
 	id := v.start()
 	big := denyAll + "# " + strings.Repeat("x", 1<<20)
 	contains(t, refusal(t, v.put(id, big), http.StatusRequestEntityTooLarge), "256 KiB")
 
-	edge := denyAll + "# " + strings.Repeat("x", policy.MaxBytes-len(denyAll)-2)
-	if a := v.put(id, edge); a.status != http.StatusOK {
+	text := denyAll + "# " + strings.Repeat("x", policy.MaxBytes)
+	if a := v.put(id, text[:sandbox.MaxPolicyBytes]); a.status != http.StatusOK {
 		t.Errorf("exactly the limit: status %d: %.200s", a.status, a.body)
 	}
-	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {edge + "x"}}
+	form := url.Values{"lab": {"network-policies"}, "lesson": {"network-policies"}, "yaml": {text[:policy.MaxBytes+1]}}
 	a := v.page("POST", "/sandboxes/"+id+"/policies", form)
 	if a.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("form above the limit: status %d", a.status)
