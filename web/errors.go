@@ -157,7 +157,7 @@ func (s *server) logFailure(r *http.Request, a answer, err error) {
 	if a.status >= 500 {
 		level = levelOf(err)
 	}
-	s.Log.Log(r.Context(), level, "request failed", "request", requestID(r.Context()), "method", r.Method, "path", r.URL.Path, "status", a.status, "error", err)
+	s.Log.Log(r.Context(), level, "request failed", "request", requestID(r.Context()), "method", logged(r.Method), "path", logged(r.URL.Path), "status", a.status, "error", err)
 }
 
 // levelOf is the level at which a failure is logged.

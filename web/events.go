@@ -94,7 +94,11 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (conn *websocke
 	if conn, err = upgrader.Upgrade(w, r, nil); err != nil {
 		return nil, nil, nil // the upgrader has answered
 	}
-	if tcp, ok := conn.NetConn().(*net.TCPConn); ok {
+	under := conn.NetConn()
+	if bound, ok := under.(*boundConn); ok {
+		under = bound.Conn
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
 		if err := tcp.SetWriteBuffer(socketBuffer); err != nil {
 			s.Log.Warn("websocket's buffer not bounded", "request", requestID(r.Context()), "error", err)
 		}

@@ -48,7 +48,7 @@ var errNoLab = refuse(http.StatusNotFound, "There is no such lab. The front page
 // lab is the lesson that a lab belongs to, by the name of its topology; a learner's own
 // labs are found for them alone. errNoLab says that there is none.
 func (s *server) lab(r *http.Request, name string) (*lessons.Lesson, error) {
-	lesson, err := s.labs.Find(r.Context(), ownerOf(r.Context()), name)
+	lesson, err := s.Labs.Find(r.Context(), ownerOf(r.Context()), name)
 	if lesson == nil && err == nil {
 		err = errNoLab
 	}

@@ -41,11 +41,20 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 			if r.URL.Path == "/healthz" || strings.HasPrefix(r.URL.Path, "/static/") {
 				level = slog.LevelDebug
 			}
-			s.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path,
+			s.Log.Log(r.Context(), level, "request", "request", id, "method", logged(r.Method), "path", logged(r.URL.Path),
 				"status", status, "bytes", wrapped.BytesWritten(), "took", time.Since(begun).Round(time.Microsecond), "client", clientOf(r).addr)
 		}()
 		next.ServeHTTP(wrapped, r)
 	})
+}
+
+// logged is text of a request's, no longer than it takes to recognise it.
+func logged(text string) string {
+	const most = 200 // Bytes.
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
 }
 
 // recoverPanic turns a panic into an error's page, and its stack into the log's.

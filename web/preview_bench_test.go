@@ -153,7 +153,7 @@ func BenchmarkAnalysis(b *testing.B) {
 // the lesson's page.
 func BenchmarkTyping(b *testing.B) {
 	often := limitPair{learner: rate{1 << 30, time.Minute}, address: rate{1 << 30, time.Minute}}
-	l := newLab(b, setup{limits: limits{often, often, often, often, 10}})
+	l := newLab(b, setup{limits: limits{requests: often, starts: often, changes: often, previews: often, newcomers: often.address, files: often.address, strays: often.address, sockets: 10}})
 	v := l.learner(b)
 	whole := denyProduction + "  egress:\n  - to:\n    - namespaceSelector: {}\n      podSelector:\n        matchLabels:\n          k8s-app: kube-dns\n    ports:\n    - port: 53\n      protocol: UDP\n"
 	others := draftFiles("", webIntoAPI, strings.ReplaceAll(webIntoAPI, "name: ", "name: another-"))

@@ -13,11 +13,11 @@ import (
 func (s *server) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.findClient, s.logRequest, s.recoverPanic, secure, middleware.GetHead)
-	r.NotFound(s.handle(notFound))
-	r.MethodNotAllowed(s.handle(methodNotAllowed(r)))
+	r.NotFound(s.stray(notFound))
+	r.MethodNotAllowed(s.stray(methodNotAllowed(r)))
 
 	r.Get("/healthz", s.handle(s.health))
-	r.Get("/static/*", s.handle(s.static))
+	r.With(s.limitByAddress(s.counter(s.limits.files))).Get("/static/*", s.static)
 
 	// A preview comes with every key, and policies with every wish, so they have a count
 	// of their own.
@@ -70,7 +70,7 @@ func (s *server) routes() http.Handler {
 				r.Post("/me/name", s.handle(s.nameMe))
 				r.Post("/me/forget", s.handle(s.forgetMe))
 				// Each gives a cookie, and with it a count of its own.
-				r.With(s.limitByAddress(s.limits.changes.address)).Post("/me/new", s.handle(s.changeLearner))
+				r.With(s.limitByAddress(s.newcomers)).Post("/me/new", s.handle(s.changeLearner))
 				r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
 				r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
 				r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
@@ -116,9 +116,8 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func (s *server) static(w http.ResponseWriter, r *http.Request) error {
+func (s *server) static(w http.ResponseWriter, r *http.Request) {
 	if !s.Static.Serve(w, r) {
-		return notFound(w, r)
+		s.stray(notFound)(w, r)
 	}
-	return nil
 }

@@ -63,22 +63,29 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 // site can point a name of its own at this machine and would then be, to the
 // browser, of one origin with the lab (DNS rebinding).
 func (s *server) knownHost(next http.Handler) http.Handler {
+	refused := s.stray(func(w http.ResponseWriter, r *http.Request) error {
+		name := hostName(r)
+		return refuse(http.StatusMisdirectedRequest, "This lab does not go by the name %q. If that is its name, start the server with --host %s.", name, name)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.Host
-		if host, _, err := net.SplitHostPort(r.Host); err == nil {
-			name = host
-		}
-		name = strings.Trim(name, "[]")
+		name := hostName(r)
 		for _, known := range s.Hosts {
 			if strings.EqualFold(name, known) {
 				next.ServeHTTP(w, r)
 				return
 			}
 		}
-		s.handle(func(w http.ResponseWriter, r *http.Request) error {
-			return refuse(http.StatusMisdirectedRequest, "This lab does not go by the name %q. If that is its name, start the server with --host %s.", name, name)
-		})(w, r)
+		refused(w, r)
 	})
+}
+
+// hostName is the name that the request is for, without a port.
+func hostName(r *http.Request) string {
+	name := r.Host
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		name = host
+	}
+	return strings.Trim(name, "[]")
 }
 
 // rate is how many requests are let through in a window of time.
@@ -93,7 +100,13 @@ type limits struct {
 	starts   limitPair // of new sandboxes
 	changes  limitPair // of whatever else changes something
 	previews limitPair // of analyses of a draft
-	sockets  int       // how many websockets may be open in all
+
+	// What is counted by address alone.
+	newcomers rate // of learners whom this process has not met
+	files     rate // of files under /static/
+	strays    rate // of what nothing answers to
+
+	sockets int // how many websockets may be open in all
 }
 
 // limitPair is how often a learner may do something, and how often all who are not
@@ -109,7 +122,12 @@ var defaultLimits = limits{
 	changes:  limitPair{learner: rate{300, time.Minute}, address: rate{600, time.Minute}},
 	// Nobody types twenty keys a second for a minute.
 	previews: limitPair{learner: rate{1200, time.Minute}, address: rate{2400, time.Minute}},
-	sockets:  socketsFor(openFiles()),
+	// Each learner has a count of their own of everything, so how many somebody can be is
+	// counted. A page loads up to ten files, once.
+	newcomers: rate{300, time.Minute},
+	files:     rate{6000, time.Minute},
+	strays:    rate{600, time.Minute},
+	sockets:   socketsFor(openFiles()),
 }
 
 // limit counts a learner's requests by learner, whatever the others behind their router
@@ -132,14 +150,23 @@ func (s *server) limit(pair limitPair) func(http.Handler) http.Handler {
 }
 
 // limitByAddress counts every request by address.
-func (s *server) limitByAddress(rate rate) func(http.Handler) http.Handler {
-	counter := s.counter(rate)
+func (s *server) limitByAddress(counter *httprate.RateLimiter) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !counter.RespondOnLimit(w, r, addressKey(r)) {
 				next.ServeHTTP(w, r)
 			}
 		})
+	}
+}
+
+// stray answers what there is nothing for, as often as one address may ask for that.
+func (s *server) stray(h handler) http.HandlerFunc {
+	answer := s.handle(h)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.strays.RespondOnLimit(w, r, addressKey(r)) {
+			answer(w, r)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,6 +36,8 @@ type visitor struct {
 	owner string
 	// known says that this process has given the learner the cookie.
 	known bool
+	// unnamed says that there was no cookie: the learner was made for this request.
+	unnamed bool
 	// token is the cookie's; day is when it was given, if known.
 	token string
 	day   int64
@@ -55,7 +58,7 @@ func (s *server) session(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := s.readSession(r)
 		if v.token == "" {
-			v.token = newToken()
+			v.token, v.unnamed = newToken(), true
 		}
 		sum := sha256.Sum256([]byte(v.token))
 		v.owner = hex.EncodeToString(sum[:])
@@ -63,11 +66,37 @@ func (s *server) session(next http.Handler) http.Handler {
 	})
 }
 
+// keptNewcomers is how many of the learners whom this process has met, and who came with a
+// cookie of another, are remembered, so that nobody is counted twice who sends several
+// requests before the new cookie.
+const keptNewcomers = 10_000
+
+// isMet counts by address a learner whom this process has not met. Where that were too
+// many, it has answered, and says false.
+func (s *server) isMet(w http.ResponseWriter, r *http.Request, v visitor) bool {
+	if v.unnamed {
+		return !s.newcomers.RespondOnLimit(w, r, addressKey(r))
+	}
+	_, err := s.met.get(v.owner, 1, func() (struct{}, error) {
+		if s.newcomers.RespondOnLimit(w, r, addressKey(r)) {
+			return struct{}{}, errTooManyNewcomers
+		}
+		return struct{}{}, nil
+	})
+	return err == nil
+}
+
+var errTooManyNewcomers = errors.New("too many new learners at this address")
+
 // renew gives a cookie to a learner who has none of this process and today.
 func (s *server) renew(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
-		if v := visitorOf(r.Context()); !v.known || v.day != dayOf(now) {
+		v := visitorOf(r.Context())
+		if !v.known && !s.isMet(w, r, v) {
+			return
+		}
+		if !v.known || v.day != dayOf(now) {
 			s.giveSession(w, r, v.token, now)
 			if err := s.Progress.Seen(r.Context(), v.owner, now); err != nil {
 				s.Log.Log(r.Context(), levelOf(err), "a visit is not kept", "request", requestID(r.Context()), "error", err)

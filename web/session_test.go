@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web/store"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
@@ -207,10 +208,88 @@ func TestLimit_a_whole_class_may_come_at_once_after_the_server_was_started_again
 	}
 }
 
+// Each has a count of their own of everything, so somebody who can be many has many.
+func TestLimit_nobody_is_as_many_learners_as_they_like(t *testing.T) {
+	few := defaultLimits
+	few.newcomers = rate{5, time.Minute}
+	l := newLab(t, setup{limits: few})
+	met := cookieOf(t, l.ask(t, "GET", "/", router))
+	forged := base64.RawURLEncoding.EncodeToString([]byte("0123456789abcdef"))
+	for range 3 { // A page's own requests: one learner.
+		if res := l.ask(t, "GET", "/", router, "Cookie", sessionCookie+"="+forged); res.StatusCode != http.StatusOK {
+			t.Fatalf("somebody who comes back: status %d", res.StatusCode)
+		}
+	}
+	given := 0
+	for i := range 20 {
+		var header []string
+		if i%2 == 0 {
+			token := base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf("%016d", i)))
+			header = []string{"Cookie", sessionCookie + "=" + token}
+		}
+		res := l.ask(t, []string{"GET", "POST"}[i/10], []string{"/", "/labs/network-policies/analysis"}[i/10], router, header...)
+		if res.Header.Get("Set-Cookie") != "" {
+			given++
+		} else if res.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("without a cookie: status %d", res.StatusCode)
+		}
+	}
+	if given != 3 {
+		t.Errorf("%d more learners at one address, want 3", given)
+	}
+	if res := l.ask(t, "GET", "/", router, "Cookie", met); res.StatusCode != http.StatusOK {
+		t.Errorf("who was there before pays for it: status %d", res.StatusCode)
+	}
+	if res := l.ask(t, "GET", "/", "203.0.113.8:1"); res.StatusCode != http.StatusOK {
+		t.Errorf("another address pays for it: status %d", res.StatusCode)
+	}
+}
+
+func TestLimit_what_nothing_answers_to_is_counted_by_address(t *testing.T) {
+	few := defaultLimits
+	few.strays, few.files = rate{6, time.Minute}, rate{8, time.Minute}
+	l := newLab(t, setup{limits: few})
+	cookie := cookieOf(t, l.ask(t, "GET", "/", router))
+	for i := range 3 {
+		for path, want := range map[string]int{"/nothing": http.StatusNotFound, "/static/nothing.js": http.StatusNotFound} {
+			if got := l.ask(t, "GET", path, router).StatusCode; got != want {
+				t.Errorf("%s, time %d: status %d, want %d", path, i+1, got, want)
+			}
+		}
+	}
+	for _, stray := range [][]string{{"GET", "/nothing"}, {"GET", "/static/nothing.js"}, {"DELETE", "/"}, {"GET", "/", "Host", "rebound.example"}} {
+		if got := l.ask(t, stray[0], stray[1], router, stray[2:]...).StatusCode; got != http.StatusTooManyRequests {
+			t.Errorf("%v: status %d, want %d", stray, got, http.StatusTooManyRequests)
+		}
+	}
+	file := theFiles(t).URL(static.Styles)
+	for i := range 6 { // Two of the eight were for a file that is not there, two more came after.
+		if got := l.ask(t, "GET", file, router).StatusCode; (got == http.StatusTooManyRequests) != (i >= 4) {
+			t.Errorf("a file, time %d: status %d", i+1, got)
+		}
+	}
+	if res := l.ask(t, "GET", "/", router, "Cookie", cookie); res.StatusCode != http.StatusOK {
+		t.Errorf("a page pays for it: status %d", res.StatusCode)
+	}
+	if res := l.ask(t, "GET", "/nothing", "203.0.113.8:1"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("another address pays for it: status %d", res.StatusCode)
+	}
+}
+
+func TestLog_a_long_path_is_not_logged_whole(t *testing.T) {
+	l := newLab(t, setup{})
+	l.log.clear()
+	l.ask(t, "GET", "/"+strings.Repeat("x", 8<<10), router)
+	if got := l.log.String(); !strings.Contains(got, "xxx...") || len(got) > 2<<10 {
+		t.Errorf("%d bytes are logged: %.300s", len(got), got)
+	}
+}
+
 func TestLimit_whatever_changes_something_is_counted(t *testing.T) {
 	few := defaultLimits
 	few.changes = limitPair{learner: rate{2, time.Minute}, address: rate{6, time.Minute}}
 	few.starts.learner = rate{2, time.Minute}
+	few.newcomers = rate{20, time.Minute}
 	l := newLab(t, setup{limits: few})
 	for _, path := range []string{
 		"POST /quizzes/network-policies", "POST /me/name", "POST /me/forget", "POST /lessons/network-policies/sections/none/done",
@@ -228,7 +307,7 @@ func TestLimit_whatever_changes_something_is_counted(t *testing.T) {
 	// A new learner is a new count, so that whoever asks for many is counted by address.
 	cookie := cookieOf(t, l.ask(t, "GET", "/", router))
 	refused := false
-	for range 10 {
+	for range few.newcomers.requests {
 		res := l.ask(t, "POST", "/me/new", router, "Cookie", cookie)
 		if res.StatusCode == http.StatusTooManyRequests {
 			refused = true

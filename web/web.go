@@ -13,6 +13,7 @@ import (
 	"net/netip"
 
 	"github.com/a-h/templ"
+	"github.com/go-chi/httprate"
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/quizzes"
@@ -27,7 +28,9 @@ type Deps struct {
 	Sandboxes Sandboxes
 	Lessons   []*lessons.Lesson
 	Quizzes   []*quizzes.Quiz
-	Static    *static.Files
+	// Labs are the lessons' labs and the learners' own, the same that Sandboxes knows.
+	Labs   *Labs
+	Static *static.Files
 	// Progress keeps what learners have done.
 	Progress Progress
 	Log      *slog.Logger
@@ -52,12 +55,15 @@ type server struct {
 	limits  limits
 	timings timings
 	sockets *sockets
-	labs    *Labs
 	// grading makes a learner's looks at their policies take turns: each reads all of them.
 	grading *turns
 	// schema answers with what can stand in a policy.
 	schema   handler
 	previews *previews
+	// newcomers counts learners whom this process has not met, and met are those whom it
+	// has, by owner; strays counts requests that nothing answers to.
+	newcomers, strays *httprate.RateLimiter
+	met               *recent[string, struct{}]
 	// sealKey is what this process seals its cookies with.
 	sealKey []byte
 }
@@ -69,15 +75,16 @@ func New(deps Deps) (http.Handler, error) {
 
 func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) {
 	switch {
-	case deps.Sandboxes == nil, deps.Progress == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil, deps.Health == nil:
+	case deps.Sandboxes == nil, deps.Progress == nil, deps.Static == nil, deps.Log == nil, deps.Closing == nil, deps.Health == nil, deps.Labs == nil:
 		return nil, errors.New("web: a dependency is missing")
 	case len(deps.Hosts) == 0:
 		return nil, errors.New("web: the lab goes by no name")
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), labs: NewLabs(deps.Lessons, deps.Progress), grading: newTurns(1), previews: newPreviews(), sealKey: make([]byte, 32)}
+	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), grading: newTurns(1), previews: newPreviews(), met: newRecent[string, struct{}](keptNewcomers), sealKey: make([]byte, 32)}
 	_, _ = rand.Read(s.sealKey) // never fails
+	s.newcomers, s.strays = s.counter(limits.newcomers), s.counter(limits.strays)
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {
 			return nil, fmt.Errorf("web: quiz %s is about a lesson that does not exist: %q", q.Slug, q.Lesson)

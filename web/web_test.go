@@ -136,7 +136,7 @@ func newLab(t testing.TB, s setup) *lab {
 	closing, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	handler, err := newServer(Deps{
-		Sandboxes: sandboxes, Progress: kept, Lessons: allLessons, Quizzes: allQuizzes, Static: files,
+		Sandboxes: sandboxes, Progress: kept, Labs: NewLabs(allLessons, kept), Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: logger, Closing: closing,
 		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies,
 	}, s.limits, s.timings)
@@ -713,7 +713,7 @@ func TestNew_refuses_what_is_incomplete(t *testing.T) {
 		t.Error("no error without dependencies")
 	}
 	files, all := theFiles(t), theLessons(t)
-	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Health: func() error { return nil }, Hosts: []string{"localhost"}, Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
+	deps := Deps{Sandboxes: panicking{}, Progress: &store.Store{}, Labs: NewLabs(all, nil), Lessons: all, Static: files, Log: slog.Default(), Closing: context.Background(), Health: func() error { return nil }, Hosts: []string{"localhost"}, Quizzes: []*quizzes.Quiz{{Slug: "q", Lesson: "none"}}}
 	if _, err := New(deps); err == nil || !strings.Contains(err.Error(), `"none"`) {
 		t.Errorf("error = %v, want one that names the lesson", err)
 	}

@@ -71,8 +71,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err := made.open(ctx, progress, log); err != nil {
 		return err
 	}
+	labs := web.NewLabs(teaches.lessons, progress)
 	opts := made.Options
-	opts.Log, opts.Lab = log, web.NewLabs(teaches.lessons, progress).Topology
+	opts.Log, opts.Lab = log, labs.Topology
 	if c.MaxSandboxes != 0 {
 		opts.MaxSandboxes = c.MaxSandboxes
 	}
@@ -89,7 +90,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	machine := thisMachine()
 	handler, err := web.New(web.Deps{
-		Sandboxes: manager, Progress: progress, Lessons: teaches.lessons, Quizzes: teaches.quizzes, Static: files, Log: log, Closing: ctx,
+		Sandboxes: manager, Progress: progress, Labs: labs, Lessons: teaches.lessons, Quizzes: teaches.quizzes, Static: files, Log: log, Closing: ctx,
 		Health: data.health.Err, ForgetDays: c.ForgetAfter, Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
 	})
 	if err != nil {
@@ -126,6 +127,7 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, machine mach
 	if err != nil {
 		return fmt.Errorf("%w (--listen chooses another address)", err)
 	}
+	listener = web.BoundConnections(listener, c.TrustedProxies)
 	base, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
 	server := &http.Server{
