@@ -215,7 +215,15 @@ test("of_two_tabs_that_apply_at_once_one_comes_first_and_the_other_merges", asyn
   await paste(denyAll.replace("default-deny-all", "from-the-first"));
   await paste(denyAll.replace("default-deny-all", "from-the-second"), second);
   for (const tab of [page, second]) await says("#plan", /^Apply adds production\/from-the-(first|second)\.$/, tab);
-  // Both ask before either has an answer.
+  // Both have asked before either has an answer.
+  let asked = 0;
+  let go;
+  const both = new Promise((resolve) => (go = resolve));
+  await context.route(/\/policies\?prune/, async (route) => {
+    if (++asked === 2) go();
+    await both;
+    await route.continue();
+  });
   await Promise.all([page, second].map((tab) => tab.locator("#apply").evaluate((b) => b.click())));
   const refused = async (tab) => /nothing was applied/i.test(await text("#problems", tab));
   await until(async () => (await refused(page)) || (await refused(second)), "one of them is told");
