@@ -220,7 +220,7 @@ test("a_lab_of_one_s_own_is_made_looked_at_and_started", async () => {
   await page.getByRole("button", { name: "Keep it and open it" }).click();
   assert.match(await page.locator(".lab-problems").textContent(), /line 6, column \d+: .*want a whole number/);
   // Chromium tells of every page that is answered with an error.
-  assert.match(errors.splice(0).join(), /status of 422[^,]*\/labs\)$/);
+  assert.match(errors.splice(0).join(), /status of 422[^,]*\/labs#make\)$/);
   await yaml.fill((await yaml.inputValue()).replace("port: http", "port: 8080"));
   await page.getByRole("button", { name: "See how it looks" }).click();
   await page.locator(".lab-picture svg").waitFor();
