@@ -105,10 +105,10 @@ test-oracle:
 	cd sandbox/policy/oracle && go vet ./... && go test ./...
 
 .PHONY: test-frontend
-test-frontend: bin/netpol-lab web/e2e/node_modules/.package-lock.json
+test-frontend: bin/netpol-lab bin/storybook web/e2e/node_modules/.package-lock.json
 	cd web/frontend && npm test --silent
 ifneq ($(CHROMIUM),)
-	cd web/e2e && npm run --silent test:fake && npm run --silent test:simulated
+	cd web/e2e && npm run --silent test:fake && npm run --silent test:simulated && npm run --silent test:storybook
 else
 	@.ci/left-out note "the browser tests: no Chromium here (on Debian: apt-get install chromium)"
 endif

@@ -143,7 +143,8 @@
       await says("#plan", /changes/);
       await press("Apply");
       await says("#conflict", /changed/);
-      await click("#conflict summary");
+      await click("#conflict .buttons button:nth-child(3)");
+      await find("#both-title");
     },
     "write-keys": async () => {
       await ready();
