@@ -61,7 +61,7 @@ func TestCreate_takes_too_long_and_is_given_up(t *testing.T) {
 		defer l.Close()
 		id := l.create("ann")
 		time.Sleep(61 * time.Second)
-		if s := l.get(id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "1m0s") {
+		if s := l.get(id); s.State != sandbox.Failed || !strings.Contains(s.Reason, "not ready after 1 minute,") {
 			t.Errorf("state %s, reason %q", s.State, s.Reason)
 		}
 	})

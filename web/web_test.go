@@ -450,7 +450,7 @@ func TestThe_lab_keeps_its_contract(t *testing.T) {
 		`data-sandbox="`+id+`" data-state="ready"`, `data-change="1"`,
 		`<form id="start" method="post" action="/sandboxes" hidden>`,
 		`id="reset" method="post" action="/sandboxes/`+id+`/reset">`, `id="stop" method="post" action="/sandboxes/`+id+`/stop">`,
-		`id="policy-form" method="post" action="/sandboxes/`+id+`/policies">`,
+		`id="policy-form" method="post" action="/sandboxes/`+id+`/policies#policy-form">`,
 		`<li data-step="1" data-status="done">Start the node <span class="elapsed">`,
 		`name="base" value="1"`, `  name: default-deny-all`,
 		`data-verdict="blocked"`, `data-verdict="open"`,

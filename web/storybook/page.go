@@ -75,6 +75,7 @@ func newPage(c content, s story) (http.Handler, error) {
 	sandboxes := &sandboxes{story: s, content: c, byOwner: map[string]*scene{}, byID: map[string]*scene{}}
 	lab, err := web.New(web.Deps{
 		Sandboxes: sandboxes, Progress: &progress{Store: c.kept, story: s, sandboxes: sandboxes, seen: map[string]bool{}},
+		Labs:    web.NewLabs(c.lessons, c.kept),
 		Lessons: c.lessons, Quizzes: c.quizzes, Static: c.files, Log: c.log, Closing: c.closing,
 		Health: func() error { return nil }, ForgetDays: 90, Hosts: []string{s.Name + ".localhost"},
 	})
