@@ -1,6 +1,6 @@
 // The lab's requests. Each fails with a Refusal whose message can be shown.
 
-import type { Analysis, AnalysisRequest, Built, History, SetAside, Why, Wish } from "./answers.gen";
+import type { Analysis, AnalysisRequest, Built, History, LabContents, Schema, SetAside, Why, Wish } from "./answers.gen";
 import type { Base } from "./workspace/workspace";
 
 export interface Problem {
@@ -95,6 +95,16 @@ export async function ownLab(lab: string): Promise<string> {
 /** Whether there is such a lab for the learner. */
 export async function hasLab(lab: string): Promise<boolean> {
   return send("GET", `/labs/${encodeURIComponent(lab)}`).then(() => true, () => false);
+}
+
+/** The fields of a policy, with what the API says of them. */
+export async function schema(): Promise<Schema> {
+  return (await (await send("GET", "/schema")).json()) as Schema;
+}
+
+/** What is in the lab, with the addresses of the learner's sandbox where it is ready. */
+export async function contents(lab: string): Promise<LabContents> {
+  return (await (await send("GET", `/labs/${encodeURIComponent(lab)}`)).json()) as LabContents;
 }
 
 /** The lab's picture, as SVG. */

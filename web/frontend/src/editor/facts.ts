@@ -2,6 +2,7 @@
 // the lab. Without an answer it offers less, and that is all.
 
 import type { LabContents, Schema } from "../answers.gen";
+import * as api from "../api";
 
 export class Facts {
   schema: Schema | undefined;
@@ -17,19 +18,19 @@ export class Facts {
    * asked for until it is there.
    */
   renew(): void {
-    if (!this.schema) void ask<Schema>("/schema").then((schema) => (this.schema ??= schema));
+    if (!this.schema) void had(api.schema()).then((schema) => (this.schema ??= schema));
     const asked = ++this.#asked;
-    void ask<LabContents>(`/labs/${encodeURIComponent(this.name)}`).then((lab) => {
+    void had(api.contents(this.name)).then((lab) => {
       if (lab && asked === this.#asked) this.lab = lab;
     });
   }
 }
 
-async function ask<T>(url: string): Promise<T | undefined> {
+async function had<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
-    const answer = await fetch(url, { headers: { Accept: "application/json" } });
-    return answer.ok ? ((await answer.json()) as T) : undefined;
-  } catch {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof api.Refusal)) throw error;
     return undefined;
   }
 }
