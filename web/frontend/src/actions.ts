@@ -117,7 +117,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
    */
   async function send(whole: Whole, plan: Plan, afterwards: (now: Workspace, inForce: Awaited<ReturnType<typeof api.apply>>) => Workspace): Promise<void> {
     const { sandbox, workspace: sent } = store.get();
-    const before = sent.files.flatMap((f) => (f.base ? [f.base] : []));
+    const before = files.inForce(sent);
     exercise.change();
     store.update({ applying: true });
     try {

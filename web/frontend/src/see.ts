@@ -14,13 +14,13 @@ import { Picture, type Isolated } from "./picture";
 import { recall, remember } from "./remember";
 import * as sentences from "./sentences";
 import type { State, Store } from "./state";
-import { fileNamed } from "./workspace/workspace";
+import { fileNamed, inForce } from "./workspace/workspace";
 
 /** Draws what the store knows, and chooses flows. */
 export function mountSee(root: HTMLElement, store: Store, actions: Actions): void {
   const see = new See(root, store, actions);
   store.watch((now, before) => {
-    if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit || now.pointed !== before.pointed) see.render(now);
+    if (now.model !== before.model || now.analysis !== before.analysis || now.chosen !== before.chosen || now.lit !== before.lit || now.pointed !== before.pointed || now.workspace.change !== before.workspace.change) see.render(now);
     if (now.folded !== before.folded) see.fold(now.folded);
     if (now.onlyChanges !== before.onlyChanges) see.lookForChanges(now.onlyChanges);
   });
@@ -54,6 +54,7 @@ class See {
   #room = false;
   #remembered: Remembered;
   #filter = everything;
+  #clock: ReturnType<typeof setInterval> | undefined;
 
   constructor(root: HTMLElement, store: Store, actions: Actions) {
     this.#root = root;
@@ -107,7 +108,6 @@ class See {
       this.#room = room;
       this.#arrange();
     }).observe(find(root, "see"));
-    setInterval(() => this.#matrix.tick(), 1000);
     store.update({ folded: new Set(this.#remembered.folded) });
     this.#arrange();
   }
@@ -140,13 +140,15 @@ class See {
 
   /** Asks which policies in force isolate which pods, where that is not known of this change. */
   async #isolate(): Promise<void> {
-    const { sandbox, model } = this.#store.get();
+    const { sandbox, model, workspace } = this.#store.get();
+    const ready = model.state === "ready";
     const at = `${sandbox} ${model.change} ${model.state}`;
-    if (at === this.#isolatedAt) return;
+    // The texts come in behind the event that tells of them.
+    if (at === this.#isolatedAt || (ready && (workspace.sandbox !== sandbox || workspace.change !== model.policiesChange))) return;
     this.#isolatedAt = at;
     const lab = this.#root.dataset["lab"] ?? "";
     try {
-      const files = model.state === "ready" ? (await api.policies(sandbox)).policies.map((p) => ({ id: nameOf(p), text: p.yaml })) : [];
+      const files = ready ? inForce(workspace).map((p) => ({ id: nameOf(p), text: p.yaml })) : [];
       const { files: analysed } = await api.analysis(lab, { files }, AbortSignal.timeout(api.patience));
       if (at !== this.#isolatedAt) return;
       this.#isolated = isolation(analysed.flatMap((f) => f.policies));
@@ -174,6 +176,9 @@ class See {
 
   #look(filter: Filter): void {
     this.#filter = filter;
+    // What changed in the last minute changes with the time.
+    clearInterval(this.#clock);
+    if (typeof filter.changed === "number") this.#clock = setInterval(() => this.#matrix.tick(), 1000);
     this.#part<HTMLInputElement>("text").value = filter.text;
     this.#part<HTMLSelectElement>("verdict").value = filter.verdict;
     this.#part<HTMLSelectElement>("since").value = String(filter.changed);

@@ -33,6 +33,8 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   onSubmit(reset, actions.reset);
   onSubmit(stop, actions.stop);
 
+  let clock: ReturnType<typeof setInterval> | undefined;
+
   function tick(): void {
     const { model, ahead } = store.get();
     if (ahead !== undefined) renderClock(steps, model, Date.now() - ahead);
@@ -58,6 +60,11 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
     if (model.state === "ready" && document.activeElement === status) focusOn(find(root, "see"));
     renderSteps(steps, model);
     tick();
+    // The clock goes as long as there is a step to time.
+    if (!model.steps.some((s) => s.status === "running")) {
+      clearInterval(clock);
+      clock = undefined;
+    } else clock ??= setInterval(tick, 100);
   }
 
   store.watch((now, before) => {
@@ -67,7 +74,6 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
       write(connection, connectionSentence(now.connection.now, now.connection.message));
     }
   });
-  setInterval(tick, 100);
 }
 
 function connectionSentence(now: Connection, message: string): string {

@@ -3,7 +3,7 @@
 import type { Ref } from "../events.gen";
 import { nameOf } from "../model";
 import { documents, refOf, same } from "./text";
-import type { File, Workspace } from "./workspace";
+import { inForce as policiesOf, type File, type Workspace } from "./workspace";
 
 export interface Plan {
   /** The policies' names, "namespace/name", in the order of the files; deleted ones sorted. */
@@ -21,7 +21,7 @@ export interface Plan {
 }
 
 export function planOf(workspace: Workspace): Plan {
-  const inForce = new Map(workspace.files.flatMap((f) => (f.base ? [[nameOf(f.base), f.base] as const] : [])));
+  const inForce = new Map(policiesOf(workspace).map((p) => [nameOf(p), p]));
   const wanted = new Map<string, { files: File[]; text: string }>();
   const unnamed: File[] = [];
   for (const file of workspace.files) {

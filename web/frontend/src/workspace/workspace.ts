@@ -86,6 +86,11 @@ export function fileNamed(workspace: Workspace, name: string): File | undefined 
   return workspace.files.find((f) => by(refOf(f.text))) ?? workspace.files.find((f) => by(f.base));
 }
 
+/** The policies in force, as of the workspace's change. */
+export function inForce(workspace: Workspace): Base[] {
+  return workspace.files.flatMap((f) => (f.base ? [f.base] : []));
+}
+
 /** What a tab is called. */
 export function title(file: File): string {
   return nameIn(file.text) || file.base?.name || "new policy";
