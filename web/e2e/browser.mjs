@@ -91,3 +91,12 @@ export async function until(condition, what, timeout = 5000) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/**
+ * Waits until the editor's list of completions listens: in its first 75 ms a key goes into
+ * the text, so as not to surprise who types, and nothing on the page tells when they are over.
+ */
+export async function completionsListen(page) {
+  const seen = await page.evaluate(() => performance.now());
+  await page.waitForFunction((from) => performance.now() - from > 75, seen);
+}

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { build } from "../frontend/node_modules/esbuild/lib/main.js";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
+import { assertAccessible, collectErrors, completionsListen, launch, until } from "./browser.mjs";
 import { serve } from "./server.mjs";
 import { denyAll } from "./walk.mjs";
 
@@ -83,20 +83,11 @@ async function completions() {
   return options();
 }
 
-/**
- * Waits until the list listens: in the first 75 ms an arrow would move the cursor, so as
- * not to surprise who types, and nothing on the page tells when they are over.
- */
-async function listens() {
-  const seen = await page.evaluate(() => performance.now());
-  await page.waitForFunction((from) => performance.now() - from > 75, seen);
-}
-
 /** Takes the option of that label by the keyboard. */
 async function take(label) {
   const at = (await options()).findIndex(([l]) => l === label);
   assert.ok(at >= 0, `${label} is not among ${JSON.stringify(await options())}`);
-  await listens();
+  await completionsListen(page);
   for (let n = 0; n < at; n++) await press("ArrowDown");
   await until(async () => (await page.locator(".cm-tooltip-autocomplete li[aria-selected] .cm-completionLabel").textContent()) === label, `${label} is chosen`);
   // What is chosen at once after the list has come is ignored, so as not to surprise who types.

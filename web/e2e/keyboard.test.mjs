@@ -3,7 +3,7 @@
 // is seen where; and nothing is far away.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { collectErrors, launch, until } from "./browser.mjs";
+import { collectErrors, completionsListen, launch, until } from "./browser.mjs";
 import { serve } from "./server.mjs";
 import { denyAll } from "./walk.mjs";
 
@@ -132,9 +132,7 @@ async function take(label) {
   const want = (await options()).indexOf(label);
   assert.ok(want >= 0, `${label} is not among ${await options()}`);
   const chosen = () => page.locator(".cm-tooltip-autocomplete li[aria-selected] .cm-completionLabel").textContent({ timeout: 1000 }).catch(() => undefined);
-  // In its first 75 ms a key goes into the text, so as not to surprise who types.
-  const seen = await page.evaluate(() => performance.now());
-  await page.waitForFunction((from) => performance.now() - from > 75, seen);
+  await completionsListen(page);
   for (let n = 0; n < want; n++) await press("ArrowDown");
   await until(async () => (await chosen()) === label, `${label} is chosen`);
   await press("Enter");
@@ -167,6 +165,7 @@ test("a_policy_is_written_completed_mended_looked_at_and_applied", async (t) => 
   await toEditor();
   await start();
 
+  assert.match(await page.locator("#open-file").ariaSnapshot(), /textbox "Policy, in YAML"/);
   await press("Control+Space");
   await take("Deny all, in and out");
   await press("Escape");
@@ -334,6 +333,7 @@ test("a_file_is_made_renamed_and_deleted_and_a_conflict_is_settled", async () =>
   await comes(() => isAt(editor), "the new file has the keyboard");
   await page.keyboard.insertText(denyAll.replace("default-deny-all", "second"));
   await filesBecome("default-deny-all: in-force", "second: new");
+  assert.match(await page.locator("#files").ariaSnapshot(), /tab "default-deny-all in force"[\s\S]*tab "second new" \[selected\]/);
   await write(denyAll.replace("default-deny-all", "third"));
   await filesBecome("default-deny-all: in-force", "third: new");
   await go("#files [tabindex='0']", 10, "Shift+Tab");

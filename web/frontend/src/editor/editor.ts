@@ -139,8 +139,8 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   const place = make("div");
   place.className = "editor";
   textarea.before(place);
-  const label = textarea.labels[0];
-  if (label) label.id ||= "policy-label";
+  // It is about a text area with all policies; here is one of them.
+  for (const label of textarea.labels) label.hidden = true;
   const hint = make("p", hasKeys.matches ? `Tab leaves the editor. ${keyName("Ctrl+Space")} completes. F1 lists all keys.` : "");
   hint.className = "visually-hidden";
   hint.id = "policy-hint";
@@ -177,7 +177,7 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     placeholder(hasKeys.matches ? `Write a policy, or press ${keyName("Ctrl+Space")} for one to begin with.` : "Write a policy, or choose one to begin with by Insert."),
     EditorView.lineWrapping,
     EditorView.contentAttributes.of({
-      ...(label ? { "aria-labelledby": label.id } : { "aria-label": "Policy, in YAML" }),
+      "aria-label": "Policy, in YAML",
       "aria-describedby": hint.id,
       tabindex: "0", // It can be reached without, but checkers look for it.
       autocapitalize: "off",
@@ -254,7 +254,6 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
     },
   });
   textarea.hidden = true;
-  label?.addEventListener("click", () => view.focus());
   const buttons = tools(view, () => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined);
   (document.querySelector("[data-editor-tools]") ?? place).prepend(buttons.bar);
 
