@@ -61,6 +61,7 @@ test("two_tabs_follow_the_same_sandbox_also_one_that_is_started_in_the_other", a
   await page.goto(lab.url);
   await second.goto(lab.url);
   await page.getByRole("button", { name: "Start", exact: true }).click();
+  await live();
   await live(second);
   lab.state("ready");
   lab.observe("open", ...flows);
