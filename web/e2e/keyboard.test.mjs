@@ -407,12 +407,13 @@ test("two_points_of_the_history_are_compared_and_one_is_gone_back_to", async (t)
 
 test("files_come_in_and_a_link_goes_out_and_is_opened", async () => {
   await open("/workbench?lab=network-policies");
+  const chosen = page.waitForEvent("filechooser");
   await toEditor();
   await go("[data-panel='history']", 10, "Shift+Tab");
   await press("Enter");
   await go("#import", 4);
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
-  await chooser.setFiles([{ name: "a.yaml", mimeType: "text/yaml", buffer: Buffer.from(denyAll) }]);
+  await press("Enter");
+  await (await chosen).setFiles([{ name: "a.yaml", mimeType: "text/yaml", buffer: Buffer.from(denyAll) }]);
   await says("#in-out-said", /^One policy is in the workspace now/);
   await go("#share", 2);
   await press("Enter");

@@ -154,6 +154,8 @@ test("a_deciding_line_is_led_to_as_soon_as_the_text_that_it_is_in_has_come", asy
   const id = await page.locator("#lab").getAttribute("data-sandbox");
   const answer = await page.request.put(server.at(`/sandboxes/${id}/policies`), { data: denyAll, headers: { "Content-Type": "application/yaml" } });
   assert.equal(answer.status(), 200);
+  // Until then the workspace differs from what is in force, and is explained first.
+  await page.getByRole("button", { name: "In force" }).click();
   await why(".at code").first().waitFor();
   assert.equal(await why(".place").count(), 0);
   come();
