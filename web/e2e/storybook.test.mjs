@@ -93,7 +93,8 @@ async function compare(name, looks) {
 describe("every_story_is_drawn", { concurrency: 2 }, () => {
   for (const story of book.stories.filter((s) => some.test(s.name))) {
     test(story.name, async () => {
-      const context = await browser.newContext({ viewport: { width: widths[0][0], height: widths[0][1] }, reducedMotion: "reduce" });
+      // A time of day is as long at any hour there.
+      const context = await browser.newContext({ viewport: { width: widths[0][0], height: widths[0][1] }, reducedMotion: "reduce", locale: "en-GB" });
       try {
         const errors = collectErrors(context);
         const page = await context.newPage();

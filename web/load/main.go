@@ -63,11 +63,13 @@ func run(ctx context.Context) error {
 	}
 	defer end()
 
-	reader, err := newLearner(base)
-	if err != nil {
-		return err
+	readers := make([]*learner, 3)
+	for i := range readers {
+		if readers[i], err = newLearner(base); err != nil {
+			return err
+		}
 	}
-	alone := reader.pages(ctx, 3*time.Second)
+	alone := read(ctx, readers, 3*time.Second)
 	fmt.Printf("a lesson, nobody else there:   %s\n", alone)
 
 	class, err := gather(ctx, base)
@@ -82,7 +84,7 @@ func run(ctx context.Context) error {
 	}
 	time.Sleep(2 * time.Second) // All have begun, and the pages are measured from here.
 	before := look(server.Process.Pid)
-	busy := reader.pages(ctx, *duration)
+	busy := read(ctx, readers, *duration)
 	after := look(server.Process.Pid)
 	dismiss()
 	typing.Wait()
@@ -93,8 +95,8 @@ func run(ctx context.Context) error {
 	fmt.Printf("a lesson, %3d learners typing: %s\n", len(class), busy)
 	fmt.Printf("a preview, asked by a key:     %s, %.0f a second\n", previews, float64(len(previews))/(*duration+2*time.Second).Seconds())
 	fmt.Println(after.since(before))
-	failed := reader.failed
-	for _, l := range class {
+	failed := 0
+	for _, l := range append(readers, class...) {
 		if l.lost != nil {
 			return fmt.Errorf("a learner's connection was lost: %w", l.lost)
 		}
@@ -274,12 +276,16 @@ func (l *learner) do(r *http.Request, want int, v any) error {
 	return nil
 }
 
-// pages asks for the lesson again and again, and returns how long each took.
-func (l *learner) pages(ctx context.Context, during time.Duration) times {
+// read asks for the lesson again and again, and returns how long each took. The readers
+// take turns, for one alone would ask for more than the server gives one.
+func read(ctx context.Context, readers []*learner, during time.Duration) times {
 	var out times
 	tick := time.NewTicker(*every)
 	defer tick.Stop()
+	turn := 0
 	for end := time.Now().Add(during); time.Now().Before(end) && ctx.Err() == nil; <-tick.C {
+		l := readers[turn%len(readers)]
+		turn++
 		begin := time.Now()
 		if err := l.page(); err != nil {
 			log.Print(err)
