@@ -1,21 +1,11 @@
 // What gives a prediction's answer away opens when the prediction is kept, and not
 // before; on the server as make builds it, with simulated sandboxes.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { assertAccessible, collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 
-let server, browser;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
 
 /** The first lesson in a browser of its own, and what there gives an answer away. */
 async function lesson(options = {}) {

@@ -1,25 +1,16 @@
 // Bad input through the page, on the server as make builds it: each is answered with a
 // sentence, loses nothing, and leaves a page that works.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
-import { collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { denyAll, start } from "./walk.mjs";
 
-let server, browser, context, page, errors;
+const { server, browser } = onTheServer();
+let context, page, errors;
 let expected = [];
 const path = "/workbench?lab=network-policies";
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
 
 beforeEach(() => open());
 

@@ -1,21 +1,11 @@
 // What I want: wishes beside the matrix and the policies that the lab makes of them, with
 // the mouse, with the keyboard alone, on a phone and without scripts, on the simulator.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { assertAccessible, collectErrors, launch, screenshot, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { assertAccessible, collectErrors, screenshot, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 
-let server, browser;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
 
 /** The workbench of the first lesson's lab, for a learner of its own. */
 async function workbench(options = {}) {

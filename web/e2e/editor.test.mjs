@@ -1,23 +1,14 @@
 // The editor, on the server as make builds it: what it offers, what it says, and what
 // happens to bad input; with the mouse, and with the keyboard alone.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 import { build } from "../frontend/node_modules/esbuild/lib/main.js";
-import { assertAccessible, collectErrors, completionsListen, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { assertAccessible, collectErrors, completionsListen, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { denyAll } from "./walk.mjs";
 
-let server, browser, context, page, errors;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
+let context, page, errors;
 
 beforeEach(() => open());
 

@@ -1,23 +1,14 @@
 // The frame around lesson and lab, on the server as make builds it: panes, splitters,
 // places, colours, and a lesson in sections.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { afterEach, test } from "node:test";
+import { assertAccessible, collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { denyAll } from "./walk.mjs";
 
 const lesson = "/lessons/network-policies";
-let server, browser, context, page, errors;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
+let context, page, errors;
 
 afterEach(async () => {
   assert.deepEqual(errors, []);

@@ -2,22 +2,13 @@
 // pointer, and no focus set by a script. After each key the keyboard is somewhere, and it
 // is seen where; and nothing is far away.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { collectErrors, completionsListen, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { afterEach, test } from "node:test";
+import { collectErrors, completionsListen, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { denyAll } from "./walk.mjs";
 
-let server, browser, context, page, errors;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
+let context, page, errors;
 
 afterEach(async () => {
   assert.deepEqual(errors, []);

@@ -2,25 +2,19 @@
 // as make builds it, with simulated sandboxes.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { assertAccessible, collectErrors, launch, screenshot, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { assertAccessible, collectErrors, screenshot, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { askedFirst, doExercise, lessons, start } from "./walk.mjs";
 
-let server, browser, page, errors;
+const { server, browser } = onTheServer(begin);
+let page, errors;
 
-before(async () => {
-  server = await serve();
-  browser = await launch();
+async function begin() {
   const context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
   errors = collectErrors(context);
   page = await context.newPage();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+}
 
 test("a_learner_does_everything", async (t) => {
   for (const lesson of lessons) {

@@ -1,12 +1,13 @@
 // The picture linked with the matrix, the editor and the reasons, with the mouse and with
 // the keyboard alone.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { assertAccessible, collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { denyAll, webToApi } from "./walk.mjs";
 
-let server, browser, page, errors;
+const { server, browser } = onTheServer(begin);
+let page, errors;
 
 const pod = (id) => page.locator(`.pic-end[data-end="${id}"]`);
 const shield = (id, way) => page.locator(`.pic-shield.${way}[data-of="${id}"]`);
@@ -23,9 +24,7 @@ const files = () => page.locator("#files .selects .name").evaluateAll((all) => a
 const lit = () => page.locator("#matrix :is(tr, thead th).lit").evaluateAll((all) => [...new Set(all.map((e) => e.querySelector(".pod").textContent))]);
 const openFile = () => page.locator("#files [aria-selected=true] .name").textContent();
 
-before(async () => {
-  server = await serve();
-  browser = await launch();
+async function begin() {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   errors = collectErrors(context);
   page = await context.newPage();
@@ -43,12 +42,7 @@ before(async () => {
   await view("picture").click();
   await page.locator(".pic-shield.up").first().waitFor();
   await become(() => page.locator("#files .name").allTextContents(), ["api-admits-web", "default-deny-all", "web-may-call-api"], "the files");
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+}
 
 test("a_pod_at_the_pointer_lights_its_row_and_columns_and_the_policies_that_select_it", async () => {
   await page.locator("#files [data-policy='production/web-may-call-api']").click();

@@ -1,22 +1,13 @@
 // The whole first lesson without the page's script, as a learner does it whose browser
 // runs none: every form works with a reload, and leads to what came of it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch, screenshot, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { screenshot, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { answersOf, denyAll, doneWithSolution, lessons } from "./walk.mjs";
 
-let server, browser, context, page;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
+let context, page;
 
 async function open(path, width = 1280) {
   const storageState = await context?.storageState(); // It stays the same learner.

@@ -1,21 +1,12 @@
 // The preview of a draft, and why a connection is as it is; on the server as make builds
 // it, with the mouse, and with the keyboard alone.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { afterEach, beforeEach, test } from "node:test";
+import { assertAccessible, collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 
-let server, browser, context, page, errors;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
+let context, page, errors;
 
 beforeEach(() => open());
 

@@ -2,22 +2,21 @@
 // keyboard alone.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { build } from "../frontend/node_modules/esbuild/lib/main.js";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { assertAccessible, collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { denyAll, dns, webToApi } from "./walk.mjs";
 
-let server, browser, context, page, errors, sandbox;
+const { server, browser } = onTheServer(begin);
+let context, page, errors, sandbox;
 
 const api = "production/web>production/api:8080/TCP";
 const byName = `${api}@name`;
 const flow = (id, on = page) => on.locator(`[data-see="matrix"] [data-flow="${id}"]`);
 const see = (part, on = page) => on.locator(`#see [data-see="${part}"]`);
 
-before(async () => {
-  server = await serve();
-  browser = await launch();
+async function begin() {
   context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true });
   errors = collectErrors(context);
   page = await context.newPage();
@@ -27,12 +26,7 @@ before(async () => {
     return (await answer.json()).id;
   });
   await open();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+}
 
 /** Opens the page anew, as a learner who has set nothing, and waits until all is known. */
 async function open(path = "/lessons/network-policies", on = page) {

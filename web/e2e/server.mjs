@@ -5,6 +5,8 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, before } from "node:test";
+import { launch } from "./browser.mjs";
 
 const binary = new URL("../../bin/netpol-lab", import.meta.url).pathname;
 
@@ -34,4 +36,23 @@ export async function serve(sandbox = "simulated", more = []) {
       await rm(data, { recursive: true });
     },
   };
+}
+
+/**
+ * For all tests of a file: a server with simulated sandboxes and a browser, which are
+ * started before them and ended after them. What is to be done once before the tests
+ * follows in the same hook, for the hooks of a file do not wait for one another.
+ */
+export function onTheServer(begin = async () => {}) {
+  let server, browser;
+  before(async () => {
+    server = await serve();
+    browser = await launch();
+    await begin();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+  return { server: { at: (path) => server.at(path) }, browser: { newContext: (options) => browser.newContext(options) } };
 }

@@ -1,27 +1,21 @@
 // One walk through the lab in a browser, on the server as make builds it, with
 // simulated sandboxes.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { assertAccessible, collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { assertAccessible, collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { apply, becomes, denyAll, dns, files, put, remove, verdictIn, webToApi } from "./walk.mjs";
 
-let server, browser, context, page, errors;
+const { server, browser } = onTheServer(begin);
+let context, page, errors;
 
 const at = (path) => server.at(path);
 
-before(async () => {
-  server = await serve();
-  browser = await launch();
+async function begin() {
   context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
   errors = collectErrors(context);
   page = await context.newPage();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+}
 
 const text = (selector, on = page) => on.locator(selector).textContent();
 const state = async (on) => on.locator("#lab").getAttribute("data-state");

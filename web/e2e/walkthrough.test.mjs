@@ -1,21 +1,12 @@
 // The lesson's walk-through in a browser, on the server as make builds it without a
 // video.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, afterEach, test } from "node:test";
-import { assertAccessible, collectErrors, launch, screenshot, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { beforeEach, afterEach, test } from "node:test";
+import { assertAccessible, collectErrors, screenshot, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 
-let server, browser, context, page, errors;
-
-before(async () => {
-  server = await serve();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, browser } = onTheServer();
+let context, page, errors;
 
 beforeEach(() => open({}));
 

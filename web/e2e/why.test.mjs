@@ -1,27 +1,21 @@
 // What a learner has said of a flow, beside what was predicted and observed, on the
 // simulator.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { collectErrors, launch, until } from "./browser.mjs";
-import { serve } from "./server.mjs";
+import { test } from "node:test";
+import { collectErrors, until } from "./browser.mjs";
+import { onTheServer } from "./server.mjs";
 import { start } from "./walk.mjs";
 
-let server, browser, page, errors;
+const { server, browser } = onTheServer(begin);
+let page, errors;
 
-before(async () => {
-  server = await serve();
-  browser = await launch();
+async function begin() {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   errors = collectErrors(context);
   page = await context.newPage();
   await page.goto(server.at("/lessons/network-policies"));
   await start(page);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+}
 
 const voices = () => page.locator("#why .voices > div").evaluateAll((all) => all.map((e) => [...e.children].map((c) => c.textContent.replace(/[^a-z ]/gi, "").trim()).join(": ")));
 const say = async (flow, want) => {
