@@ -169,6 +169,21 @@ func (sc *scene) carryOut(origin sandbox.Origin, policies []policy.Policy, other
 	return told
 }
 
+func (sc *scene) inForce() []policy.Policy {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	return slices.Clone(sc.policies)
+}
+
+// isFirstApply reports that there was no Apply before, once.
+func (sc *scene) isFirstApply() bool {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	first := !sc.applied
+	sc.applied = true
+	return first
+}
+
 // observed is a flow with that verdict, as it is measured.
 func observed(f sandbox.Flow, v probe.Verdict) sandbox.Observation {
 	o := sandbox.Observation{Flow: f.ID, Verdict: v}
@@ -290,7 +305,7 @@ func (s *sandboxes) Apply(ctx context.Context, id sandbox.ID, src []byte) (sandb
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	kept := slices.DeleteFunc(slices.Clone(sc.policies), func(p policy.Policy) bool {
+	kept := slices.DeleteFunc(sc.inForce(), func(p policy.Policy) bool {
 		return slices.ContainsFunc(added, func(n policy.Policy) bool { return n.Ref() == p.Ref() })
 	})
 	return sc.carryOut(sandbox.OriginApply, append(kept, added...), nil), nil
@@ -302,8 +317,7 @@ func (s *sandboxes) Replace(ctx context.Context, id sandbox.ID, origin sandbox.O
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	if s.story.Applying != nil && !sc.applied {
-		sc.applied = true
+	if s.story.Applying != nil && sc.isFirstApply() {
 		if err := s.story.Applying(sc); err != nil {
 			return sandbox.PolicyChange{}, err
 		}
@@ -323,7 +337,7 @@ func (s *sandboxes) DeletePolicies(_ context.Context, id sandbox.ID, refs []sand
 	if err != nil {
 		return sandbox.PolicyChange{}, err
 	}
-	kept := slices.DeleteFunc(slices.Clone(sc.policies), func(p policy.Policy) bool { return refs == nil || slices.Contains(refs, p.Ref()) })
+	kept := slices.DeleteFunc(sc.inForce(), func(p policy.Policy) bool { return refs == nil || slices.Contains(refs, p.Ref()) })
 	return sc.carryOut(sandbox.OriginDelete, kept, nil), nil
 }
 

@@ -2,8 +2,8 @@
 // with it.
 
 import type { Actions } from "./actions";
-import { showBoth } from "./both";
 import { selecting } from "./analysis";
+import { showBoth } from "./both";
 import { button, find, make, refill, show, write } from "./dom";
 import { nameOf } from "./model";
 import type { State, Store } from "./state";

@@ -432,7 +432,6 @@ export class Matrix {
     this.#table.parentElement!.hidden = true;
   }
 
-
   // --- The mouse and the keyboard ---
 
   #press(e: Event): void {

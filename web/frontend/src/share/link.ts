@@ -31,7 +31,7 @@ export async function toFragment(shared: Shared): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(shared));
   const fragment = start + version + base64url(await deflate(bytes));
   if (fragment.length > longest || bytes.length > mostText || shared.files.length > mostFiles) {
-    throw new Unreadable("This is too long for a link. Download them as a zip, and send that.");
+    throw new Unreadable("This is too long for a link. Download the policies as a zip, and send that.");
   }
   return fragment;
 }
