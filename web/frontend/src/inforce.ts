@@ -32,6 +32,12 @@ export function followPolicies(store: Store): void {
   });
 }
 
+/** Waits until the workspace has come to know what is in force. */
+export function caughtUp(store: Store): Promise<void> {
+  if (!isBehind(store.get())) return Promise.resolve();
+  return new Promise((resolve) => store.watch((now) => isBehind(now) || resolve()));
+}
+
 function isBehind({ sandbox, model, seq, workspace, applying }: State): boolean {
   return seq > 0 && model.state === "ready" && !applying && (workspace.sandbox !== sandbox || workspace.change !== model.policiesChange);
 }

@@ -33,6 +33,10 @@ test("without a draft it says nothing", () => {
   assert.equal(sentence({ analysis: answer({ summary: "No flow would change.", changes: [] }), unanswered: undefined, model: ready, workspace: empty }).text, "");
 });
 
+test("until there is an answer about the draft it says nothing", () => {
+  assert.equal(sentence({ analysis: answer({ summary: "No flow would change.", changes: [], of: empty }), unanswered: undefined, model: ready, workspace: drafted }).text, "");
+});
+
 test("a draft that changes nothing is said to", () => {
   assert.equal(sentence({ analysis: answer({ summary: "No flow would change.", changes: [] }), unanswered: undefined, model: ready, workspace: drafted }).text, "Preview: no flow would change.");
 });

@@ -12,8 +12,8 @@ export function sentence({ analysis, unanswered, model, workspace }: Pick<State,
   if (!analysis) return { text: "", level: "plain" };
   if (analysis.refusal) return { text: analysis.refusal, level: "refused" };
   if (!analysis.expected) return { text: analysis.summary, level: "plain" };
-  // Without a draft there is nothing to look ahead to.
-  if (isNothing(planOf(workspace))) return { text: "", level: "plain" };
+  // Without a draft there is nothing to look ahead to, and an answer from then says nothing of one.
+  if (isNothing(planOf(workspace)) || isNothing(planOf(analysis.of))) return { text: "", level: "plain" };
   const against = model.state === "ready" ? "" : " Compared with no policies.";
   return { text: `Preview: ${analysis.summary[0]!.toLowerCase()}${analysis.summary.slice(1)}${analysis.changes ? against : ""}`, level: "plain" };
 }

@@ -6,6 +6,7 @@ import type { History } from "../answers.gen";
 import * as api from "../api";
 import { busy, button, find, make, write } from "../dom";
 import { onView } from "../frame";
+import { caughtUp } from "../inforce";
 import type { Store } from "../state";
 import { said as words } from "../sentences.gen";
 import { joined } from "../workspace/text";
@@ -85,7 +86,9 @@ export function mountHistory(root: HTMLElement, store: Store, actions: Actions):
 
   async function asDrafts(change: number): Promise<void> {
     const { policies } = await api.point(store.get().sandbox, change);
-    // What has come since is not part of that point, and so is to go.
+    // What has come since is not part of that point, and so is to go; what the workspace
+    // does not know of yet would come in afterwards.
+    await caughtUp(store);
     actions.replaceAll(joined(policies.map((p) => p.yaml)), "The workspace is as it was at an earlier point.");
     write(said, "The workspace is as it was then, in drafts. Nothing is applied until you press Apply.");
   }
