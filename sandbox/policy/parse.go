@@ -32,7 +32,8 @@ const (
 //
 // A document may also be a List of policies, as kubectl get -o yaml prints one.
 // What the cluster itself has written into its items, or into a policy that it has
-// printed alone (managedFields, status and the like), is left out. A List without items is an input without policies.
+// printed alone (managedFields, status and the like), is left out. A List without
+// items is an input without policies.
 //
 // The error is a *[Error] with every problem of every document, in the
 // order of the input.

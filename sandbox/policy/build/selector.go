@@ -40,7 +40,6 @@ const (
 	costByLabel     = 4 // Of a namespace.
 	costByName      = 5
 	costByWideLabel = 7 // It selects other namespaces, too.
-
 )
 
 // covering chooses peers for the classes that are wanted, few and readable, that match
