@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
-import { collectErrors, until } from "./browser.mjs";
+import { collectErrors, lostConnection, until } from "./browser.mjs";
 import { onTheServer } from "./server.mjs";
 import { denyAll, start } from "./walk.mjs";
 
@@ -230,7 +230,7 @@ test("of_two_tabs_that_apply_at_once_one_comes_first_and_the_other_merges", asyn
 });
 
 test("without_the_network_for_a_minute_typing_goes_on_and_all_comes_back_by_itself", async () => {
-  expected.push(/ERR_INTERNET_DISCONNECTED/, /WebSocket connection to .* failed/);
+  expected.push(...lostConnection);
   await page.clock.install();
   await page.reload();
   await start(page);

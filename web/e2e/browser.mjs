@@ -38,6 +38,12 @@ export async function freePort() {
 }
 
 /**
+ * What a page that loses its connection leaves on the console. It asks by HTTP why its
+ * websocket failed, and the answer is 426 where the server is back by then.
+ */
+export const lostConnection = [/ERR_INTERNET_DISCONNECTED/, /ERR_CONNECTION_REFUSED/, /WebSocket connection to .* failed/, /status of 426/];
+
+/**
  * Collects what the context's pages report as wrong: exceptions, console
  * errors and violations of the Content-Security-Policy, which Chromium tells
  * on the console.

@@ -1,7 +1,7 @@
 // The page's connection to its sandbox: nothing is lost when it breaks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { until } from "./browser.mjs";
+import { lostConnection, until } from "./browser.mjs";
 import { flows } from "./fakelab.mjs";
 import { becomes, context, deny, eachWithAPage, editorText, expected, lab, live, openReady, page, press, text, turns, type, verdict } from "./fakepage.mjs";
 
@@ -45,7 +45,7 @@ test("a_server_that_counts_anew_sends_a_picture_that_replaces_everything", async
 });
 
 test("a_server_that_is_away_is_found_again", async () => {
-  expected.push(/ERR_CONNECTION_REFUSED/, /WebSocket connection to .* failed/);
+  expected.push(...lostConnection);
   await openReady();
   const port = new URL(lab.url).port;
   await lab.close();

@@ -2,7 +2,7 @@
 // comes from elsewhere, and that nothing is lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertAccessible, until } from "./browser.mjs";
+import { assertAccessible, lostConnection, until } from "./browser.mjs";
 import { code, flows } from "./fakelab.mjs";
 import {
   becomes, browser, context, deny, eachWithAPage, editorText, expected, files, filesBecome, lab, live, named, open, openReady, page, policiesPath, press, puts, sent, text, turns, type, verdict,
@@ -524,7 +524,7 @@ test("drafts_survive_a_crash_of_the_page", async () => {
 });
 
 test("a_server_that_is_started_again_and_counts_anew_changes_no_draft", async () => {
-  expected.push(/ERR_CONNECTION_REFUSED/, /WebSocket connection to .* failed/);
+  expected.push(...lostConnection);
   await openReady(deny);
   elsewhere([deny, other]);
   await filesBecome(["default-deny-all: in-force", "allow-dns: in-force"]);
@@ -568,7 +568,7 @@ for (const [how, message, script] of [
 }
 
 test("the_network_away_for_long_loses_nothing", async () => {
-  expected.push(/ERR_INTERNET_DISCONNECTED/, /WebSocket connection to .* failed/);
+  expected.push(...lostConnection);
   await openReady(deny);
   await context.setOffline(true);
   lab.cut();
