@@ -1,6 +1,8 @@
 // What a key costs the page's main thread: in the editor with 300 lines of policies, a
 // ready sandbox, and everything that follows from a key: completion, the preview's
-// answer, the marks in the matrix. Beside it, the same keys in a bare text area.
+// answer, the marks in the matrix. Beside it, the same keys in a CodeMirror that does nothing
+// else, which is the least that the editor can cost, and in a bare text area.
+import { build } from "../frontend/node_modules/esbuild/lib/main.js";
 import { collectErrors, launch, until } from "./browser.mjs";
 import { serve } from "./server.mjs";
 
@@ -32,7 +34,29 @@ try {
   await bare.setContent(`<textarea rows="20" cols="80"></textarea>`);
   await bare.locator("textarea").fill(text);
   const inTextarea = await measure(bare, () => bare.locator("textarea").focus());
+  const codeMirror = await context.newPage();
+  await codeMirror.setContent("<body></body>");
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `import { EditorView, lineNumbers, drawSelection, keymap } from "@codemirror/view";
+        import { defaultKeymap, history } from "@codemirror/commands";
+        import { yaml } from "@codemirror/lang-yaml";
+        import { defaultHighlightStyle, syntaxHighlighting } from "@codemirror/language";
+        const look = EditorView.theme({ "&": { height: "360px" }, ".cm-scroller": { overflow: "auto" } });
+        globalThis.view = new EditorView({ parent: document.body, doc: globalThis.text, extensions: [lineNumbers(), history(), drawSelection(), yaml(), syntaxHighlighting(defaultHighlightStyle), EditorView.lineWrapping, keymap.of(defaultKeymap), look] });`,
+      resolveDir: new URL("../frontend/src", import.meta.url).pathname,
+    },
+    bundle: true, format: "iife", write: false, minify: true,
+  });
+  await codeMirror.evaluate((text) => void (globalThis.text = text), text);
+  await codeMirror.evaluate(`${outputFiles[0].text}; undefined`);
+  const inCodeMirror = await measure(codeMirror, async () => {
+    await codeMirror.evaluate(() => globalThis.view.focus());
+    await codeMirror.keyboard.press("ControlOrMeta+Home");
+    await codeMirror.keyboard.press("End");
+  });
   report("the editor", inEditor);
+  report("a CodeMirror that does nothing else", inCodeMirror);
   report("a text area", inTextarea);
   if (errors.length > 0) throw new Error(errors.join("\n"));
   if (at(inEditor, 0.95) > goal) console.log(`MISSED: ${at(inEditor, 0.95).toFixed(1)} ms at p95, ${goal} ms is the goal`);

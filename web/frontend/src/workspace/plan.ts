@@ -20,7 +20,16 @@ export interface Plan {
   readonly conflicts: readonly File[];
 }
 
+/** Several panels ask after each key. */
+const plans = new WeakMap<Workspace, Plan>();
+
 export function planOf(workspace: Workspace): Plan {
+  const known = plans.get(workspace) ?? read(workspace);
+  plans.set(workspace, known);
+  return known;
+}
+
+function read(workspace: Workspace): Plan {
   const inForce = new Map(policiesOf(workspace).map((p) => [nameOf(p), p]));
   const wanted = new Map<string, { files: File[]; text: string }>();
   const unnamed: File[] = [];
