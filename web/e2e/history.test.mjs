@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, test } from "node:test";
 import { assertAccessible, collectErrors, until } from "./browser.mjs";
 import { onTheServer } from "./server.mjs";
+import { answersOf, files, lessons, named } from "./walk.mjs";
 
 const { server, browser } = onTheServer();
 let context, page, errors;
@@ -59,6 +60,7 @@ async function apply(...texts) {
 }
 
 const showHistory = () => page.locator('[data-panel="history"]').click();
+const showPolicies = () => page.locator('[data-panel="policies"]').click();
 const entries = () => page.locator(".timeline > li");
 const said = (pattern, where = "#in-out-said") => until(async () => pattern.test((await page.locator(where).textContent()) ?? ""), `${where} says ${pattern}`);
 
@@ -156,6 +158,93 @@ test("what_the_last_change_turned_stays_marked_over_a_reload_and_in_another_tab"
     await page.reload();
     await page.locator('#lab[data-state="ready"]').waitFor();
     await page.locator(".cm-content").waitFor();
+  }
+});
+
+test("whatever_changes_the_workspace_is_in_the_history_and_taken_back_also_after_Apply", async (t) => {
+  const [lesson] = lessons;
+  await open({ permissions: ["clipboard-read", "clipboard-write"] }, `/lessons/${lesson.slug}`);
+  await start();
+  const mine = deny("mine");
+  await apply(mine);
+  const are = (want) =>
+    until(async () => JSON.stringify((await files(page)).sort()) === JSON.stringify(want), `the files are ${want}`).catch(async (e) => {
+      throw new Error(`${e.message}; they are ${await files(page)}`);
+    });
+  const press = (name, where = page) => where.getByRole("button", { name, exact: true }).click();
+  const origins = () => page.locator(".timeline > li").evaluateAll((all) => all.map((e) => e.dataset.origin));
+  const asBefore = ["production/mine: in-force"];
+  await are(asBefore);
+
+  const id = await page.locator("[data-exercise]").first().getAttribute("data-exercise");
+  const box = page.locator(`[data-exercise="${id}"]`);
+  const { start: begins, solution } = answersOf(lesson, id);
+  const filesOf = (yaml, state) => named(yaml).map((name) => `${name}: ${state}`);
+
+  // The start of an exercise is in force at once.
+  await press("Set up the start", box);
+  await are(filesOf(begins, "in-force"));
+  await press("Go back to what was in force", box);
+  await are(asBefore);
+  await press("Set up the start", box);
+  await are(filesOf(begins, "in-force"));
+  await showHistory();
+  await until(async () => (await origins())[0] === "exercise", "the start is told");
+  await page.locator(".timeline > li").nth(1).locator("form button").click();
+  await are(asBefore);
+
+  // What becomes drafts: those are taken back at once, and what they came to once they are applied.
+  const drafts = {
+    async a_solution() {
+      for (const name of ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Show a solution"]) await press(name, box);
+      await box.locator(".solution > .snippet").last().getByRole("button", { name: "Put into the workspace" }).click();
+      return [...filesOf(solution, "new"), "production/mine: removed"].sort();
+    },
+    async an_import() {
+      await showHistory();
+      await page.locator("#import-files").setInputFiles([{ name: "a.yaml", mimeType: "text/yaml", buffer: Buffer.from(deny("imported")) }]);
+      return ["production/imported: new", "production/mine: in-force"];
+    },
+    async a_link() {
+      const link = await page.evaluate(() => navigator.clipboard.readText());
+      await page.goto("about:blank");
+      await page.goto(link);
+      await page.locator("dialog").getByRole("button", { name: "Open as drafts" }).click();
+      return ["production/mine: in-force", "production/shared: new"];
+    },
+  };
+  // The link that is opened is of a workspace that has one policy more.
+  await page.locator("#import-files").setInputFiles([{ name: "a.yaml", mimeType: "text/yaml", buffer: Buffer.from(deny("shared")) }]);
+  await are([...asBefore, "production/shared: new"]);
+  await page.locator("#share").click();
+  await said(/The link is copied/);
+  await showPolicies();
+  await page.locator("#undo").click();
+  await are(asBefore);
+
+  for (const [what, bring] of Object.entries(drafts)) {
+    t.diagnostic(what);
+    const drafted = await bring();
+    await are(drafted);
+    await showPolicies();
+    await page.locator("#undo").click();
+    await are(asBefore);
+    await page.locator("#redo").click();
+    await are(drafted);
+    await press("Apply");
+    const comes = drafted.filter((f) => !f.endsWith(": removed")).map((f) => f.replace(": new", ": in-force"));
+    await are(comes);
+    await press("Take it back");
+    await are(asBefore);
+    assert.deepEqual(await inForce(), ["mine"]);
+    await showHistory();
+    await until(async () => (await origins()).length > 0 && (await entries().first().textContent()).includes("in force now"), "the history is told");
+    // And from there to what was applied, which is a change of the workspace as well.
+    await page.locator(".timeline > li").nth(1).locator("form button").click();
+    await are(comes);
+    await until(async () => (await origins())[0] === "restore", "going there is told");
+    await page.locator(".timeline > li").nth(1).locator("form button").click();
+    await are(asBefore);
   }
 });
 

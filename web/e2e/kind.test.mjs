@@ -2,7 +2,9 @@
 // is the address of a lab that makes kind sandboxes; the walk starts a sandbox
 // and stops it again.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { assertAccessible, collectErrors, launch, screenshot, until } from "./browser.mjs";
 import * as walk from "./walk.mjs";
 import { denyAll, dns, verdictIn, webToApi } from "./walk.mjs";
@@ -51,6 +53,10 @@ const terminalSays = (answer) =>
   until(async () => answer.test(await text(".xterm-rows")), `the terminal says ${answer}`, 60_000).catch(async (e) => {
     throw new Error(`${e.message}; it says: ${await text(".xterm-rows")}`);
   });
+
+const run = promisify(execFile);
+/** The lines that Docker answers. */
+const docker = async (...args) => (await run("docker", args)).stdout.split("\n").filter(Boolean);
 
 const backToPolicies = () => button("Policies").click();
 
@@ -345,15 +351,40 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await walk.apply(denyAll.replace("production", "shop"), page);
     await walk.becomes((flow) => (!flow.startsWith("shop/") ? "open" : flow.endsWith("@name") ? "dns-failed" : "blocked"), page, 15_000, 10);
     await screenshot(page, "13-own-lab");
+  });
+
+  await t.test("a_cluster_that_dies_while_Apply_is_under_way_loses_nothing", async () => {
+    const id = await page.locator("#lab").getAttribute("data-sandbox");
+    const node = (await docker("ps", "--filter", `name=${id}`, "--format", "{{.Names}}")).find((name) => name.endsWith("-control-plane"));
+    // Its API server stands still, so that Apply has not ended when the node dies.
+    await docker("exec", node, "pkill", "-STOP", "-f", "^(/usr/local/bin/)?kube-apiserver");
+    const edited = denyIngress.replace("production", "shop");
+    await walk.write(edited, page);
+    await button("Apply").click();
+    await page.locator("#apply[aria-busy]").waitFor();
+    await docker("kill", node);
+    await until(async () => /not answer|Nothing was applied|Try again|gone|failed/.test(await text("#problems")), "Apply says that it failed", 60_000);
+    t.diagnostic(`the node dies: ${await text("#problems")} ${await text("#status")}`);
+    await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "failed", "the sandbox has failed", 60_000);
+    assert.match(await text("#status"), /Press Reset/);
+    await screenshot(page, "14-died");
+    await button("Reset").click();
+    await page.getByRole("dialog").getByRole("button", { name: "Reset" }).click();
+    await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "ready", "a fresh cluster is ready", 120_000);
+    await until(async () => (await walk.files(page)).join() === "shop/default-deny-all: new", "the policy is a draft", 30_000);
+    assert.equal(await page.locator("#policy").inputValue(), edited, "as it was edited");
+    await walk.becomes(() => "open", page, 15_000, 10);
+    await button("Apply").click();
+    await walk.becomes((flow) => (/>shop\//.test(flow) ? "blocked" : "open"), page, 15_000, 10);
     await page.locator("#state-chip").click();
     await page.locator("#stop button").click();
     await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "stopped", "stopped", 60_000);
   });
 
   await t.test("the_browser_reported_nothing_else", () => {
-    // The answer to the misspelt policy is the only failed request.
-    const rest = errors.filter((e) => !/status of 422 .*\/policies\?[^/]*\)$/.test(e));
+    // The answer to the misspelt policy and that of the cluster that died are the only failed requests.
+    const rest = errors.filter((e) => !/status of (422|50\d) .*\/policies\?[^/]*\)$/.test(e));
     assert.deepEqual(rest, []);
-    assert.equal(errors.length, 1);
+    assert.equal(errors.length, 2);
   });
 });

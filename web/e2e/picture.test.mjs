@@ -22,6 +22,7 @@ const marked = () => page.locator(".cm-pointed").evaluateAll((all) => all.map((e
 /** The files whose policies select it. */
 const files = () => page.locator("#files .selects .name").evaluateAll((all) => all.map((e) => e.textContent));
 const lit = () => page.locator("#matrix :is(tr, thead th).lit").evaluateAll((all) => [...new Set(all.map((e) => e.querySelector(".pod").textContent))]);
+const inPicture = () => page.locator(".pic-end.lit").evaluateAll((all) => all.map((e) => e.dataset.end));
 const openFile = () => page.locator("#files [aria-selected=true] .name").textContent();
 
 async function begin() {
@@ -105,13 +106,17 @@ test("where_nothing_is_chosen_a_wide_window_shows_both", async () => {
 test("the_selector_under_the_cursor_lights_pods_in_the_picture", async () => {
   await page.locator("#files [data-policy='production/api-admits-web']").click();
   await page.locator(".cm-line", { hasText: "app: web" }).click();
-  await become(() => page.locator(".pic-end.lit").evaluateAll((all) => all.map((e) => e.dataset.end)), ["production/web"], "the peer");
+  await become(inPicture, ["production/web"], "the peer");
   await page.locator(".cm-line", { hasText: "app: api" }).click();
-  await become(() => page.locator(".pic-end.lit").evaluateAll((all) => all.map((e) => e.dataset.end)), ["production/api"], "the subject");
+  await become(inPicture, ["production/api"], "the subject");
   // What the pointer passes over does not put it out.
   await pod("monitoring/grafana").hover();
   await page.mouse.move(1, 1);
-  await become(() => page.locator(".pic-end.lit").evaluateAll((all) => all.map((e) => e.dataset.end)), ["production/api"], "the subject again");
+  await become(inPicture, ["production/api"], "the subject again");
+  // And by the keyboard.
+  await page.keyboard.press("ControlOrMeta+End");
+  for (let n = 0; n < 20 && !(await page.locator(".cm-activeLine").first().textContent()).includes("app: web"); n++) await page.keyboard.press("ArrowUp");
+  await become(inPicture, ["production/web"], "the peer, by the keyboard");
 });
 
 test("a_shield_opens_the_policy_that_isolates_the_pod_and_of_several_one_chooses", async () => {

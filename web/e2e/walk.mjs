@@ -145,7 +145,7 @@ const documents = (yaml) => yaml.split(/^---\n/m).filter((d) => /^kind: NetworkP
 const nameOf = (text) => `${/^ {2}namespace: (.+)$/m.exec(text)[1]}/${/^ {2}name: (.+)$/m.exec(text)[1]}`;
 
 /** The policies that a text has, "namespace/name", in their order on the page. */
-const named = (yaml) => documents(yaml).map(nameOf).sort();
+export const named = (yaml) => documents(yaml).map(nameOf).sort();
 
 /** The files of the workspace that are policies, with their states. */
 export const files = (page) => page.locator("#files [data-policy]").evaluateAll((tabs) => tabs.map((t) => `${t.dataset.policy}: ${t.dataset.state}`));

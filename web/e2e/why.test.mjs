@@ -52,6 +52,11 @@ test("what_was_said_goes_with_the_moment_that_it_was_said_of_and_comes_back_with
   await page.locator('[data-exercise="close-production"] .given').getByRole("button").click();
   await page.locator("#apply").click();
   await say(toApi, ["you said: blocked", "predicted: blocked", "observed: blocked"]);
+  // The same with the keyboard alone.
+  await page.keyboard.press("Escape");
+  await until(async () => (await voices()).length === 0, "nothing is chosen");
+  await page.keyboard.press("Enter");
+  await until(async () => (await voices()).join() === "you said: blocked,predicted: blocked,observed: blocked", "what was said is heard again");
 });
 
 test("the_browser_reported_nothing", () => assert.deepEqual(errors, []));
