@@ -51,9 +51,13 @@ var sheets = []string{"tokens", "base", "frame", "home", "lesson", "quiz", "writ
 // fonts are the typefaces of the tokens --sans and --mono. The build of web/frontend
 // brings their files; without, the next typeface in the token stands in.
 var fonts = []struct{ family, file, weights string }{
-	{"Inter Variable", "dist/fonts/inter.woff2", "100 900"},
+	{"Inter Variable", TextFont, "100 900"},
 	{"JetBrains Mono Variable", "dist/fonts/jetbrains-mono.woff2", "100 800"},
 }
+
+// TextFont is the name of the typeface that every page's text is in. Pages ask for it
+// at once, for text that changes its typeface moves.
+const TextFont = "dist/fonts/inter.woff2"
 
 // chunks is the folder of the scripts' shared parts, whose names have a hash of their
 // content in them.

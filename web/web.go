@@ -117,6 +117,7 @@ func (s *server) page(r *http.Request, title string) views.Page {
 		Scheme:    schemeOf(r),
 		Nonce:     nonceOf(r.Context()),
 		StylesURL: s.Static.URL(static.Styles),
+		FontURL:   s.Static.URL(static.TextFont),
 		ScriptURL: s.Static.URL("dist/site.js"),
 		IconURL:   s.Static.URL("icons/favicon.svg"),
 	}

@@ -359,14 +359,14 @@ ${this.hasTerminal ? terminal : ""}
 <p data-see="found" role="status"></p><p data-see="pending" aria-hidden="true"></p>
 <p id="settled" role="status"></p>
 <p id="disagreement" role="status"></p>
-<div data-see="matrix"><table id="matrix"><caption>Who can reach whom</caption>
+<div data-see="views"><div data-see="matrix"><table id="matrix"><caption>Who can reach whom</caption>
 <thead><tr><td rowspan="2"></td><th scope="colgroup" class="group" data-group="production">production</th><th scope="colgroup" class="group" data-group="cluster DNS">cluster DNS</th></tr>
 <tr>${column("production/api:8080/TCP", "api", "8080")}${column("kube-system/kube-dns:53/UDP", "dns", "53 UDP")}</tr></thead>
 <tbody data-group="production"><tr>${row("production/web")}${cell(flows[0], flows[1])}${cell(flows[2])}</tr></tbody>
 <tbody data-group="development"><tr>${row("development/shell")}${cell(flows[3], flows[4])}${cell(flows[5])}</tr></tbody>
 </table></div>
 <div data-see="list" hidden></div>
-<div data-see="picture" hidden></div></div></section>
+<div data-see="picture" hidden></div></div></div></section>
 <div id="history" class="view"><div id="files-in-out" class="buttons" hidden><button type="button" id="import">Import files…</button><input type="file" id="import-files" multiple hidden>
 <button type="button" id="export">Download as zip</button><button type="button" id="share">Copy a link</button></div><div id="in-out-said" role="status"></div>
 <div id="history-said" role="status"></div><div id="history-list"></div><div id="history-compare" hidden><h2 tabindex="-1" id="compare-title"></h2><div id="compare-body"></div><button type="button" id="compare-close">Close</button></div></div>

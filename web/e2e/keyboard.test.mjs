@@ -40,7 +40,10 @@ async function open(path, options = {}) {
 }
 
 async function loaded() {
-  if ((await page.locator("#lab").count()) > 0) await page.locator(".cm-content").waitFor({ state: "attached" });
+  if ((await page.locator("#lab").count()) === 0) return;
+  await page.locator("body[data-place]").waitFor();
+  // The editor comes where its place is in view.
+  if (await page.locator("#write").isVisible()) await page.locator(".cm-content").waitFor();
 }
 
 /** Fails where the keyboard is nowhere, or nobody sees where it is with the next frames. */

@@ -34,14 +34,20 @@ if (missed.length > 0) {
   process.exitCode = 1;
 }
 
+/** One report. A browser that is busy may begin its record too late, which is no word about the page: then it is asked again. */
+async function ask(page, form, tries = 3) {
+  // Nothing is told to Lighthouse's makers, whose reporting is off unless it is asked for.
+  const { lhr } = await lighthouse(server.at(pages[page]), { port, logLevel: "error", enableErrorReporting: false }, forms[form]);
+  if (!lhr.runtimeError) return lhr;
+  if (lhr.runtimeError.code !== "NO_NAVSTART" || tries === 1) throw new Error(`${page}, ${form}: ${lhr.runtimeError.message}`);
+  return ask(page, form, tries - 1);
+}
+
 /** The page's scores of 100, what its performance is made of, and what was found wrong elsewhere. */
 async function measure(page, form) {
   const results = [];
   for (let n = 0; n < runs; n++) {
-    // Nothing is told to Lighthouse's makers, whose reporting is off unless it is asked for.
-    const { lhr } = await lighthouse(server.at(pages[page]), { port, logLevel: "error", enableErrorReporting: false }, forms[form]);
-    if (lhr.runtimeError) throw new Error(`${page}, ${form}: ${lhr.runtimeError.message}`);
-    results.push(lhr);
+    results.push(await ask(page, form));
   }
   const of = (lhr, category) => Math.round(lhr.categories[category].score * 100);
   results.sort((a, b) => of(a, "performance") - of(b, "performance"));

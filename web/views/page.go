@@ -20,10 +20,11 @@ type Page struct {
 	// Nonce is the one of the response's Content-Security-Policy. The editor
 	// adds style elements at run time and marks them with it.
 	Nonce string
-	// StylesURL, ScriptURL, LabScriptURL and IconURL are addresses under /static/. Those
-	// of the scripts are empty where they have not been built, and LabScriptURL on a
-	// page without a lab.
+	// StylesURL, FontURL, ScriptURL, LabScriptURL and IconURL are addresses under /static/.
+	// Those of the font and the scripts are empty where they have not been built, and
+	// LabScriptURL on a page without a lab.
 	StylesURL    string
+	FontURL      string
 	ScriptURL    string
 	LabScriptURL string
 	IconURL      string

@@ -7,7 +7,7 @@ import type { Built } from "./answers.gen";
 import * as api from "./api";
 import { button, find, make, refill, show, write } from "./dom";
 import { allFlows, count, counted, flowsBetween, fromSeen, next, parse, symbols, wish, wishOf, wordOf, type Wishes } from "./intent";
-import { axesOf, fit, foldButton } from "./matrix";
+import { axesOf, fit, foldButton, watchRoom } from "./matrix";
 import { flowsOf, layOut, pairOf, type Axes, type End, type Group, type Line } from "./matrixview";
 import { nameOf } from "./model";
 import { recall, remember } from "./remember";
@@ -18,7 +18,7 @@ import { joined } from "./workspace/text";
 /** How long to wait after the last wish before policies are asked for, in milliseconds. */
 const pause = 250;
 
-/** Puts the switch into the pane's tools, and draws the wishes once it is used. */
+/** Draws the wishes once the switch in the pane's tools is used. */
 export function mountBuild(root: HTMLElement, store: Store, actions: Actions): void {
   const slot = root.querySelector<HTMLElement>('[data-see="mode"]');
   if (!slot) return;
@@ -26,8 +26,7 @@ export function mountBuild(root: HTMLElement, store: Store, actions: Actions): v
   // Read before the matrix is drawn in another way.
   const axes = axesOf(find<HTMLTableElement>(root, "matrix"));
   let want: Want | undefined;
-  const is = button("What is", () => turn(false));
-  const wanted = button("What I want", () => turn(true));
+  const [is, wanted] = [...slot.querySelectorAll<HTMLElement>("[data-mode]")] as [HTMLElement, HTMLElement];
   const turn = (on: boolean): void => {
     find(root, "see").classList.toggle("wanting", on);
     pane.hidden = !on;
@@ -35,11 +34,8 @@ export function mountBuild(root: HTMLElement, store: Store, actions: Actions): v
     wanted.setAttribute("aria-pressed", String(on));
     if (on) (want ??= new Want(root, pane, axes, store, actions)).ask();
   };
-  slot.className = "seg";
-  slot.setAttribute("role", "group");
-  slot.setAttribute("aria-label", "What is, or what I want");
-  slot.append(is, wanted);
-  turn(false);
+  is.addEventListener("click", () => turn(false));
+  wanted.addEventListener("click", () => turn(true));
   store.watch((now, before) => {
     if (now.model !== before.model) want?.told(now, before);
     if (now.folded !== before.folded) want?.folded();
@@ -67,6 +63,8 @@ class Want {
   readonly #spots = new Map<HTMLElement, Spot>();
   #rows: HTMLElement[][] = [];
   #asList = false;
+  /** How much room there is for the table, in sixteenths of a rem. */
+  #room = 0;
   #wishes: Wishes;
   /** The flows that no policy can close. */
   #fixed: ReadonlySet<string> = new Set();
@@ -87,10 +85,11 @@ class Want {
     narrow.addEventListener("change", draw);
     draw();
     const matrix = this.#part("matrix");
-    new ResizeObserver(() => {
+    watchRoom(matrix, (room) => {
+      this.#room = room;
       const table = matrix.querySelector("table");
-      if (table) fit(table);
-    }).observe(matrix);
+      if (table) fit(table, room);
+    });
     matrix.addEventListener("click", (e) => this.#press(e.target));
     matrix.addEventListener("keydown", (e) => this.#typed(e));
     matrix.addEventListener("focusin", (e) => this.#stopAt(e.target as HTMLElement));
@@ -325,7 +324,7 @@ class Want {
       table.append(body);
     }
     this.#part("matrix").replaceChildren(table);
-    fit(table);
+    fit(table, this.#room);
     this.#ready();
   }
 

@@ -159,7 +159,6 @@ function splitter(bar: HTMLElement): void {
     e.preventDefault();
     set(value);
   });
-  turn();
   new ResizeObserver(turn).observe(whole);
   const last = Number(recall(`split-${name}`));
   if (last) set(last, false);

@@ -45,6 +45,7 @@ function run(article: HTMLElement): void {
     const to = section(id);
     if (!to) return;
     choose(to.dataset["section"]!);
+    article.dataset["whole"] = "";
     const target = document.getElementById(id)!;
     target.scrollIntoView({ block: "start" });
     target.focus({ preventScroll: true });
@@ -57,6 +58,7 @@ function run(article: HTMLElement): void {
       one = choice.value === "one";
       remember("sections", choice.value);
       show();
+      article.dataset["whole"] = "";
       section(at)?.scrollIntoView();
       return;
     }

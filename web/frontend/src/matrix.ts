@@ -70,6 +70,8 @@ export class Matrix {
   #stop: HTMLElement | undefined;
   /** The marks that are to be animated from the next frame on. */
   #turning = new Set<HTMLElement>();
+  /** How much room there is for the table, in sixteenths of a rem. */
+  #room = 0;
   /** The mark whose title is read at the moment. */
   #explained: HTMLElement | undefined;
 
@@ -89,8 +91,10 @@ export class Matrix {
       root.addEventListener("pointerleave", () => options.point(undefined));
       root.addEventListener("animationend", (e) => (e.target as Element).classList.remove("turns"));
     }
-    this.#draw();
-    new ResizeObserver(() => fit(table)).observe(table.parentElement!);
+    watchRoom(table.parentElement!, (room) => {
+      this.#room = room;
+      fit(table, room);
+    });
   }
 
   get flows(): string[] {
@@ -364,7 +368,7 @@ export class Matrix {
       return body;
     });
     this.#table.replaceChildren(this.#table.caption!, cols, head, ...bodies);
-    fit(this.#table);
+    fit(this.#table, this.#room);
     this.#table.hidden = rows.length === 0;
     this.#list.hidden = true;
     this.#table.parentElement!.hidden = false;
@@ -483,14 +487,18 @@ export class Matrix {
   }
 }
 
+/** Tells how wide the element is, in pixels at the usual size of type, at once and whenever that changes. */
+export function watchRoom(element: HTMLElement, tell: (room: number) => void): void {
+  new ResizeObserver(([box]) => tell(box!.contentRect.width / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16))).observe(element);
+}
+
 /**
  * Makes the columns of a matrix as wide as its pane has room for. Where a group's are
  * narrower together than its name, each column has the name before its own. The numbers
- * are those of see.css, in pixels at the usual size of type.
+ * are those of see.css, like the room in pixels at the usual size of type.
  */
-export function fit(table: HTMLTableElement): void {
-  const room = table.parentElement!.clientWidth / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
-  if (room === 0) return; // it is not to be seen
+export function fit(table: HTMLTableElement, room: number): void {
+  if (room === 0) return; // it is not to be seen, or not yet
   const groups = [...table.querySelectorAll<HTMLTableCellElement>("thead .group")];
   const breadth = groups.reduce((sum, g) => sum + g.colSpan, 0);
   const tight = room < 210 + breadth * 50;

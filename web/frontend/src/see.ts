@@ -7,7 +7,7 @@ import * as api from "./api";
 import { find, write } from "./dom";
 import type { Verdict } from "./events.gen";
 import { show as showPlace } from "./frame";
-import { Matrix, type Seen } from "./matrix";
+import { Matrix, watchRoom, type Seen } from "./matrix";
 import { everything, isActive, type Filter } from "./matrixview";
 import { nameOf } from "./model";
 import { Picture, type Isolated } from "./picture";
@@ -50,8 +50,8 @@ class See {
   #isolated: ReadonlyMap<string, Isolated> = new Map();
   #isolatedAt = "";
   readonly #narrow = matchMedia("(max-width: 40rem)");
-  /** Whether there is room for the matrix and the picture. */
-  #room = false;
+  /** Whether there is room for the matrix and the picture; undefined until that is known. */
+  #room: boolean | undefined;
   #remembered: Remembered;
   #filter = everything;
   #clock: ReturnType<typeof setInterval> | undefined;
@@ -102,14 +102,14 @@ class See {
       this.#part("text").focus();
     });
     this.#narrow.addEventListener("change", () => this.#arrange());
-    new ResizeObserver(([pane]) => {
-      const room = pane!.contentRect.width / (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16) >= roomForBoth;
+    store.update({ folded: new Set(this.#remembered.folded) });
+    // Where a phone shows another place, there is nothing to draw until it shows this one.
+    watchRoom(this.#part("views"), (width) => {
+      const room = width >= roomForBoth;
       if (room === this.#room) return;
       this.#room = room;
       this.#arrange();
-    }).observe(find(root, "see"));
-    store.update({ folded: new Set(this.#remembered.folded) });
-    this.#arrange();
+    });
   }
 
   fold(folded: ReadonlySet<string>): void {

@@ -1,8 +1,6 @@
 // The lesson's walk-through: one picture at a time, and played as a film when asked.
 // Without this script the pictures stand side by side.
 
-import { button, make } from "./dom";
-
 for (const section of document.querySelectorAll<HTMLElement>("[data-walkthrough]")) run(section);
 
 /** How long a step stays while it plays, in milliseconds: time to read its caption. */
@@ -19,20 +17,13 @@ function run(section: HTMLElement): void {
   let at = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const back = button("Back", () => go(at - 1));
-  const play = button("Play", () => (timer === undefined ? start() : pause()));
-  const next = button("Next", () => go(at + 1));
-  const where = make("span");
+  const part = (of: string): HTMLElement => section.querySelector<HTMLElement>(of)!;
+  const [back, play, next] = ["back", "play", "next"].map((name) => part(`[data-walk="${name}"]`)) as [HTMLElement, HTMLElement, HTMLElement];
+  back.addEventListener("click", () => go(at - 1));
+  play.addEventListener("click", () => (timer === undefined ? start() : pause()));
+  next.addEventListener("click", () => go(at + 1));
   // Whoever does not see the picture change hears what the new one shows.
-  const heard = make("span");
-  heard.className = "visually-hidden";
-  const status = make("span");
-  status.setAttribute("role", "status");
-  status.append(where, heard);
-  const bar = make("div");
-  bar.className = "buttons";
-  bar.append(back, play, next, status);
-  list.before(bar); // above it, where it is seen before the picture is scrolled to
+  const [where, heard] = [...part('[role="status"]').children] as [HTMLElement, HTMLElement];
 
   function show(step: number): void {
     at = step;
@@ -71,6 +62,5 @@ function run(section: HTMLElement): void {
     play.textContent = "Play";
   }
 
-  section.dataset["walkthrough"] = "one";
   show(0);
 }

@@ -26,7 +26,22 @@ export function mountWrite(root: HTMLElement, store: Store, actions: Actions): v
     if (textarea.value !== text()) textarea.value = text();
   });
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
-  void import("./editor/editor").then(({ mountEditor }) => mountEditor(textarea, nonce, store, actions));
+  // The editor is what a page weighs most: it comes when its place is in view, which it is
+  // not where a phone shows another, or when something is to be shown in it.
+  let wanted = false;
+  const want = async (): Promise<void> => {
+    if (wanted) return;
+    wanted = true;
+    seen.disconnect();
+    const { mountEditor } = await import("./editor/editor");
+    await new Promise((later) => setTimeout(later)); // to make it ready was work enough at a time
+    mountEditor(textarea, nonce, store, actions);
+  };
+  const seen = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && void want());
+  seen.observe(textarea.form!);
+  store.watch((now, before) => {
+    if (now.place !== before.place) void want();
+  });
 
   document.addEventListener("click", (e) => {
     const target = e.target as Element;

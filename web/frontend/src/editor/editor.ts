@@ -239,12 +239,12 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
   const begin = (text: string): EditorState => EditorState.create({ doc: text, extensions: [extensions, language.of(languageFor(text.length))] });
 
   /** The file that is in the view, and what the others' states were: each has an undo of its own. */
-  let open: string | undefined;
-  let shown = "";
+  const first = fileOf(store.get().workspace, store.get().active);
+  let open = first?.id;
   const states = new Map<string, EditorState>();
   const view = new EditorView({
     parent: place,
-    state: begin(""),
+    state: begin(first?.text ?? ""),
     dispatchTransactions(transactions, view) {
       // Several policies that come into an empty file at once are the workspace's to take.
       const [first, last] = [transactions[0], transactions.at(-1)];
@@ -253,6 +253,8 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
       if (!blank || !actions.arrive(open!, last.newDoc.toString())) view.update(transactions);
     },
   });
+  let shown = view.state.doc.toString();
+  const typing = document.activeElement === textarea;
   textarea.hidden = true;
   const buttons = tools(view, () => facts.schema !== undefined && complete(view.state.doc.toString(), view.state.selection.main.head, facts.schema, facts.lab) !== undefined);
   (document.querySelector("[data-editor-tools]") ?? place).prepend(buttons.bar);
@@ -337,6 +339,13 @@ export function mountEditor(textarea: HTMLTextAreaElement, nonce: string, store:
 
   showFile(store.get());
   take(store.get());
+  // Whoever was faster than the editor goes on in it.
+  const { place: asked } = store.get();
+  if (asked) goTo(asked);
+  else if (typing) {
+    view.dispatch({ selection: { anchor: Math.min(textarea.selectionEnd, view.state.doc.length) } });
+    view.focus();
+  }
   store.watch((now, before) => {
     if (now.workspace.files !== before.workspace.files || now.active !== before.active) showFile(now);
     if (now.refused !== before.refused) complaints = { of: now.workspace, problems: (now.refused?.problems ?? []).filter((p) => p.line > 0) };
