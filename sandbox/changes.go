@@ -191,7 +191,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	if options.base != nil {
 		// kubectl may have changed something a moment ago.
 		if err := in.catchUp(ctx, cluster); err != nil {
-			return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)
+			return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, unanswered("so nothing was applied", err))
 		}
 	}
 	if now, _ := in.feed.snapshot(); options.base != nil && *options.base != now.PoliciesChange {
@@ -231,9 +231,15 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 		told.SetAside, told.LeftOut = plan.setAside, plan.leftOut
 	}
 	if err = errors.Join(err, listErr); err != nil {
-		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, err)
+		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, unanswered("so it is not known whether that is in force", err))
 	}
 	return told, nil
+}
+
+// unanswered is what the learner is told where the cluster has not taken a change, or
+// not said so: it may have died over it.
+func unanswered(outcome string, err error) error {
+	return &Failure{Message: "Your sandbox's cluster did not answer as it should, " + outcome + ". Your text is kept: look at what is in force, then try again.", Err: err}
 }
 
 // predict says what the cluster's flows come to under the policies.

@@ -383,6 +383,23 @@ func TestApply_refusals_change_nothing(t *testing.T) {
 	})
 }
 
+func TestApply_a_cluster_that_does_not_answer_is_told_in_words(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		reset := errors.New("read: connection reset by peer")
+		l.provider.Cluster(id).Refuse(reset)
+		var failure *sandbox.Failure
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &failure) || !errors.Is(err, reset) {
+			t.Fatalf("got %v, want a Failure that wraps what went wrong", err)
+		}
+		if want := "it is not known whether that is in force"; !strings.Contains(failure.Message, want) {
+			t.Errorf("the learner is told %q, without %q", failure.Message, want)
+		}
+	})
+}
+
 func TestApply_before_ready_is_refused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, sandboxtest.Never())
