@@ -29,9 +29,16 @@ const (
 // ErrNotEnforced says that a cluster does not carry policies out.
 var ErrNotEnforced = errors.New("policies are not enforced")
 
+// Network is what a proof needs of a [Cluster].
+type Network interface {
+	Apply(ctx context.Context, policies []policy.Policy) error
+	Delete(ctx context.Context, refs []PolicyRef) error
+	Probe(ctx context.Context, flows []Flow, timeout time.Duration, report func(Observation))
+}
+
 // AwaitVerdict measures the flows again and again until each was seen as wanted.
 // Its error names those that were not within the limit, ten at most.
-func AwaitVerdict(ctx context.Context, c Cluster, flows []Flow, wanted probe.Verdict, limit time.Duration) error {
+func AwaitVerdict(ctx context.Context, c Network, flows []Flow, wanted probe.Verdict, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not every flow was %s within %s", wanted, limit))
 	defer cancel()
 	for {
@@ -70,7 +77,7 @@ func AwaitVerdict(ctx context.Context, c Cluster, flows []Flow, wanted probe.Ver
 // when the policy is gone. A network that ignores policies, or has not begun to
 // enforce them, would show the learner everything open; that is
 // [ErrNotEnforced]. limit is for each of these three.
-func ProveEnforced(ctx context.Context, c Cluster, t *Topology, limit time.Duration) error {
+func ProveEnforced(ctx context.Context, c Network, t *Topology, limit time.Duration) error {
 	denied, allowed, err := canaryFlows(t)
 	if err != nil {
 		return err

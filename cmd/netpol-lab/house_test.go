@@ -18,23 +18,24 @@ const module = "github.com/netpol-lab/netpol-lab/"
 // policy and probe.
 func TestImports_go_one_way(t *testing.T) {
 	forbidden := map[string][]string{
-		"sandbox/policy":       {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage", "sandbox$", "sandbox/policy/lint", "sandbox/policy/build"},
-		"sandbox/policy/build": {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage", "sandbox$", "sandbox/policy/lint"},
-		"sandbox/policy/lint":  {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage", "sandbox$"},
-		"sandbox/probe":        {"cmd", "web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage", "sandbox$"},
-		"sandbox":              {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"sandbox/policy":       {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage", "sandbox$", "sandbox/policy/lint", "sandbox/policy/build"},
+		"sandbox/policy/build": {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage", "sandbox$", "sandbox/policy/lint"},
+		"sandbox/policy/lint":  {"cmd", "web", "lessons", "quizzes", "static", "sandbox/probe", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage", "sandbox$"},
+		"sandbox/probe":        {"cmd", "web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage", "sandbox$"},
+		"sandbox":              {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"sandbox/kind":         {"cmd", "web", "lessons", "quizzes", "static", "sandbox/simulated"},
-		"sandbox/simulated":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/nodeimage"},
+		"sandbox/kubernetes":   {"cmd", "web", "lessons", "quizzes", "static", "sandbox/simulated", "sandbox/kind", "sandbox/nodeimage"},
+		"sandbox/simulated":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/nodeimage"},
 		"sandbox/nodeimage":    {"cmd", "web", "lessons", "quizzes", "static"},
-		"sandbox/picture":      {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
-		"lessons":              {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
-		"quizzes":              {"cmd", "web", "lessons$", "lessons/prose", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"sandbox/picture":      {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
+		"lessons":              {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
+		"quizzes":              {"cmd", "web", "lessons$", "lessons/prose", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"lessons/markdown":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},
 		"lessons/prose":        {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},
 		"static":               {"cmd", "web", "lessons", "quizzes", "sandbox"},
-		"web":                  {"cmd", "sandbox/kind", "sandbox/simulated", "sandbox/nodeimage"},
+		"web":                  {"cmd", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"cmd/netpol-lab":       {"lessons/prose"}, // for tests alone
-		"cmd/netpol-probe":     {"web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox$"},
+		"cmd/netpol-probe":     {"web", "lessons", "quizzes", "static", "sandbox/policy", "sandbox/kind", "sandbox/kubernetes", "sandbox$"},
 	}
 	for pkg, bad := range forbidden {
 		for _, dep := range deps(t, pkg) {
@@ -51,9 +52,15 @@ func TestImports_go_one_way(t *testing.T) {
 	}
 }
 
-// TestImports_kind_and_client_go_have_one_importer keeps the technology behind
-// its interface, and Kubernetes out of the binary in the pods.
+// TestImports_kind_and_client_go_have_one_importer keeps the technologies behind
+// their interfaces, and Kubernetes out of the binary in the pods.
 func TestImports_kind_and_client_go_have_one_importer(t *testing.T) {
+	// What lays a topology in a cluster does not know what the cluster runs on.
+	for _, dep := range deps(t, "sandbox/kubernetes") {
+		if strings.HasPrefix(dep, "sigs.k8s.io/kind") {
+			t.Errorf("sandbox/kubernetes depends on %s", dep)
+		}
+	}
 	for _, pkg := range []string{"sandbox", "sandbox/policy", "sandbox/policy/lint", "sandbox/policy/build", "sandbox/simulated", "web", "lessons", "quizzes", "sandbox/nodeimage"} {
 		for _, dep := range deps(t, pkg) {
 			if strings.HasPrefix(dep, "k8s.io/client-go") || strings.HasPrefix(dep, "sigs.k8s.io/kind") {
@@ -64,7 +71,7 @@ func TestImports_kind_and_client_go_have_one_importer(t *testing.T) {
 	// The clients of every kind there is take minutes to compile, on a learner's machine
 	// too.
 	if slices.Contains(deps(t, "cmd/netpol-lab"), "k8s.io/client-go/kubernetes") {
-		t.Error("cmd/netpol-lab depends on k8s.io/client-go/kubernetes; sandbox/kind has a client of its own")
+		t.Error("cmd/netpol-lab depends on k8s.io/client-go/kubernetes; sandbox/kubernetes has a client of its own")
 	}
 	for _, dep := range deps(t, "cmd/netpol-probe") {
 		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !strings.HasPrefix(dep, module) {

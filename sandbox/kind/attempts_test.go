@@ -13,13 +13,15 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	clientset "k8s.io/client-go/kubernetes"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
 )
 
 // attempts are what an account might try.
 type attempts struct {
 	ctx    context.Context
-	client kubernetes.Interface
+	client clientset.Interface
 }
 
 func (a attempts) attempt(what string) error {
@@ -47,7 +49,7 @@ func (a attempts) attempt(what string) error {
 	case "update namespace":
 		_, err = a.client.CoreV1().Namespaces().Update(a.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "production"}}, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	case "create token":
-		_, err = a.client.CoreV1().ServiceAccounts(systemNamespace).CreateToken(a.ctx, proberAccount, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		_, err = a.client.CoreV1().ServiceAccounts(kubernetes.SystemNamespace).CreateToken(a.ctx, kubernetes.ProberAccount, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	case "create role binding":
 		_, err = a.client.RbacV1().RoleBindings("production").Create(a.ctx, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "intruder"},

@@ -4,6 +4,7 @@ package kind
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
 
@@ -105,7 +108,7 @@ func (s *terminal) run(command string) (string, int) {
 
 func TestTerminal_is_made_on_first_use_and_what_kubectl_does_there_is_a_change_of_the_lab(t *testing.T) {
 	before, err := docker(t.Context(), "exec", lab.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "namespace", "-o", "name")
-	if err != nil || strings.Contains(before, terminalNamespace) {
+	if err != nil || strings.Contains(before, kubernetes.TerminalNamespace) {
 		t.Fatalf("a sandbox that nobody opened a terminal in has %s, %v", before, err)
 	}
 	id := sandbox.ID("terminal")
@@ -174,15 +177,15 @@ func TestTerminal_an_account_of_its_own_may_read_the_lab_and_handle_its_policies
 		"kubectl get configmaps -n production",
 		"kubectl get pods -A",
 		"kubectl get pods -n kube-system",
-		"kubectl get pods -n " + systemNamespace,
-		"kubectl get pods -n " + terminalNamespace,
+		"kubectl get pods -n " + kubernetes.SystemNamespace,
+		"kubectl get pods -n " + kubernetes.TerminalNamespace,
 		"kubectl get serviceaccounts -n production",
 		"kubectl get roles -n production",
 		"kubectl get nodes",
 		"kubectl get events -n production",
 		"kubectl logs -n production web",
 		"kubectl run mine --image=" + defaultPodImageInNode + " -n production",
-		"kubectl run mine --image=" + defaultPodImageInNode + " -n " + terminalNamespace,
+		"kubectl run mine --image=" + defaultPodImageInNode + " -n " + kubernetes.TerminalNamespace,
 		"kubectl create deployment mine --image=" + defaultPodImageInNode + " -n production",
 		"kubectl delete pod web -n production",
 		"kubectl label pod web -n production app=other --overwrite",
@@ -190,18 +193,18 @@ func TestTerminal_an_account_of_its_own_may_read_the_lab_and_handle_its_policies
 		"kubectl create namespace mine",
 		"kubectl delete service api -n production",
 		"kubectl exec -n production web -- /netpol-probe dial",
-		"kubectl exec -n " + terminalNamespace + " terminal -- id",
+		"kubectl exec -n " + kubernetes.TerminalNamespace + " terminal -- id",
 		"kubectl attach -n production web",
 		"kubectl port-forward -n production pod/web 8080:8080",
 		"kubectl debug -n production web --image=" + defaultPodImageInNode,
 		"kubectl create token default -n production",
-		"kubectl create token " + policiesAccount + " -n " + systemNamespace,
-		"kubectl create rolebinding mine -n production --clusterrole=cluster-admin --serviceaccount=" + terminalNamespace + ":terminal",
-		"kubectl create clusterrolebinding mine --clusterrole=cluster-admin --serviceaccount=" + terminalNamespace + ":terminal",
+		"kubectl create token " + kubernetes.PoliciesAccount + " -n " + kubernetes.SystemNamespace,
+		"kubectl create rolebinding mine -n production --clusterrole=cluster-admin --serviceaccount=" + kubernetes.TerminalNamespace + ":terminal",
+		"kubectl create clusterrolebinding mine --clusterrole=cluster-admin --serviceaccount=" + kubernetes.TerminalNamespace + ":terminal",
 		"kubectl get pods -n production --as=system:admin",
 		"kubectl get pods -n production --as=x --as-group=system:masters",
 		"kubectl get networkpolicies -n kube-system",
-		"kubectl delete networkpolicy api-server-alone -n " + terminalNamespace,
+		"kubectl delete networkpolicy api-server-alone -n " + kubernetes.TerminalNamespace,
 		"kubectl create -n kube-system -f - <<'EOF'\n" + strings.ReplaceAll(sandboxtest.DenyProduction, "namespace: production", "namespace: kube-system") + "EOF",
 		"kubectl create -f - <<'EOF'\napiVersion: crd.projectcalico.org/v1\nkind: GlobalNetworkPolicy\nmetadata: {name: default.mine}\nspec: {}\nEOF",
 		"kubectl get --raw /api/v1/nodes/" + lab.node + "/proxy/pods",
@@ -292,7 +295,7 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 		{"the node's etcd", node, 2379},
 		{"the cluster's DNS by TCP", addresses.DNS.String(), 53},
 		{"an outside host", outside.Address.String(), outside.Ports[0].Port},
-		{"another sandbox's API server", second.Addresses().Node.String(), apiServerPort},
+		{"another sandbox's API server", second.Addresses().Node.String(), kubernetes.APIServerPort},
 		{"another sandbox's kubelet", second.Addresses().Node.String(), 10250},
 		{"the host", gateway, listener.Addr().(*net.TCPAddr).Port},
 		{"a cloud's metadata", metadata, 80},
@@ -300,7 +303,7 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 	for name, addr := range map[string]netip.Addr{"production/api": addresses.Pods["production/api"], "the Service production/api": addresses.Services["production/api"]} {
 		attempts = append(attempts, attempt{name, addr.String(), 8080})
 	}
-	if out, code := s.run(connects(node, apiServerPort)); code != 0 {
+	if out, code := s.run(connects(node, kubernetes.APIServerPort)); code != 0 {
 		t.Fatalf("the API server is not reached: %s", out)
 	}
 	for _, a := range attempts {
@@ -335,14 +338,29 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 	if out, code := s.run("netstat -ltn | grep 8888 || busybox netstat -ltn"); code != 0 || !strings.Contains(out, "8888") {
 		t.Fatalf("nothing listens in the terminal: %s", out)
 	}
-	lab.addrs.Pods["netpol-lab-terminal/terminal"] = addr
-	defer delete(lab.addrs.Pods, "netpol-lab-terminal/terminal")
-	lab.Probe(t.Context(), []sandbox.Flow{{ID: "in", From: "production/web", To: "netpol-lab-terminal/terminal", Port: 8888, Protocol: sandbox.TCP, Via: sandbox.ViaIP}},
-		2*time.Second, func(o sandbox.Observation) {
-			if o.Verdict != "blocked" {
-				t.Errorf("a lab pod reaches the terminal: %+v", o)
-			}
-		})
+	if verdict := dialFrom(t, "production", "web", netip.AddrPortFrom(addr, 8888)); verdict != probe.Blocked {
+		t.Errorf("from a lab pod the terminal is %s", verdict)
+	}
+}
+
+// dialFrom has the pod's probe dial the address.
+func dialFrom(t *testing.T, namespace, pod string, addr netip.AddrPort) probe.Verdict {
+	t.Helper()
+	request, err := json.Marshal(probe.Request{Kind: probe.DialTCP, Address: addr.String(), TimeoutMillis: 2000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := dockerInput(t.Context(), strings.NewReader(string(request)+"\n"), "exec", "--interactive", lab.node,
+		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "exec", "--stdin", "--namespace", namespace, pod, "--", "/netpol-probe", "dial")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var response probe.Response
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &response); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return response.Verdict
 }
 
 func TestTerminal_its_pod_has_no_privileges_and_little_of_everything(t *testing.T) {

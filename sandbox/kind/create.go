@@ -28,9 +28,6 @@ const (
 	adoptLimit = 90 * time.Second
 )
 
-// pace is the pause between two looks at something that cannot be watched.
-const pace = 50 * time.Millisecond
-
 // Create makes the sandbox: a kind cluster with Calico and the topology's pods,
 // every flow of which has been seen open, and which has been seen to enforce a
 // policy. When ctx ends or a step fails, everything made is removed before it
@@ -188,7 +185,7 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 	if err != nil {
 		return nil, err
 	}
-	if err := c.awaitAPI(ctx, apiLimit); err != nil {
+	if err := c.AwaitAPI(ctx, apiLimit); err != nil {
 		return c, err
 	}
 	steps.done() // Kubernetes is up.
@@ -197,23 +194,23 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 	group.Go(func() error {
 		if f.calico {
 			// Calico's agent waits for it.
-			if err := c.publishCA(groupCtx, sandbox.DNSNamespace); err != nil {
+			if err := c.PublishCA(groupCtx, sandbox.DNSNamespace); err != nil {
 				return err
 			}
-			return errors.Join(createCalico(groupCtx, name), c.oneDNSReplica(groupCtx))
+			return errors.Join(createCalico(groupCtx, name), c.OneDNSReplica(groupCtx))
 		}
 		return p.installCalico(groupCtx, name)
 	})
-	group.Go(func() error { return c.prepare(groupCtx) })
-	group.Go(func() error { return c.awaitNode(groupCtx, nodeName(name)) })
+	group.Go(func() error { return c.Prepare(groupCtx) })
+	group.Go(func() error { return c.AwaitNode(groupCtx, nodeLimit) })
 	if err := group.Wait(); err != nil {
 		return c, err
 	}
 	steps.done() // The network is up.
-	if err := c.createPods(ctx, f.podImage, nodeName(name)); err != nil {
+	if err := c.CreatePods(ctx, f.podImage); err != nil {
 		return c, err
 	}
-	return c, c.awaitPods(ctx, podsLimit)
+	return c, c.AwaitPods(ctx, podsLimit)
 }
 
 // createCalico creates Calico out of the node's own image.
@@ -235,7 +232,7 @@ func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, boot
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := c.locate(ctx, node); err != nil {
+	if err := c.Locate(ctx, node); err != nil {
 		return err
 	}
 	steps.done() // The pods are up.
@@ -244,13 +241,13 @@ func (c *cluster) prove(ctx context.Context, steps *steps, node netip.Addr, boot
 	}
 	steps.done() // Every flow was seen open.
 	// One DNS pod is enough for that, and the others may have come since.
-	if err := c.locateDNSPods(ctx); err != nil {
+	if err := c.LocateDNSPods(ctx); err != nil {
 		return err
 	}
-	if err := c.canary(ctx, proveLimit); err != nil {
+	if err := c.Prove(ctx, proveLimit); err != nil {
 		return err
 	}
-	if err := c.markReady(ctx); err != nil {
+	if err := c.MarkReady(ctx); err != nil {
 		return err
 	}
 	steps.done() // Policies were seen enforced.

@@ -22,9 +22,12 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/kubernetes"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientset "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
@@ -442,26 +445,28 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 	}
 	as := func(account string) attempts {
 		t.Helper()
-		client, err := kubernetes.NewForConfig(newAccount(lab.admin, account).config(lab.proberConfig))
+		token, err := clientOf(t, administrator(t)).CoreV1().ServiceAccounts(kubernetes.SystemNamespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return attempts{ctx, client}
+		config := rest.AnonymousClientConfig(administrator(t))
+		config.BearerToken = token.Status.Token
+		return attempts{ctx, clientOf(t, config)}
 	}
-	clients := map[string]attempts{policiesAccount: as(policiesAccount), proberAccount: as(proberAccount)}
+	clients := map[string]attempts{kubernetes.PoliciesAccount: as(kubernetes.PoliciesAccount), kubernetes.ProberAccount: as(kubernetes.ProberAccount)}
 	for name, client := range clients {
 		for _, what := range []string{"list secrets", "list all policies", "create policy in kube-system", "list nodes", "create pod", "delete pod", "update namespace", "create token", "create role binding"} {
 			forbidden(name+": "+what, client.attempt(what))
 		}
 	}
-	forbidden("policies: list pods", clients[policiesAccount].attempt("list pods"))
-	forbidden("prober: list policies", clients[proberAccount].attempt("list policies"))
+	forbidden("policies: list pods", clients[kubernetes.PoliciesAccount].attempt("list pods"))
+	forbidden("prober: list policies", clients[kubernetes.ProberAccount].attempt("list policies"))
 
 	// And the API server's own list of what they may, beyond what every
 	// account may ask about itself and about the API.
 	for name, rules := range map[string]map[string][]string{
-		policiesAccount: {"networkpolicies": {"create", "delete", "get", "list", "patch", "update", "watch"}},
-		proberAccount:   {"pods": {"get", "list"}, "pods/exec": {"create", "get"}},
+		kubernetes.PoliciesAccount: {"networkpolicies": {"create", "delete", "get", "list", "patch", "update", "watch"}},
+		kubernetes.ProberAccount:   {"pods": {"get", "list"}, "pods/exec": {"create", "get"}},
 	} {
 		client := clients[name]
 		for namespace, want := range map[string]map[string][]string{"production": rules, "kube-system": {}, "default": {}} {
@@ -476,11 +481,43 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 	}
 }
 
+// administrator is the config of the shared cluster's administrator.
+func administrator(t *testing.T) *rest.Config {
+	t.Helper()
+	kubeconfig, err := docker(t.Context(), "exec", lab.node, "cat", "/etc/kubernetes/admin.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := inspectContainer(t.Context(), lab.node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := node.published("6443/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := kubernetes.AdminConfig([]byte(kubeconfig), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func clientOf(t *testing.T, config *rest.Config) clientset.Interface {
+	t.Helper()
+	client, err := clientset.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
 func TestKind_pods_hold_no_credentials_and_no_privileges(t *testing.T) {
+	client := clientOf(t, administrator(t))
 	for _, full := range topology.Sources() {
-		namespace, name := splitName(full)
-		var pod corev1.Pod
-		if err := lab.admin.get(t.Context(), pods, namespace, name, &pod); err != nil {
+		namespace, name, _ := strings.Cut(full, "/")
+		pod, err := client.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
 			t.Fatal(err)
 		}
 		if len(pod.Spec.Volumes) > 0 {
@@ -496,33 +533,6 @@ func TestKind_pods_hold_no_credentials_and_no_privileges(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestKind_a_token_is_renewed_before_it_expires(t *testing.T) {
-	now := time.Now()
-	a := newAccount(lab.admin, policiesAccount)
-	a.now = func() time.Time { return now }
-	first, err := a.bearer(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := a.bearer(t.Context()); err != nil || again != first {
-		t.Errorf("a fresh token was not used again (%v)", err)
-	}
-	now = now.Add(tokenLife/2 + time.Second)
-	second, err := a.bearer(t.Context())
-	if err != nil || second == first {
-		t.Errorf("the token was not renewed (%v)", err)
-	}
-	var review authenticationv1.TokenReview
-	err = lab.admin.groups[pods.group].Post().AbsPath("/apis/authentication.k8s.io/v1/tokenreviews").
-		Body(&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: second}}).Do(t.Context()).Into(&review)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := review.Status.User.Username, "system:serviceaccount:netpol-lab-system:policies"; got != want {
-		t.Errorf("the token is for %q, want %q", got, want)
 	}
 }
 
@@ -563,7 +573,9 @@ func eventually(t *testing.T, limit time.Duration, what string, done func() bool
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for !done() {
-		if !pause(ctx) {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
 			t.Fatalf("not within %s: %s", limit, what)
 		}
 	}

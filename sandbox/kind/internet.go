@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
 )
 
 // labelInternet marks the containers outside the clusters; its value is the
@@ -137,12 +138,12 @@ func (p *Provider) ensureHost(ctx context.Context, network, imageID string, host
 		"--detach", "--restart", "unless-stopped", "--network", network,
 		"--label", labelInternet + "=" + p.opts.Instance,
 		"--label", labelAddress + "=" + host.Address.String(),
-		"--env", envName + "=" + host.Name,
-		"--env", envListen + "=" + listen(host.Ports),
+		"--env", kubernetes.EnvName + "=" + host.Name,
+		"--env", kubernetes.EnvListen + "=" + kubernetes.Listen(host.Ports),
 		// It answers whoever can reach it, so it can do nothing else.
-		"--user", fmt.Sprintf("%d:%d", podUser, podUser), "--read-only", "--cap-drop", "ALL",
+		"--user", fmt.Sprintf("%d:%d", kubernetes.PodUser, kubernetes.PodUser), "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges",
-		"--sysctl", unprivilegedPorts + "=0",
+		"--sysctl", kubernetes.UnprivilegedPorts + "=0",
 		imageID,
 	}
 	// The name holds a hash of all this: a host that would run otherwise is

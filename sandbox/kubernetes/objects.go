@@ -1,4 +1,4 @@
-package kind
+package kubernetes
 
 import (
 	"fmt"
@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// systemNamespace holds the lab's own accounts.
-	systemNamespace = "netpol-lab-system"
-	// policiesAccount reads and writes NetworkPolicies in the lab's
-	// namespaces; proberAccount runs the probe in the lab's pods.
-	policiesAccount = "policies"
-	proberAccount   = "prober"
+	// SystemNamespace holds the lab's own accounts.
+	SystemNamespace = "netpol-lab-system"
+	// PoliciesAccount reads and writes NetworkPolicies in the lab's
+	// namespaces; ProberAccount runs the probe in the lab's pods.
+	PoliciesAccount = "policies"
+	ProberAccount   = "prober"
 
 	// labelManagedBy marks what the lab has made, except pods and namespaces
 	// of the topology: learners' selectors must find these with exactly the
@@ -27,19 +27,19 @@ const (
 	managedBy      = "netpol-lab"
 
 	// The environment of netpol-probe serve.
-	envName   = "NETPOL_PROBE_NAME"
-	envListen = "NETPOL_PROBE_LISTEN"
+	EnvName   = "NETPOL_PROBE_NAME"
+	EnvListen = "NETPOL_PROBE_LISTEN"
 
 	// probeContainer is the name of the one container of a pod.
 	probeContainer = "probe"
-	// podUser is the user and group that netpol-probe runs as.
-	podUser = 65532
-	// unprivilegedPorts is the sysctl with the first port that podUser may serve.
-	unprivilegedPorts = "net.ipv4.ip_unprivileged_port_start"
+	// PodUser is the user and group that netpol-probe runs as.
+	PodUser = 65532
+	// UnprivilegedPorts is the sysctl with the first port that PodUser may serve.
+	UnprivilegedPorts = "net.ipv4.ip_unprivileged_port_start"
 )
 
-// listen is the value of envListen for the ports: "8080/TCP,8125/UDP".
-func listen(ports []sandbox.Port) string {
+// Listen is the value of EnvListen for the ports: "8080/TCP,8125/UDP".
+func Listen(ports []sandbox.Port) string {
 	specs := make([]string, len(ports))
 	for i, p := range ports {
 		specs[i] = fmt.Sprintf("%d/%s", p.Port, p.Protocol)
@@ -63,7 +63,7 @@ func namespaceObject(ns sandbox.Namespace) *corev1.Namespace {
 
 // podObject is the pod as it runs netpol-probe on the node.
 func podObject(namespace string, pod sandbox.Pod, image, node string) *corev1.Pod {
-	no, yes, user, now := false, true, int64(podUser), int64(0)
+	no, yes, user, now := false, true, int64(PodUser), int64(0)
 	ports := make([]corev1.ContainerPort, len(pod.Ports))
 	for i, p := range pod.Ports {
 		ports[i] = corev1.ContainerPort{Name: p.Name, ContainerPort: int32(p.Port), Protocol: corev1.Protocol(p.Protocol)}
@@ -88,8 +88,8 @@ func podObject(namespace string, pod sandbox.Pod, image, node string) *corev1.Po
 				Image:           image,
 				ImagePullPolicy: corev1.PullNever,
 				Env: []corev1.EnvVar{
-					{Name: envName, Value: namespace + "/" + pod.Name},
-					{Name: envListen, Value: listen(pod.Ports)},
+					{Name: EnvName, Value: namespace + "/" + pod.Name},
+					{Name: EnvListen, Value: Listen(pod.Ports)},
 				},
 				Ports: ports,
 				SecurityContext: &corev1.SecurityContext{
@@ -103,7 +103,7 @@ func podObject(namespace string, pod sandbox.Pod, image, node string) *corev1.Po
 	if pod.HostNetwork {
 		obj.Spec.DNSPolicy = corev1.DNSClusterFirstWithHostNet
 	} else {
-		obj.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: unprivilegedPorts, Value: "0"}}
+		obj.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: UnprivilegedPorts, Value: "0"}}
 	}
 	return obj
 }
@@ -123,10 +123,10 @@ func serviceObject(namespace string, svc sandbox.Service, pod sandbox.Pod) *core
 // accountRules are what the lab's two accounts may do, in the lab's namespaces
 // and nowhere else.
 var accountRules = map[string][]rbacv1.PolicyRule{
-	policiesAccount: {
+	PoliciesAccount: {
 		{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
 	},
-	proberAccount: {
+	ProberAccount: {
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}},
 		// An exec is a GET that becomes a websocket; which of the two verbs is
 		// asked for depends on the release of Kubernetes.
@@ -141,7 +141,7 @@ func roleObjects(namespace, account string) (*rbacv1.Role, *rbacv1.RoleBinding) 
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: meta(namespace, name),
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: systemNamespace, Name: account}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: SystemNamespace, Name: account}},
 	}
 	return role, binding
 }

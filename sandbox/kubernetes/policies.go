@@ -1,4 +1,4 @@
-package kind
+package kubernetes
 
 import (
 	"context"
@@ -39,7 +39,7 @@ const (
 
 // Apply server-side applies the policies, all or none: where there are several,
 // each is tried without effect first.
-func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
+func (c *Lab) Apply(ctx context.Context, policies []policy.Policy) error {
 	if problems := c.topology.Foreign(policies); len(problems) > 0 {
 		return &policy.Error{Problems: problems}
 	}
@@ -53,7 +53,7 @@ func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 
 // applyAll applies the policies at the same time. What the API server finds
 // wrong with them is returned together.
-func (c *cluster) applyAll(ctx context.Context, policies []policy.Policy, dryRun ...string) error {
+func (c *Lab) applyAll(ctx context.Context, policies []policy.Policy, dryRun ...string) error {
 	errs := make([]error, len(policies))
 	var group errgroup.Group
 	for i, p := range policies {
@@ -71,7 +71,7 @@ func (c *cluster) applyAll(ctx context.Context, policies []policy.Policy, dryRun
 		if problems := problemsOf(policies[i], err); problems != nil {
 			refused.Problems = append(refused.Problems, problems...)
 		} else if err != nil {
-			failed = append(failed, fmt.Errorf("kind: apply policy %s/%s: %w", policies[i].Namespace, policies[i].Name, err))
+			failed = append(failed, fmt.Errorf("apply policy %s/%s: %w", policies[i].Namespace, policies[i].Name, err))
 		}
 	}
 	if len(refused.Problems) > 0 {
@@ -80,7 +80,7 @@ func (c *cluster) applyAll(ctx context.Context, policies []policy.Policy, dryRun
 	return errors.Join(failed...)
 }
 
-func (c *cluster) applyOne(ctx context.Context, p policy.Policy, dryRun []string) error {
+func (c *Lab) applyOne(ctx context.Context, p policy.Policy, dryRun []string) error {
 	body, err := patchOf(applied(p))
 	if err != nil {
 		return err
@@ -170,13 +170,13 @@ func problemsOf(p policy.Policy, err error) []policy.Problem {
 
 // Delete removes the named policies, all at the same time. One that is not
 // there is no error.
-func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
+func (c *Lab) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 	var group errgroup.Group
 	for _, ref := range refs {
 		group.Go(func() error {
 			err := c.policies.delete(ctx, networkPolicies, ref.Namespace, ref.Name)
 			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("kind: delete policy %s/%s: %w", ref.Namespace, ref.Name, err)
+				return fmt.Errorf("delete policy %s/%s: %w", ref.Namespace, ref.Name, err)
 			}
 			return nil
 		})
@@ -187,7 +187,7 @@ func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 // Policies lists the policies of the lab's namespaces, sorted by namespace and
 // name, each with its YAML as written. Of many more than a sandbox may hold, which only
 // kubectl can make, not all are read: that is a *[sandbox.LimitError].
-func (c *cluster) Policies(ctx context.Context) ([]policy.Policy, error) {
+func (c *Lab) Policies(ctx context.Context) ([]policy.Policy, error) {
 	names := slices.Sorted(slices.Values(c.topology.NamespaceNames()))
 	lists := make([][]policy.Policy, len(names))
 	group, ctx := errgroup.WithContext(ctx)
@@ -197,7 +197,7 @@ func (c *cluster) Policies(ctx context.Context) ([]policy.Policy, error) {
 			for opts := (metav1.ListOptions{Limit: listChunk}); ; {
 				var list networkingv1.NetworkPolicyList
 				if err := c.policies.list(ctx, networkPolicies, namespace, opts, &list); err != nil {
-					return fmt.Errorf("kind: list policies of %s: %w", namespace, err)
+					return fmt.Errorf("list policies of %s: %w", namespace, err)
 				}
 				for _, obj := range list.Items {
 					size += obj.Size()
@@ -262,7 +262,7 @@ const (
 )
 
 // WatchPolicies watches each of the lab's namespaces.
-func (c *cluster) WatchPolicies(ctx context.Context, changed func()) {
+func (c *Lab) WatchPolicies(ctx context.Context, changed func()) {
 	var group sync.WaitGroup
 	for _, namespace := range c.topology.NamespaceNames() {
 		group.Go(func() { c.watchNamespace(ctx, namespace, changed) })
@@ -272,7 +272,7 @@ func (c *cluster) WatchPolicies(ctx context.Context, changed func()) {
 
 // watchNamespace begins the watch anew wherever it breaks off: the API server ends each
 // after a while, and it may be away.
-func (c *cluster) watchNamespace(ctx context.Context, namespace string, changed func()) {
+func (c *Lab) watchNamespace(ctx context.Context, namespace string, changed func()) {
 	for patience := watchPause; ; {
 		// Without a version a watch begins with what is there. What was deleted
 		// meanwhile nobody tells, so a look is due in any case.

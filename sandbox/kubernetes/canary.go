@@ -1,4 +1,4 @@
-package kind
+package kubernetes
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
-// canary proves that the cluster enforces policies.
-func (c *cluster) canary(ctx context.Context, limit time.Duration) error {
+// Prove proves that the cluster enforces policies.
+func (c *Lab) Prove(ctx context.Context, limit time.Duration) error {
 	err := sandbox.ProveEnforced(ctx, c, c.topology, limit)
 	if errors.Is(err, sandbox.ErrNotEnforced) {
 		return &sandbox.Failure{

@@ -1,4 +1,4 @@
-package kind
+package kubernetes
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 // of it is over.
 const tokenLife = time.Hour
 
-// adminConfig reads a kubeconfig as kubeadm writes it, for the API server at
+// AdminConfig reads a kubeconfig as kubeadm writes it, for the API server at
 // the address. It never touches a file.
-func adminConfig(kubeconfig []byte, address string) (*rest.Config, error) {
+func AdminConfig(kubeconfig []byte, address string) (*rest.Config, error) {
 	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster's kubeconfig: %w", err)
@@ -52,7 +52,7 @@ func (a *account) bearer(ctx context.Context) (string, error) {
 	if a.token != "" && a.now().Before(a.renew) {
 		return a.token, nil
 	}
-	token, err := a.admin.token(ctx, systemNamespace, a.name, int64(tokenLife/time.Second))
+	token, err := a.admin.token(ctx, SystemNamespace, a.name, int64(tokenLife/time.Second))
 	if err != nil {
 		return "", fmt.Errorf("a token for the account %s: %w", a.name, err)
 	}

@@ -1,4 +1,4 @@
-package kind
+package kubernetes
 
 import (
 	"context"
@@ -21,14 +21,13 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
-	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
 const (
-	// terminalNamespace has the terminal's pod and nothing else: it is none of the lab's
+	// TerminalNamespace has the terminal's pod and nothing else: it is none of the lab's
 	// namespaces, so it is no part of what is measured.
-	terminalNamespace = "netpol-lab-terminal"
+	TerminalNamespace = "netpol-lab-terminal"
 	// terminalName is what the pod, its container and its account are called.
 	terminalName = "terminal"
 	// terminalUser is the user and group of the shell.
@@ -40,11 +39,9 @@ const (
 	relayPause = time.Second
 	// endLimit is how long it may take to end what runs in the terminal's pod.
 	endLimit = 5 * time.Second
-	// apiServerPort is where the API server listens on the node.
-	apiServerPort = 6443
+	// APIServerPort is where the API server listens on the node.
+	APIServerPort = 6443
 )
-
-var _ sandbox.ShellCluster = (*cluster)(nil)
 
 // terminalRules are what the terminal's account may do in each of the lab's namespaces.
 var terminalRules = []rbacv1.PolicyRule{
@@ -64,7 +61,7 @@ var terminalClusterRules = []rbacv1.PolicyRule{
 // or, where that is empty, in the cluster.
 func terminalBinding(namespace string, rules []rbacv1.PolicyRule) (role, binding runtime.Object) {
 	name := meta(namespace, "netpol-lab-"+terminalName)
-	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: terminalNamespace, Name: terminalName}}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: TerminalNamespace, Name: terminalName}}
 	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name}
 	if namespace != "" {
 		return &rbacv1.Role{ObjectMeta: name, Rules: rules}, &rbacv1.RoleBinding{ObjectMeta: name, RoleRef: ref, Subjects: subjects}
@@ -76,9 +73,9 @@ func terminalBinding(namespace string, rules []rbacv1.PolicyRule) (role, binding
 // terminalPolicy lets the terminal's pod reach the API server on the node, and nothing
 // else; nobody reaches the pod.
 func terminalPolicy(node string) *networkingv1.NetworkPolicy {
-	tcp, port := corev1.ProtocolTCP, intstr.FromInt32(apiServerPort)
+	tcp, port := corev1.ProtocolTCP, intstr.FromInt32(APIServerPort)
 	return &networkingv1.NetworkPolicy{
-		ObjectMeta: meta(terminalNamespace, "api-server-alone"),
+		ObjectMeta: meta(TerminalNamespace, "api-server-alone"),
 		Spec: networkingv1.NetworkPolicySpec{
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
 			Egress: []networkingv1.NetworkPolicyEgressRule{{
@@ -91,7 +88,7 @@ func terminalPolicy(node string) *networkingv1.NetworkPolicy {
 
 // terminalPod is the pod that the shell runs in. It runs what the learner likes, so it
 // has no privileges, nothing of the node's, and little of everything.
-func terminalPod(node string, namespaces []string) *corev1.Pod {
+func terminalPod(image, node string, namespaces []string) *corev1.Pod {
 	no, yes, user, now, life := false, true, int64(terminalUser), int64(0), int64(600)
 	inMemory := func(name, size string) corev1.Volume {
 		limit := quantity.MustParse(size)
@@ -100,7 +97,7 @@ func terminalPod(node string, namespaces []string) *corev1.Pod {
 		}}
 	}
 	return &corev1.Pod{
-		ObjectMeta: meta(terminalNamespace, terminalName),
+		ObjectMeta: meta(TerminalNamespace, terminalName),
 		Spec: corev1.PodSpec{
 			NodeName:                      node,
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
@@ -114,7 +111,7 @@ func terminalPod(node string, namespaces []string) *corev1.Pod {
 			},
 			Containers: []corev1.Container{{
 				Name:            terminalName,
-				Image:           nodeimage.TerminalImage,
+				Image:           image,
 				ImagePullPolicy: corev1.PullNever,
 				Env: []corev1.EnvVar{
 					{Name: "HOME", Value: "/home/learner"},
@@ -157,18 +154,18 @@ func terminalPod(node string, namespaces []string) *corev1.Pod {
 }
 
 // ensureTerminal makes the terminal's pod, and all that it needs, where it is not there.
-func (c *cluster) ensureTerminal(ctx context.Context) error {
+func (c *Lab) ensureTerminal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, terminalLimit, fmt.Errorf("the terminal's pod was not ready within %s", terminalLimit))
 	defer cancel()
-	if err := created(c.admin.create(ctx, namespaces, "", &corev1.Namespace{ObjectMeta: meta("", terminalNamespace)})); err != nil {
+	if err := created(c.admin.create(ctx, namespaces, "", &corev1.Namespace{ObjectMeta: meta("", TerminalNamespace)})); err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	put := func(r resource, namespace string, object runtime.Object) {
 		group.Go(func() error { return created(c.admin.create(groupCtx, r, namespace, object)) })
 	}
-	group.Go(func() error { return c.createAccount(groupCtx, terminalNamespace, terminalName) })
-	group.Go(func() error { return c.publishCA(groupCtx, terminalNamespace) })
+	group.Go(func() error { return c.createAccount(groupCtx, TerminalNamespace, terminalName) })
+	group.Go(func() error { return c.PublishCA(groupCtx, TerminalNamespace) })
 	for _, ns := range c.topology.NamespaceNames() {
 		role, binding := terminalBinding(ns, terminalRules)
 		put(roles, ns, role)
@@ -177,38 +174,38 @@ func (c *cluster) ensureTerminal(ctx context.Context) error {
 	role, binding := terminalBinding("", terminalClusterRules)
 	put(clusterRoles, "", role)
 	put(clusterBindings, "", binding)
-	prober, probers := roleObjects(terminalNamespace, proberAccount)
-	put(roles, terminalNamespace, prober)
-	put(roleBindings, terminalNamespace, probers)
+	prober, probers := roleObjects(TerminalNamespace, ProberAccount)
+	put(roles, TerminalNamespace, prober)
+	put(roleBindings, TerminalNamespace, probers)
 	// Before the pod, and anew where the node has another address than before.
 	group.Go(func() error {
 		policy := terminalPolicy(c.Addresses().Node.String())
-		err := c.admin.create(groupCtx, networkPolicies, terminalNamespace, policy)
+		err := c.admin.create(groupCtx, networkPolicies, TerminalNamespace, policy)
 		if created(err) != err {
-			err = c.admin.update(groupCtx, networkPolicies, terminalNamespace, policy.Name, policy)
+			err = c.admin.update(groupCtx, networkPolicies, TerminalNamespace, policy.Name, policy)
 		}
 		return err
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := created(c.admin.create(ctx, pods, terminalNamespace, terminalPod(c.node, c.topology.NamespaceNames()))); err != nil {
+	if err := created(c.admin.create(ctx, pods, TerminalNamespace, terminalPod(c.terminalImage, c.node, c.topology.NamespaceNames()))); err != nil {
 		return err
 	}
 	return c.awaitTerminal(ctx)
 }
 
 // awaitTerminal waits until the terminal's pod is ready.
-func (c *cluster) awaitTerminal(ctx context.Context) error {
+func (c *Lab) awaitTerminal(ctx context.Context) error {
 	noImage := false
 	err := watchUntil(ctx, metav1.ListOptions{},
 		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Pod, string, error) {
 			var list corev1.PodList
-			err := c.admin.list(ctx, pods, terminalNamespace, opts, &list)
+			err := c.admin.list(ctx, pods, TerminalNamespace, opts, &list)
 			return list.Items, list.ResourceVersion, err
 		},
 		func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			return c.admin.watch(ctx, pods, terminalNamespace, opts)
+			return c.admin.watch(ctx, pods, TerminalNamespace, opts)
 		},
 		func(pod *corev1.Pod) bool {
 			for _, status := range pod.Status.ContainerStatuses {
@@ -223,7 +220,7 @@ func (c *cluster) awaitTerminal(ctx context.Context) error {
 }
 
 // OpenShell starts a shell in the terminal's pod.
-func (c *cluster) OpenShell(ctx context.Context, size sandbox.TerminalSize, command sandbox.ProbeCommand) (sandbox.Shell, error) {
+func (c *Lab) OpenShell(ctx context.Context, size sandbox.TerminalSize, command sandbox.ProbeCommand) (sandbox.Shell, error) {
 	c.opening.Lock()
 	defer c.opening.Unlock()
 	c.shell = nil
@@ -234,18 +231,20 @@ func (c *cluster) OpenShell(ctx context.Context, size sandbox.TerminalSize, comm
 		return nil, err
 	}
 	relayCtx, cancel := context.WithCancel(ctx)
-	s := &shell{cluster: c, parent: ctx, cancel: cancel, done: relayCtx.Done(), sizes: make(chan remotecommand.TerminalSize, 1)}
+	s := &shell{lab: c, parent: ctx, cancel: cancel, done: relayCtx.Done(), sizes: make(chan remotecommand.TerminalSize, 1)}
 	s.Resize(size)
 	listening := make(chan struct{})
 	go c.relay(relayCtx, sync.OnceFunc(func() { close(listening) }), command)
 	limited, stop := context.WithTimeoutCause(relayCtx, relayLimit, errors.New("the terminal's relay does not listen"))
 	defer stop()
-	err := await(limited, listening)
-	if err != nil {
+	var err error
+	select {
+	case <-listening:
+	case <-limited.Done():
 		err = context.Cause(limited)
 	}
 	if err == nil {
-		s.execStream, err = c.exec(relayCtx, terminalNamespace, terminalName, &corev1.PodExecOptions{
+		s.execStream, err = c.exec(relayCtx, TerminalNamespace, terminalName, &corev1.PodExecOptions{
 			Container: terminalName, Command: []string{"/usr/bin/bash", "--login"}, Stdin: true, Stdout: true, TTY: true,
 		}, s)
 	}
@@ -258,9 +257,9 @@ func (c *cluster) OpenShell(ctx context.Context, size sandbox.TerminalSize, comm
 }
 
 // relay has a relay for the command "probe" in the terminal's pod until ctx ends.
-func (c *cluster) relay(ctx context.Context, listening func(), command sandbox.ProbeCommand) {
+func (c *Lab) relay(ctx context.Context, listening func(), command sandbox.ProbeCommand) {
 	for {
-		stream, err := c.exec(ctx, terminalNamespace, terminalName, &corev1.PodExecOptions{
+		stream, err := c.exec(ctx, TerminalNamespace, terminalName, &corev1.PodExecOptions{
 			Container: terminalName, Command: []string{"/netpol-probe", "relay", probe.RelaySocket}, Stdin: true, Stdout: true, Stderr: true,
 		}, nil)
 		if err == nil {
@@ -279,10 +278,10 @@ func (c *cluster) relay(ctx context.Context, listening func(), command sandbox.P
 
 // endShells ends whatever runs in the terminal's pod but its first process: a shell
 // whose stream has ended goes on, as does what it has started.
-func (c *cluster) endShells(ctx context.Context) error {
+func (c *Lab) endShells(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, endLimit)
 	defer cancel()
-	stream, err := c.exec(ctx, terminalNamespace, terminalName, &corev1.PodExecOptions{
+	stream, err := c.exec(ctx, TerminalNamespace, terminalName, &corev1.PodExecOptions{
 		// The first signal finds none, where there is nobody.
 		Container: terminalName, Command: []string{"/usr/bin/busybox", "sh", "-c", "kill -9 -1 2>/dev/null; true"}, Stdout: true,
 	}, nil)
@@ -297,18 +296,18 @@ func (c *cluster) endShells(ctx context.Context) error {
 // shell is a shell in the terminal's pod.
 type shell struct {
 	*execStream
-	cluster *cluster
-	parent  context.Context    // the caller's, with which all of it ends
-	cancel  context.CancelFunc // ends the shell's stream and the relay
-	done    <-chan struct{}    // closed then
-	sizes   chan remotecommand.TerminalSize
+	lab    *Lab
+	parent context.Context    // the caller's, with which all of it ends
+	cancel context.CancelFunc // ends the shell's stream and the relay
+	done   <-chan struct{}    // closed then
+	sizes  chan remotecommand.TerminalSize
 }
 
 // Read ends when the shell has, whatever ended it.
 func (s *shell) Read(p []byte) (int, error) {
 	n, err := s.execStream.Read(p)
 	if err != nil {
-		s.cluster.log.Debug("a terminal's shell has ended", "err", err)
+		s.lab.log.Debug("a terminal's shell has ended", "err", err)
 		err = io.EOF
 	}
 	return n, err
@@ -344,7 +343,7 @@ func (s *shell) Next() *remotecommand.TerminalSize {
 func (s *shell) Close() error {
 	s.cancel()
 	err := s.execStream.Close()
-	c := s.cluster
+	c := s.lab
 	c.opening.Lock()
 	defer c.opening.Unlock()
 	if c.shell != s || s.parent.Err() != nil {
