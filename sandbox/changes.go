@@ -170,12 +170,10 @@ func (e *OutdatedError) Error() string {
 // with it; the burst of probes starts before the policies are read back, for what the
 // learner waits for are the flows.
 func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan plan) (PolicyChange, error) {
-	select {
-	case <-in.turn:
-		defer func() { in.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
+	if err := in.takeTurn(ctx); err != nil {
+		return PolicyChange{}, err
 	}
+	defer func() { in.turn <- struct{}{} }()
 	in.touch()
 	in.remember() // Of all that was done no more than the last is lost, whatever happens.
 	in.mu.Lock()
@@ -234,6 +232,24 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, unanswered("so it is not known whether that is in force", err))
 	}
 	return told, nil
+}
+
+// takeTurn waits until no other change is at work, and until the sandbox is awake.
+func (in *instance) takeTurn(ctx context.Context) error {
+	for {
+		if err := in.awake(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-in.turn:
+		case <-ctx.Done():
+			return fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
+		}
+		if in.feed.state() != Paused {
+			return nil
+		}
+		in.turn <- struct{}{}
+	}
 }
 
 // unanswered is what the learner is told where the cluster has not taken a change, or

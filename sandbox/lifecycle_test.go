@@ -38,7 +38,7 @@ func TestCreate_goes_through_the_steps_to_ready(t *testing.T) {
 
 func TestCreate_failure_has_words_for_the_learner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full.", Err: errors.New("write /x: no space left on device")}))
+		l := newLab(t, sandboxtest.FailsOnBoot(&sandbox.Failure{Message: "The disk is full.", Err: errors.New("write /x: no space left on device")}))
 		defer l.Close()
 		id := l.create("ann")
 		synctest.Wait()
@@ -111,7 +111,7 @@ func TestReset_gives_a_fresh_sandbox(t *testing.T) {
 		if s.ID == id || fresh.State != sandbox.Ready || len(fresh.Policies) != 0 {
 			t.Errorf("reset of %s gave %s, %s, policies %v", id, s.ID, fresh.State, fresh.Policies)
 		}
-		if l.provider.Cluster(id) != nil {
+		if l.cluster(id) != nil {
 			t.Error("the old cluster is still there")
 		}
 	})
@@ -122,7 +122,7 @@ func TestHealth_lost_node_fails_the_sandbox_and_says_what_to_do(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		l.provider.Cluster(id).LoseNode()
+		l.cluster(id).LoseNode()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		s := l.get(id)
@@ -148,12 +148,12 @@ func TestHealth_disturbance_is_told_once_and_its_end_too(t *testing.T) {
 		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		until(t, sub, ofType(sandbox.EventSnapshot))
-		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
+		l.cluster(id).Disturb(errors.New("connection refused"))
 		time.Sleep(30 * time.Second)
 		if s := l.get(id); s.Notice == nil {
 			t.Error("one who comes now is told nothing")
 		}
-		l.provider.Cluster(id).Disturb(nil)
+		l.cluster(id).Disturb(nil)
 		notices := 0
 		for _, e := range until(t, sub, func(e sandbox.Event) bool { return e.Notice != nil && e.Notice.Level == sandbox.NoticeInfo }) {
 			if e.Notice != nil {
@@ -175,12 +175,12 @@ func TestHealth_a_notice_ends_with_the_state_that_it_is_about(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		l.provider.Cluster(id).Disturb(errors.New("connection refused"))
+		l.cluster(id).Disturb(errors.New("connection refused"))
 		time.Sleep(10 * time.Second)
 		if l.get(id).Notice == nil {
 			t.Fatal("nothing is said of the disturbance")
 		}
-		l.provider.Cluster(id).LoseNode()
+		l.cluster(id).LoseNode()
 		time.Sleep(10 * time.Second)
 		if s := l.get(id); s.State != sandbox.Failed || s.Notice != nil {
 			t.Errorf("it is %s, and still said is %+v", s.State, s.Notice)
@@ -261,7 +261,7 @@ func TestCreate_another_lab_waits_until_the_owners_old_one_is_gone(t *testing.T)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if s := l.get(fresh.ID); s.State != sandbox.Ready || l.provider.Most() != 1 || l.provider.Cluster(old) != nil {
+		if s := l.get(fresh.ID); s.State != sandbox.Ready || l.provider.Most() != 1 || l.cluster(old) != nil {
 			t.Errorf("the new one is %s; up to %d clusters at once", s.State, l.provider.Most())
 		}
 	})
@@ -386,7 +386,7 @@ func TestHealth_what_is_left_of_a_lost_sandbox_takes_a_place_until_it_is_removed
 		defer l.Close()
 		id := l.ready("ann")
 		l.provider.FailDelete(errors.New("device busy"))
-		l.provider.Cluster(id).LoseNode()
+		l.cluster(id).LoseNode()
 		time.Sleep(time.Minute)
 		if s := l.get(id); s.State != sandbox.Failed {
 			t.Fatalf("state %s", s.State)
@@ -418,7 +418,7 @@ func TestStopOwner_stops_what_the_owner_has(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if _, _, ok := l.ByOwner("ann"); ok || l.provider.Cluster(id) != nil {
+		if _, _, ok := l.ByOwner("ann"); ok || l.cluster(id) != nil {
 			t.Error("ann's is still there")
 		}
 		if s := l.get(other); s.State != sandbox.Ready {

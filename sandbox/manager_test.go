@@ -107,6 +107,27 @@ func (l *lab) find(_ context.Context, _, name string) (*sandbox.Topology, error)
 	return l.topology, nil
 }
 
+// Create is the Manager's for somebody with an address of their own.
+func (l *lab) Create(owner string, t *sandbox.Topology) (sandbox.Snapshot, int64, error) {
+	return l.Manager.Create(owner, "address of "+owner, t)
+}
+
+// Reset is the Manager's for somebody with an address of their own.
+func (l *lab) Reset(id sandbox.ID) (sandbox.Snapshot, int64, error) {
+	return l.Manager.Reset(id, "address of whoever has "+string(id))
+}
+
+// cluster is the sandbox's cluster, or nil where there is none.
+func (l *lab) cluster(id sandbox.ID) *sandboxtest.Cluster {
+	l.t.Helper()
+	for _, rec := range l.recorded() {
+		if rec.ID == id {
+			return l.provider.Cluster(rec.Cluster)
+		}
+	}
+	return nil
+}
+
 // recorded are the records that are kept.
 func (l *lab) recorded() []sandbox.Record {
 	l.t.Helper()
@@ -264,7 +285,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		defer stop()
 		go func() {
 			for flow := l.topology.Flows()[0].ID; lying.Err() == nil; time.Sleep(50 * time.Millisecond) {
-				l.provider.Cluster(id).Lie(flow, 1)
+				l.cluster(id).Lie(flow, 1)
 			}
 		}()
 		if _, err := l.Apply(t.Context(), id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
@@ -283,9 +304,9 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		if s.Settled == nil || s.Settled.Change != 1 || s.Settled.Flips == 0 || s.Settled.TookMillis < 10_000 {
 			t.Errorf("settled: %+v", s.Settled)
 		}
-		before := l.provider.Cluster(id).Probed()
+		before := l.cluster(id).Probed()
 		time.Sleep(time.Minute)
-		if after := l.provider.Cluster(id).Probed(); after != before {
+		if after := l.cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for nobody", after-before)
 		}
 	})
@@ -319,7 +340,7 @@ func TestObserve_a_sandbox_settles_when_every_flow_has_been_measured_first(t *te
 		id := l.create("ann")
 		settles(l.subscribe(id, 0))
 		l.Close()
-		l.provider.Cluster(id).Lie(l.topology.Flows()[0].ID, 1) // asked twice, it gives two answers
+		l.cluster(id).Lie(l.topology.Flows()[0].ID, 1) // asked twice, it gives two answers
 		l.start()
 		defer l.Close()
 		settles(l.subscribe(id, 0))
@@ -334,11 +355,11 @@ func TestObserve_a_single_wrong_answer_is_never_told(t *testing.T) {
 		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		flow := l.topology.Flows()[0].ID
-		l.provider.Cluster(id).Lie(flow, 1)
-		before := l.provider.Cluster(id).Probed()
+		l.cluster(id).Lie(flow, 1)
+		before := l.cluster(id).Probed()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if l.provider.Cluster(id).Probed() == before {
+		if l.cluster(id).Probed() == before {
 			t.Fatal("nothing was probed while somebody watched")
 		}
 		until(t, sub, ofType(sandbox.EventSnapshot))
@@ -355,9 +376,9 @@ func TestObserve_does_nothing_while_nobody_watches(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		before := l.provider.Cluster(id).Probed()
+		before := l.cluster(id).Probed()
 		time.Sleep(time.Minute)
-		if after := l.provider.Cluster(id).Probed(); after != before {
+		if after := l.cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for nobody", after-before)
 		}
 	})
@@ -373,7 +394,7 @@ func TestApply_refusals_change_nothing(t *testing.T) {
 		if _, err := l.Apply(t.Context(), id, []byte("kind: [")); !errors.As(err, &refused) {
 			t.Errorf("broken YAML: %v", err)
 		}
-		l.provider.Cluster(id).Refuse(&policy.Error{Problems: []policy.Problem{{Message: "no"}}})
+		l.cluster(id).Refuse(&policy.Error{Problems: []policy.Problem{{Message: "no"}}})
 		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &refused) {
 			t.Errorf("refused by the cluster: %v", err)
 		}
@@ -389,7 +410,7 @@ func TestApply_a_cluster_that_does_not_answer_is_told_in_words(t *testing.T) {
 		defer l.Close()
 		id := l.ready("ann")
 		reset := errors.New("read: connection reset by peer")
-		l.provider.Cluster(id).Refuse(reset)
+		l.cluster(id).Refuse(reset)
 		var failure *sandbox.Failure
 		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &failure) || !errors.Is(err, reset) {
 			t.Fatalf("got %v, want a Failure that wraps what went wrong", err)
@@ -527,7 +548,7 @@ func TestSubscription_an_onlooker_keeps_nothing_awake(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.Idle = 10 * time.Minute })
 		defer l.Close()
 		id := l.ready("ann")
-		before := l.provider.Cluster(id).Probed()
+		before := l.cluster(id).Probed()
 		time.Sleep(9 * time.Minute)
 		sub, err := l.Subscribe(id, 0, sandbox.AsOnlooker)
 		if err != nil {
@@ -536,7 +557,7 @@ func TestSubscription_an_onlooker_keeps_nothing_awake(t *testing.T) {
 		until(t, sub, ofType(sandbox.EventSnapshot))
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if after := l.provider.Cluster(id).Probed(); after != before {
+		if after := l.cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for an onlooker", after-before)
 		}
 		time.Sleep(2 * time.Minute)

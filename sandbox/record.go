@@ -7,11 +7,14 @@ import (
 
 // Record is what must outlive a restart of the server to know a sandbox again.
 type Record struct {
-	ID     ID
-	Owner  string
-	Lab    string
-	State  State
-	Reason string
+	ID ID
+	// Cluster is the cluster that the sandbox is, or is to be; empty while it waits for
+	// one. No two records have the same.
+	Cluster ClusterID
+	Owner   string
+	Lab     string
+	State   State
+	Reason  string
 	// Created is kept to the millisecond.
 	Created time.Time
 }

@@ -20,7 +20,7 @@ func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
 		}
 		_, seq, _ := l.Get(id)
 		l.Close()
-		if !l.provider.Cluster(id).Closed() {
+		if !l.cluster(id).Closed() {
 			t.Error("the connections were not closed")
 		}
 		l.start()
@@ -57,7 +57,7 @@ func TestRestart_half_made_sandbox_is_removed_and_that_is_said(t *testing.T) {
 		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "server was stopped") {
 			t.Errorf("state %s, reason %q", s.State, s.Reason)
 		}
-		if l.provider.Cluster(id) != nil {
+		if l.cluster(id) != nil {
 			t.Error("the half-made cluster is still there")
 		}
 	})
@@ -160,7 +160,7 @@ func TestRestart_one_that_does_not_answer_at_first_is_adopted_later(t *testing.T
 		l.start()
 		defer l.Close()
 		time.Sleep(time.Hour)
-		if s := l.get(id); s.State != sandbox.Ready || l.provider.Cluster(id) == nil {
+		if s := l.get(id); s.State != sandbox.Ready || l.cluster(id) == nil {
 			t.Fatalf("while Docker does not answer it is %s (%s)", s.State, s.Reason)
 		}
 		l.provider.FailAdopt(nil)
@@ -182,8 +182,8 @@ func TestRestart_one_that_cannot_be_adopted_though_all_is_well_fails(t *testing.
 		defer l.Close()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if s := l.get(id); s.State != sandbox.Failed || l.provider.Cluster(id) != nil {
-			t.Errorf("it is %s, its cluster %v", s.State, l.provider.Cluster(id))
+		if s := l.get(id); s.State != sandbox.Failed || l.cluster(id) != nil {
+			t.Errorf("it is %s, its cluster %v", s.State, l.cluster(id))
 		}
 	})
 }
@@ -207,7 +207,7 @@ func TestRestart_a_removal_that_failed_goes_on(t *testing.T) {
 		l.provider.FailDelete(nil)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if l.provider.Cluster(id) != nil {
+		if l.cluster(id) != nil {
 			t.Error("the cluster is still there")
 		}
 		if left := l.recorded(); len(left) != 0 {

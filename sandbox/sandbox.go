@@ -32,9 +32,13 @@ type State string
 
 // The states. A sandbox moves only along transitions; see [State.CanBecome].
 const (
+	// Queued waits for a cluster; see [Waiting].
 	Queued   State = "queued"
 	Creating State = "creating"
 	Ready    State = "ready"
+	// Paused keeps all that it has and costs no CPU; whoever looks at it or changes it
+	// wakes it.
+	Paused   State = "paused"
 	Stopping State = "stopping"
 	Stopped  State = "stopped"
 	Failed   State = "failed"
@@ -43,7 +47,8 @@ const (
 var transitions = map[State][]State{
 	Queued:   {Creating, Stopping, Failed},
 	Creating: {Ready, Stopping, Failed},
-	Ready:    {Stopping, Failed},
+	Ready:    {Paused, Stopping, Failed},
+	Paused:   {Ready, Stopping, Failed},
 	Stopping: {Stopped},
 	Failed:   {Stopping},
 	Stopped:  {},
@@ -213,8 +218,8 @@ var (
 	ErrNoFlow = errors.New("no such flow")
 	// ErrNotReady: the sandbox's state does not allow that now.
 	ErrNotReady = errors.New("the sandbox is not ready")
-	// ErrBusy: as many sandboxes as this server may have are there already.
-	ErrBusy = errors.New("no room for another sandbox")
+	// ErrBusy: as many wait for a sandbox as may.
+	ErrBusy = errors.New("too many wait for a sandbox")
 	// ErrUnavailable: what makes the sandboxes is out of order.
 	ErrUnavailable = errors.New("no sandbox can be made here now")
 	// ErrGone: the sandbox's cluster is not there any more.

@@ -86,16 +86,6 @@ func TestAn_exercise_is_graded_by_what_is_observed(t *testing.T) {
 }
 
 // reluctant clusters answer for one flow, and for the others once the gate is open.
-type reluctant struct {
-	sandbox.Provider
-	gate <-chan struct{}
-}
-
-func (p reluctant) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
-	c, err := p.Provider.Create(ctx, spec, progress)
-	return reluctantCluster{c, p.gate}, err
-}
-
 type reluctantCluster struct {
 	sandbox.Cluster
 	gate <-chan struct{}

@@ -102,7 +102,7 @@ func (r *Records) History(ctx context.Context, id sandbox.ID) (history []byte, e
 func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records, again func() sandbox.Records)) {
 	created := time.Date(2026, 3, 4, 12, 0, 0, 123_456_789, time.FixedZone("", 3600))
 	ann := sandbox.Record{ID: "a1", Owner: "ann", Lab: "small", State: sandbox.Queued, Created: created}
-	bob := sandbox.Record{ID: "b1", Owner: "bob", Lab: "other lab", State: sandbox.Failed, Reason: "Docker ran out of room: 'disk full'.\nTry later – or not.", Created: created.Add(-time.Second)}
+	bob := sandbox.Record{ID: "b1", Cluster: "c1", Owner: "bob", Lab: "other lab", State: sandbox.Failed, Reason: "Docker ran out of room: 'disk full'.\nTry later – or not.", Created: created.Add(-time.Second)}
 	save := func(t *testing.T, r sandbox.Records, all ...sandbox.Record) {
 		t.Helper()
 		for _, rec := range all {
@@ -132,7 +132,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 		},
 		"a_later_save_takes_the_place_of_the_one_before": func(t *testing.T, r sandbox.Records, again func() sandbox.Records) {
 			ready := ann
-			ready.State = sandbox.Ready
+			ready.State, ready.Cluster = sandbox.Ready, "c2"
 			save(t, r, ann, bob, ready)
 			expect(t, r, bob, ready)
 			expect(t, again(), bob, ready)
@@ -183,7 +183,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 			history(r, bob.ID, `{"n": "Grüße"}`)
 		},
 		"every_state_can_be_kept_and_one_of_a_later_version_too": func(t *testing.T, r sandbox.Records, _ func() sandbox.Records) {
-			for _, state := range []sandbox.State{sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Stopping, sandbox.Stopped, sandbox.Failed, "resting"} {
+			for _, state := range []sandbox.State{sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused, sandbox.Stopping, sandbox.Stopped, sandbox.Failed, "resting"} {
 				rec := ann
 				rec.State = state
 				save(t, r, rec)

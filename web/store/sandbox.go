@@ -25,10 +25,10 @@ func (s *Sandboxes) All(ctx context.Context) (all []sandbox.Record, err error) {
 	err = s.store.look(ctx, "read sandboxes", func(tx *sql.Tx) error {
 		all, err = list(ctx, tx, func(rows *sql.Rows) (rec sandbox.Record, err error) {
 			var created int64
-			err = rows.Scan(&rec.ID, &rec.Owner, &rec.Lab, &rec.State, &rec.Reason, &created)
+			err = rows.Scan(&rec.ID, &rec.Cluster, &rec.Owner, &rec.Lab, &rec.State, &rec.Reason, &created)
 			rec.Created = moment(created)
 			return rec, err
-		}, `SELECT id, owner, lab, state, reason, created_at FROM sandboxes WHERE provider = $1 ORDER BY created_at, id`, s.provider)
+		}, `SELECT id, cluster, owner, lab, state, reason, created_at FROM sandboxes WHERE provider = $1 ORDER BY created_at, id`, s.provider)
 		return err
 	})
 	return all, err
@@ -44,10 +44,10 @@ func (s *Sandboxes) Save(ctx context.Context, rec sandbox.Record) error {
 		return err
 	}
 	_, err = s.store.write.ExecContext(ctx, `
-		INSERT INTO sandboxes (provider, id, owner, lab, state, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (provider, id) DO UPDATE SET owner = excluded.owner, lab = excluded.lab, state = excluded.state,
+		INSERT INTO sandboxes (provider, id, cluster, owner, lab, state, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (provider, id) DO UPDATE SET cluster = excluded.cluster, owner = excluded.owner, lab = excluded.lab, state = excluded.state,
 			reason = excluded.reason, created_at = excluded.created_at`,
-		s.provider, string(rec.ID), rec.Owner, rec.Lab, string(rec.State), rec.Reason, created)
+		s.provider, string(rec.ID), string(rec.Cluster), rec.Owner, rec.Lab, string(rec.State), rec.Reason, created)
 	return s.store.explain(ctx, "save sandbox", err)
 }
 
