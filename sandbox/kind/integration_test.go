@@ -234,7 +234,7 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 	eventOf(t, sub, func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
 	kubectl := func(yaml string, args ...string) (answered time.Time) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "docker", append([]string{"exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)...)
+		cmd := exec.CommandContext(t.Context(), "docker", append([]string{"exec", "-i", lab.booted.node(), "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)...)
 		cmd.Stdin = strings.NewReader(yaml)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
@@ -379,7 +379,7 @@ func TestKind_an_outside_host_that_starts_again_is_in_reach_again_by_itself(t *t
 func TestKind_Calico_knows_the_pods_addresses_without_kubeadm_s_configuration(t *testing.T) {
 	node := func(command string) string {
 		t.Helper()
-		out, err := docker(t.Context(), "exec", "--env", "KUBECONFIG=/etc/kubernetes/admin.conf", lab.node, "sh", "-ec", command)
+		out, err := docker(t.Context(), "exec", "--env", "KUBECONFIG=/etc/kubernetes/admin.conf", lab.booted.node(), "sh", "-ec", command)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,7 +387,7 @@ func TestKind_Calico_knows_the_pods_addresses_without_kubeadm_s_configuration(t 
 	}
 	kubeadm := node("kubectl get configmap -n kube-system kubeadm-config -o yaml")
 	t.Cleanup(func() {
-		if _, err := dockerInput(context.Background(), strings.NewReader(kubeadm), "exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "create", "-f", "-"); err != nil {
+		if _, err := dockerInput(context.Background(), strings.NewReader(kubeadm), "exec", "-i", lab.booted.node(), "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "create", "-f", "-"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -484,11 +484,11 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 // administrator is the config of the shared cluster's administrator.
 func administrator(t *testing.T) *rest.Config {
 	t.Helper()
-	kubeconfig, err := docker(t.Context(), "exec", lab.node, "cat", "/etc/kubernetes/admin.conf")
+	kubeconfig, err := docker(t.Context(), "exec", lab.booted.node(), "cat", "/etc/kubernetes/admin.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := inspectContainer(t.Context(), lab.node)
+	node, err := inspectContainer(t.Context(), lab.booted.node())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -550,7 +550,7 @@ func TestKind_an_API_server_that_dies_comes_back(t *testing.T) {
 	if err := lab.Health(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := docker(t.Context(), "exec", lab.node, "pkill", "-KILL", "-f", "^(/usr/local/bin/)?kube-apiserver"); err != nil {
+	if _, err := docker(t.Context(), "exec", lab.booted.node(), "pkill", "-KILL", "-f", "^(/usr/local/bin/)?kube-apiserver"); err != nil {
 		t.Fatal(err)
 	}
 	sick := false
@@ -686,7 +686,7 @@ func TestKind_a_stock_node_gets_Calico_from_a_manifest(t *testing.T) {
 }
 
 func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
-	if _, err := docker(t.Context(), "restart", lab.node); err != nil {
+	if _, err := docker(t.Context(), "restart", lab.booted.node()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 3*time.Minute, "every flow is open again", func() bool {
@@ -717,7 +717,7 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 }
 
 func TestKind_a_node_that_was_killed_is_gone(t *testing.T) {
-	if _, err := docker(t.Context(), "kill", lab.node); err != nil {
+	if _, err := docker(t.Context(), "kill", lab.booted.node()); err != nil {
 		t.Fatal(err)
 	}
 	if err := lab.Health(t.Context()); !errors.Is(err, sandbox.ErrGone) {
@@ -734,7 +734,7 @@ func TestKind_a_node_that_was_killed_is_gone(t *testing.T) {
 }
 
 func TestKind_delete_leaves_nothing(t *testing.T) {
-	volumes := volumesOf(t, lab.node)
+	volumes := volumesOf(t, lab.booted.node())
 	if len(volumes) == 0 {
 		t.Error("the node has no volume, so nothing is proven of volumes")
 	}
