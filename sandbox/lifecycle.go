@@ -32,8 +32,10 @@ type instance struct {
 	remembered int64
 	// unwritten says that the record is behind, for it could not be written.
 	unwritten atomic.Bool
-	// waiter is the sandbox's place in the queue, once it has had one.
-	waiter *waiter
+	// waiter is the sandbox's place in the queue, once it has had one. Where it inherits
+	// it is not in the queue at first: it waits for the cluster that its owner has.
+	waiter   *waiter
+	inherits bool
 	// member is the sandbox's cluster, from when it is given it; heir is the sandbox that
 	// it will be given to next. Manager.mu guards them.
 	member *member
@@ -187,8 +189,20 @@ func (in *instance) run() {
 		in.become(Failed, reasonNotKept)
 		return
 	}
+	in.enter()
 	if cluster := in.create(); cluster != nil {
 		in.lookAfter(cluster)
+	}
+}
+
+// enter lets the sandbox wait for a cluster.
+func (in *instance) enter() {
+	m := in.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !in.inherits && in.live() {
+		m.queue.add(in.waiter)
+		m.dispatch()
 	}
 }
 
@@ -208,20 +222,30 @@ func (in *instance) create() Cluster {
 			}
 			return nil
 		}
-		if in.save() != nil { // The cluster's name has to be known before it is used.
-			in.become(Failed, reasonNotKept)
+		// Where that cannot be written down the janitor tries again; if the server ends
+		// before, the cluster is removed as nobody's, and the sandbox gets another.
+		_ = in.save()
+		fresh := mem.fresh
+		cluster, err := in.lay(mem)
+		switch {
+		case err == nil && in.become(Ready, ""):
+			return cluster
+		case err == nil: // stopped in the very last moment
+			in.disconnect(cluster)
+			return nil
+		case in.ctx.Err() != nil: // stopped, or to be made by the next process
+			return nil
+		case !fresh:
+			// It has been there for a while, and whatever may have become of it is no
+			// reason to give up: the next one is another.
+			m.opts.Log.Warn("cluster not fit for a sandbox; it gets another", "sandbox", in.id, "cluster", mem.id, "error", err)
+			in.again()
+		default:
+			m.opts.Log.Error("topology not laid", "sandbox", in.id, "cluster", mem.id, "error", err)
+			in.become(Failed, createReason(err, m.opts.CreateTimeout))
 			in.let()
 			return nil
 		}
-		if err := in.wake(mem); err != nil {
-			m.opts.Log.Error("cluster of the reserve not woken", "sandbox", in.id, "cluster", mem.id, "error", err)
-			if in.ctx.Err() != nil {
-				return nil
-			}
-			in.again()
-			continue
-		}
-		return in.lay(mem)
 	}
 }
 
@@ -292,13 +316,16 @@ func (in *instance) wake(mem *member) error {
 	return nil
 }
 
-// lay lays the sandbox's topology in its cluster, unless that is there already. It
-// returns nil where there will be no sandbox.
-func (in *instance) lay(mem *member) Cluster {
+// lay lays the sandbox's topology in its cluster, unless that is there already.
+func (in *instance) lay(mem *member) (Cluster, error) {
 	m := in.m
 	ctx, cancel := context.WithTimeout(in.ctx, m.opts.CreateTimeout)
 	defer cancel()
 	begun := time.Now()
+	if err := in.wake(mem); err != nil {
+		return nil, err
+	}
+	mem.fresh = false
 	steps := m.opts.Provider.Steps()
 	total := len(steps.Boot) + len(steps.Lay)
 	in.finishSteps(len(steps.Boot))
@@ -314,25 +341,21 @@ func (in *instance) lay(mem *member) Cluster {
 			in.feed.emit(Event{Type: EventStep, Step: &s})
 		})
 	}
-	if err == nil {
-		in.finishSteps(total)
-		in.connect(cluster, nil) // before Ready, which says that policies can be applied
+	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", errTooLong, err)
+		}
+		return nil, err
 	}
-	switch {
-	case err == nil && in.become(Ready, ""):
-		m.opts.Log.Info("sandbox ready", "sandbox", in.id, "cluster", mem.id, "laid in", time.Since(begun).Round(time.Millisecond),
-			"waited", begun.Sub(in.created).Round(time.Millisecond))
-		return cluster
-	case err == nil: // stopped in the very last moment
-		in.disconnect(cluster)
-	case in.ctx.Err() != nil: // stopped, or to be made by the next process
-	default:
-		m.opts.Log.Error("topology not laid", "sandbox", in.id, "cluster", mem.id, "error", err)
-		in.become(Failed, createReason(ctx, err, m.opts.CreateTimeout))
-		in.let()
-	}
-	return nil
+	in.finishSteps(total)
+	in.connect(cluster, nil) // before Ready, which says that policies can be applied
+	m.opts.Log.Info("topology laid", "sandbox", in.id, "cluster", mem.id, "took", time.Since(begun).Round(time.Millisecond),
+		"waited", begun.Sub(in.created).Round(time.Millisecond))
+	return cluster, nil
 }
+
+// errTooLong says that something took longer than it may.
+var errTooLong = errors.New("it took too long")
 
 // finishSteps tells of the first n steps that they are done, where that was not told.
 func (in *instance) finishSteps(n int) {
@@ -395,12 +418,12 @@ const (
 	reasonNotKept = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
 )
 
-func createReason(ctx context.Context, err error, limit time.Duration) string {
+func createReason(err error, limit time.Duration) string {
 	var failure *Failure
 	switch {
 	case errors.As(err, &failure):
 		return failure.Message
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(err, errTooLong):
 		return fmt.Sprintf("The sandbox was not ready after %s, so it was given up. Press Start to try again.", inWords(limit))
 	}
 	return "The sandbox could not be made. Press Start to try again; the server's log says what went wrong."
@@ -547,6 +570,7 @@ func (in *instance) end() {
 		m.grant(heir.waiter, mem)
 		mem = nil
 	default:
+		heir.inherits = false
 		m.queue.add(heir.waiter)
 	}
 	if mem != nil {

@@ -204,7 +204,9 @@ func (m *Manager) begin(owner, from string, lab *Topology, after *succession) (S
 	old := m.current[owner]
 	var place *waiter
 	if old != nil {
-		place = m.queue.of(old)
+		if place = m.queue.of(old); place != nil {
+			m.queue.leave(place)
+		}
 	}
 	if place == nil {
 		if err := m.makeRoom(from); err != nil {
@@ -213,27 +215,30 @@ func (m *Manager) begin(owner, from string, lab *Topology, after *succession) (S
 	}
 	in := m.newInstance(Record{ID: newID(), Owner: owner, Lab: lab.Name, State: Queued, Created: time.Now()}, lab, 0)
 	in.waiter = m.queue.waiter(in, from, place)
-	if old == nil || !after.cluster || !old.bequeath(in) {
-		m.queue.add(in.waiter)
-	}
 	if old != nil {
+		in.inherits = after.cluster && old.bequeath(in)
 		old.stop(after.reason)
 	}
 	m.instances[in.id], m.current[owner] = in, in
 	in.inBackground(in.run)
-	m.dispatch()
 	s, seq := in.feed.snapshot()
 	return s, seq, nil
 }
 
 // makeRoom sees to it that one more can wait, who asks from the address. It needs m.mu.
 func (m *Manager) makeRoom(from string) error {
-	if len(m.queue.waiters) < m.opts.MaxWaiting {
+	waiting := 0
+	for _, in := range m.current {
+		if in.feed.state() == Queued {
+			waiting++
+		}
+	}
+	if waiting < m.opts.MaxWaiting {
 		return nil
 	}
 	w := m.queue.yields(from)
 	if w == nil {
-		return fmt.Errorf("create sandbox: %w: %d", ErrBusy, len(m.queue.waiters))
+		return fmt.Errorf("create sandbox: %w: %d", ErrBusy, waiting)
 	}
 	m.queue.leave(w)
 	w.got <- grant{err: &bootError{reasonYielded, ErrBusy}}

@@ -90,7 +90,7 @@ func newLab(t *testing.T, p *sandboxtest.Provider, tweak ...func(*sandbox.Option
 
 func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	l.t.Helper()
-	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Lab: l.find}
+	opts := sandbox.Options{PauseAfter: -1, Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Lab: l.find}
 	for _, f := range tweak {
 		f(&opts)
 	}
@@ -480,10 +480,10 @@ func TestCreate_twice_gives_the_same_sandbox(t *testing.T) {
 	})
 }
 
-func TestCreate_no_room_says_so_and_a_waiting_one_is_queued(t *testing.T) {
+func TestCreate_a_queue_that_is_full_says_so(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		l := newLab(t, sandboxtest.Slow(gate), func(o *sandbox.Options) { o.MaxSandboxes = 2 })
+		l := newLab(t, sandboxtest.Slow(gate), func(o *sandbox.Options) { o.MaxWaiting = 1 })
 		defer l.Close()
 		first := l.create("ann")
 		synctest.Wait()
@@ -511,9 +511,10 @@ func TestSubscription_a_sandbox_that_waits_is_told_of_once(t *testing.T) {
 		l.create("ann")
 		synctest.Wait()
 		id := l.create("bob")
+		synctest.Wait()
 		s, seq, _ := l.Get(id)
-		if s.State != sandbox.Queued || seq != 1 {
-			t.Fatalf("%s is event %d, want queued as event 1", s.State, seq)
+		if s.State != sandbox.Queued || seq != 2 || s.Waiting == nil {
+			t.Fatalf("%s is event %d, waiting %+v, want queued as event 1 and its place as event 2", s.State, seq, s.Waiting)
 		}
 		for what, after := range map[string]int64{"without a number": 0, "with the number": seq} {
 			sub := l.subscribe(id, after)

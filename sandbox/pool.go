@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,8 +18,8 @@ type member struct {
 	booted Booted
 	// laid is what was laid in it before anybody asked for it.
 	laid *Topology
-	// paused says that it has to be woken first.
-	paused bool
+	// paused says that it has to be woken first, fresh that it was booted a moment ago.
+	paused, fresh bool
 	// steps are those of its boot that have begun.
 	steps []Step
 	begun time.Time
@@ -222,6 +223,7 @@ func (m *Manager) boot() *member {
 		m.opts.Log.Info("cluster booted", "cluster", mem.id, "took", time.Since(mem.begun).Round(time.Millisecond))
 		m.mu.Lock()
 		m.pool.measured(time.Since(mem.begun))
+		mem.fresh = true
 		m.mu.Unlock()
 		m.use(mem, booted)
 	})
@@ -248,6 +250,9 @@ func (m *Manager) notBooted(ctx context.Context, mem *member, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	given := mem.given || m.ctx.Err() != nil
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", errTooLong, err)
+	}
 	if !given {
 		m.opts.Log.Error("cluster not booted", "cluster", mem.id, "error", err)
 		m.pool.refill = time.Now().Add(refillAfterFailure)
@@ -255,7 +260,7 @@ func (m *Manager) notBooted(ctx context.Context, mem *member, err error) {
 	for _, w := range m.queue.waiters {
 		if w.boot == mem && !given {
 			m.queue.leave(w)
-			w.got <- grant{err: &bootError{createReason(ctx, err, m.opts.CreateTimeout), err}}
+			w.got <- grant{err: &bootError{createReason(err, m.opts.CreateTimeout), err}}
 			break
 		}
 	}
@@ -330,7 +335,7 @@ func (m *Manager) rest(mem *member) error {
 		return fmt.Errorf("pause: %w", err)
 	}
 	m.mu.Lock()
-	mem.paused = true
+	mem.paused, mem.fresh = true, false
 	m.mu.Unlock()
 	return nil
 }

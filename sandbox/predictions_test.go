@@ -133,7 +133,7 @@ func TestApply_what_is_beyond_a_limit_changes_and_predicts_nothing(t *testing.T)
 func TestBurst_looks_first_at_the_flows_that_are_predicted_to_turn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &noting{Provider: &sandboxtest.Provider{Reaction: 100 * time.Millisecond}}
-		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p })
+		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p.provider() })
 		defer l.Close()
 		id := l.ready("ann")
 		p.mu.Lock()
@@ -209,7 +209,7 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 func TestPredictions_follow_a_clusters_addresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &noting{Provider: &sandboxtest.Provider{}}
-		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p })
+		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p.provider() })
 		defer l.Close()
 		id := l.ready("ann")
 		_, seq, _ := l.Get(id)

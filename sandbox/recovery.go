@@ -37,13 +37,18 @@ func (m *Manager) recover() error {
 			rec.State = Stopping
 		case rec.State == Stopped:
 			rec.State = Stopping
-		case rec.State == Creating:
+		case rec.State == Queued || rec.State == Creating:
 			// What there is of its cluster is removed, as nobody's; it waits for another.
 			rec.State, rec.Cluster = Queued, ""
 		}
 		in := m.found(rec, lab)
-		if rec.State == Stopping {
+		switch rec.State {
+		case Stopping:
 			continue
+		case Queued:
+			// Those who waited go on waiting, in the order of then: the addresses are not
+			// written down, so each counts as one of their own.
+			in.waiter = m.queue.waiter(in, "owner "+in.owner, nil)
 		}
 		if old := m.current[in.owner]; old != nil { // of a server that stopped in between
 			old.feed.become(Stopping, "A newer one took its place.")
@@ -55,10 +60,6 @@ func (m *Manager) recover() error {
 		case Stopping:
 			m.work.Go(in.end)
 		case Queued:
-			// Those who waited go on waiting, in the order of then: the addresses are not
-			// written down, so each counts as one of their own.
-			in.waiter = m.queue.waiter(in, "owner "+in.owner, nil)
-			m.queue.add(in.waiter)
 			in.inBackground(in.run)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
 	"github.com/netpol-lab/netpol-lab/web/store"
 )
@@ -119,7 +120,7 @@ func TestAn_early_check_waits_until_every_flow_has_been_measured(t *testing.T) {
 	}
 	gate, asked := make(chan struct{}), make(chan struct{}, 1)
 	v := newLab(t, setup{
-		provider:  reluctant{provider, gate},
+		provider:  sandboxtest.Wrapping{Provider: provider, Wrap: func(c sandbox.Cluster) sandbox.Cluster { return reluctantCluster{c, gate} }},
 		sandboxes: func(s Sandboxes) Sandboxes { return subscribing{s, asked} },
 	}).learner(t)
 	id := v.await(v.create(), sandbox.Ready)

@@ -25,8 +25,9 @@ type Sandboxes interface {
 	// Available fails with sandbox.ErrUnavailable where no sandbox can be made
 	// now. It answers at once.
 	Available() error
-	// Create returns the owner's live sandbox of the lab, or begins a new one.
-	Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
+	// Create returns the owner's live sandbox of the lab, or begins a new one. Those who
+	// ask from one address share what there is with those who ask from others.
+	Create(owner, address string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
 	// ByOwner returns the owner's newest sandbox, also one that has failed.
 	ByOwner(owner string) (sandbox.Snapshot, int64, bool)
 	Get(id sandbox.ID) (sandbox.Snapshot, int64, error)
@@ -49,7 +50,9 @@ type Sandboxes interface {
 	PoliciesAt(id sandbox.ID, change int64) ([]sandbox.AppliedPolicy, error)
 	Restore(ctx context.Context, id sandbox.ID, change int64, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
-	Reset(id sandbox.ID) (sandbox.Snapshot, int64, error)
+	Reset(id sandbox.ID, address string) (sandbox.Snapshot, int64, error)
+	// Wake wakes the sandbox where it is paused. It does not wait until it is awake.
+	Wake(id sandbox.ID) error
 	Stop(id sandbox.ID) error
 	// StopOwner stops the sandbox of an owner who will not come back, if there is one.
 	StopOwner(owner string) error
@@ -127,7 +130,7 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 		return s.askInstead(w, r, other)
 	}
 	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) {
-		return s.Sandboxes.Create(ownerOf(r.Context()), lesson.Topology)
+		return s.Sandboxes.Create(ownerOf(r.Context()), addressKey(r), lesson.Topology)
 	})
 }
 
@@ -136,16 +139,17 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 func (s *server) otherLab(r *http.Request, lab string) (sandbox.Snapshot, bool) {
 	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
 	switch snapshot.State {
-	case sandbox.Queued, sandbox.Creating, sandbox.Ready:
+	case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused:
 		return snapshot, ok && snapshot.Lab != lab
 	}
 	return snapshot, false
 }
 
-// readyOf is the learner's sandbox of the lab, where they have one that is ready.
+// readyOf is the learner's sandbox of the lab, where they have one that is ready, or is
+// only asleep.
 func (s *server) readyOf(r *http.Request, lab *sandbox.Topology) (sandbox.Snapshot, bool) {
 	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
-	return snapshot, ok && snapshot.Lab == lab.Name && snapshot.State == sandbox.Ready
+	return snapshot, ok && snapshot.Lab == lab.Name && (snapshot.State == sandbox.Ready || snapshot.State == sandbox.Paused)
 }
 
 // labTitle is how a lab is called: by the lesson that has it.
@@ -183,7 +187,7 @@ func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) { return s.Sandboxes.Reset(old.ID) })
+	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) { return s.Sandboxes.Reset(old.ID, addressKey(r)) })
 }
 
 // begin makes a new sandbox, unless none can be made here, and tells of it.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -162,14 +163,33 @@ func TestSandboxOf_another_learners_is_not_found_at_any_address(t *testing.T) {
 	contains(t, other.page("GET", "/workbench", nil).body, `data-sandbox="" data-state="none"`)
 }
 
-func TestMore_sandboxes_than_there_is_room_for_are_refused(t *testing.T) {
-	l := newLab(t, setup{max: 1})
-	l.learner(t).start()
-	a := l.learner(t).send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
-	contains(t, refusal(t, a, http.StatusServiceUnavailable), "All sandboxes are in use")
-	if a.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
+func TestWho_comes_when_all_sandboxes_are_in_use_waits_and_sees_their_place(t *testing.T) {
+	l := newLab(t, setup{max: 1, waiting: 2})
+	first := l.learner(t)
+	used := first.start()
+	var waiting []*learner
+	for i := range 2 {
+		v := l.learner(t)
+		v.create()
+		v.until("its place is told", func() bool {
+			return strings.Contains(v.page("GET", "/workbench", nil).body, fmt.Sprintf("it is number %d of %d. All sandboxes are in use", i+1, i+1))
+		})
+		waiting = append(waiting, v)
 	}
+	a := l.learner(t).send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
+	contains(t, refusal(t, a, http.StatusTooManyRequests), "So many people wait")
+	if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 30 || after > 90 {
+		t.Errorf("Retry-After is %q, want 30 to 90 seconds", a.header.Get("Retry-After"))
+	}
+	if a := first.send("DELETE", "/sandboxes/"+used, nil); a.status != http.StatusAccepted {
+		t.Fatalf("stop: status %d", a.status)
+	}
+	waiting[0].until("the first gets the place", func() bool {
+		return strings.Contains(waiting[0].page("GET", "/workbench", nil).body, `data-state="ready"`)
+	})
+	waiting[1].until("the second is next", func() bool {
+		return strings.Contains(waiting[1].page("GET", "/workbench", nil).body, "it is number 1 of 1.")
+	})
 }
 
 func TestPolicies_are_applied_and_deleted(t *testing.T) {
@@ -337,7 +357,7 @@ func TestA_page_without_its_script_loads_itself_anew_until_the_sandbox_is_ready(
 }
 
 func TestA_failed_start_says_why(t *testing.T) {
-	v := newLab(t, setup{provider: sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
+	v := newLab(t, setup{provider: sandboxtest.FailsOnBoot(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
 	v.await(v.create(), sandbox.Failed)
 	body := v.page("GET", "/lessons/network-policies", nil).body
 	contains(t, body, `data-state="failed"`, "The disk is full. Free some space, then press Start.", `data-status="failed"`, `<form id="start" method="post" action="/sandboxes">`)
@@ -435,9 +455,7 @@ func TestWho_leaves_leaves_no_sandbox_behind(t *testing.T) {
 			v.start()
 			v.page("POST", way, url.Values{})
 			other := l.learner(t)
-			other.until("its place is free", func() bool {
-				return other.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json").status == http.StatusAccepted
-			})
+			other.start() // in the place that is free
 		})
 	}
 }

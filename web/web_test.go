@@ -45,8 +45,10 @@ type lab struct {
 type setup struct {
 	provider sandbox.Provider
 	max      int
-	limits   limits
-	timings  timings
+	// waiting is how many may wait.
+	waiting int
+	limits  limits
+	timings timings
 	// smallBuffers makes the system keep little for clients that do not read.
 	smallBuffers bool
 	// sandboxes replaces the Manager.
@@ -115,7 +117,7 @@ func newLab(t testing.TB, s setup) *lab {
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	manager, err := sandbox.NewManager(sandbox.Options{
-		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, Lab: NewLabs(allLessons, progress).Topology,
+		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, MaxWaiting: s.waiting, Lab: NewLabs(allLessons, progress).Topology,
 		Pace: sandbox.Pace{
 			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
 			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,

@@ -1,6 +1,11 @@
 package sandboxtest
 
-import "github.com/netpol-lab/netpol-lab/sandbox"
+import (
+	"maps"
+	"slices"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
 
 // trouble is what a Provider's methods fail with; nil where they work.
 type trouble struct{ check, list, adopt, remove, lay, pause, wake error }
@@ -76,4 +81,22 @@ func (p *Provider) Live() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.clusters)
+}
+
+// Paused is how many clusters are paused.
+func (p *Provider) Paused() int {
+	n := 0
+	for _, c := range p.Clusters() {
+		if c.Paused() {
+			n++
+		}
+	}
+	return n
+}
+
+// Clusters are all that there are, in no order.
+func (p *Provider) Clusters() []*Cluster {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.clusters))
 }

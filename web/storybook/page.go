@@ -31,7 +31,7 @@ type story struct {
 	Simulated bool
 	// Unavailable is why no sandbox can be made; nil where one can.
 	Unavailable error
-	// Full says that there is no room for one more.
+	// Full says that as many wait for a sandbox as may.
 	Full bool
 	// Lab is the lab that the learner has a sandbox of, Scene how that is; nil where they
 	// have none.

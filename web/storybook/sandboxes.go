@@ -229,7 +229,7 @@ func (s *sandboxes) Provider() string {
 func (s *sandboxes) Available() error { return s.story.Unavailable }
 
 // Create makes one that waits for its turn.
-func (s *sandboxes) Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error) {
+func (s *sandboxes) Create(owner, _ string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error) {
 	if s.story.Full {
 		return sandbox.Snapshot{}, 0, sandbox.ErrBusy
 	}
@@ -238,13 +238,16 @@ func (s *sandboxes) Create(owner string, lab *sandbox.Topology) (sandbox.Snapsho
 }
 
 // Reset makes another.
-func (s *sandboxes) Reset(id sandbox.ID) (sandbox.Snapshot, int64, error) {
+func (s *sandboxes) Reset(id sandbox.ID, address string) (sandbox.Snapshot, int64, error) {
 	sc, err := s.of(id)
 	if err != nil {
 		return sandbox.Snapshot{}, 0, err
 	}
-	return s.Create(sc.owner, sc.topology)
+	return s.Create(sc.owner, address, sc.topology)
 }
+
+// Wake has nothing to wake: nobody sleeps long enough to be seen.
+func (s *sandboxes) Wake(sandbox.ID) error { return nil }
 
 // ByOwner is the learner's.
 func (s *sandboxes) ByOwner(owner string) (sandbox.Snapshot, int64, bool) {

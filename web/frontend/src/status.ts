@@ -10,8 +10,8 @@ import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
 
 const startable: PageState[] = ["none", "stopped", "failed"];
-const resettable: PageState[] = ["ready", "failed"];
-const stoppable: PageState[] = ["queued", "creating", "ready"];
+const resettable: PageState[] = ["ready", "paused", "failed"];
+const stoppable: PageState[] = ["queued", "creating", "ready", "paused"];
 
 export function mountStatus(root: HTMLElement, store: Store, actions: Actions): void {
   const simulated = root.dataset["simulated"] !== undefined;
