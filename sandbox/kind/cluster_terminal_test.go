@@ -36,7 +36,7 @@ var runs int
 func manage(t *testing.T, id sandbox.ID) *sandbox.Manager {
 	t.Helper()
 	m, err := sandbox.NewManager(sandbox.Options{
-		Provider: adopting{lab, id}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog(),
+		Provider: adopting{}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -245,12 +245,12 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 	s := openTerminal(t, manage(t, id), id)
 	s.await(`lab\$ `, time.Minute)
 
-	second, err := shared.Create(t.Context(), sandbox.Spec{ID: "second", Topology: topology}, nil)
+	booted, second, err := create(t.Context(), shared, "second", topology, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := errors.Join(second.Close(), shared.Delete(context.Background(), "second")); err != nil {
+		if err := errors.Join(booted.Close(), shared.Delete(context.Background(), "second")); err != nil {
 			t.Error(err)
 		}
 	}()

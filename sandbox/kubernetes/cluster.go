@@ -76,6 +76,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	a := &access{Options: o, ca: config.CAData, requests: connrotation.NewDialer((&net.Dialer{}).DialContext)}
 	config = rest.CopyConfig(config)
 	config.Dial = a.requests.DialContext
+	config.WarningHandler = rest.NoWarnings{} // about kinds that are deprecated
 	var err error
 	if a.admin, err = newAPI(config); err != nil {
 		return nil, err
