@@ -31,7 +31,7 @@ func (m *Manager) tidy() {
 			in.touch()
 		}
 		if in.unwritten.Load() {
-			in.inBackground(func() { _ = in.save() })
+			in.inBackground(func() { _ = in.save() == nil && in.remember() })
 		}
 		in.mu.Lock()
 		idle := time.Since(in.touched)

@@ -187,6 +187,7 @@ func (in *instance) run() {
 	if in.save() != nil {
 		in.withdraw()
 		in.become(Failed, reasonNotKept)
+		in.let() // what it has inherited in between
 		return
 	}
 	in.enter()
@@ -200,10 +201,10 @@ func (in *instance) enter() {
 	m := in.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !in.inherits && in.live() {
+	if !in.inherits && in.live() && !slices.Contains(m.queue.waiters, in.waiter) {
 		m.queue.add(in.waiter)
-		m.dispatch()
 	}
+	m.dispatch()
 }
 
 // create makes the sandbox of the cluster that it is given. A cluster of the reserve
@@ -278,8 +279,10 @@ func (in *instance) withdraw() {
 		select {
 		case g := <-in.waiter.got:
 			if mem := g.member; mem != nil && in.member == mem {
-				in.member, mem.state, mem.owner = nil, booting, ""
-				if !m.closed {
+				in.member = nil
+				if mem.used {
+					m.discard(mem)
+				} else if mem.state, mem.owner = booting, ""; !m.closed {
 					m.work.Go(func() { m.use(mem, mem.booted) })
 				}
 			}
@@ -322,10 +325,12 @@ func (in *instance) lay(mem *member) (Cluster, error) {
 	ctx, cancel := context.WithTimeout(in.ctx, m.opts.CreateTimeout)
 	defer cancel()
 	begun := time.Now()
+	m.mu.Lock()
+	mem.used, mem.fresh = true, false
+	m.mu.Unlock()
 	if err := in.wake(mem); err != nil {
 		return nil, err
 	}
-	mem.fresh = false
 	steps := m.opts.Provider.Steps()
 	total := len(steps.Boot) + len(steps.Lay)
 	in.finishSteps(len(steps.Boot))
@@ -588,14 +593,33 @@ func (in *instance) end() {
 		}
 	}
 	s, _ := in.feed.snapshot()
-	ctx, cancel := m.recording()
-	defer cancel()
-	if err := m.opts.Records.Delete(ctx, in.id); err != nil {
-		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "error", err)
+	if !in.forget() {
+		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in.feed.become(Stopped, s.Reason)
 	delete(m.instances, in.id)
 	m.opts.Log.Info("sandbox", "sandbox", in.id, "state", Stopped, "reason", s.Reason)
+}
+
+// forget deletes the sandbox's record, and tries again until that has worked: the next
+// process would take it for one that somebody has. It returns false where the Manager
+// closes first.
+func (in *instance) forget() bool {
+	m := in.m
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		ctx, cancel := m.recording()
+		err := m.opts.Records.Delete(ctx, in.id)
+		cancel()
+		if err == nil {
+			return true
+		}
+		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "again in", pause, "error", err)
+		select {
+		case <-m.ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
 }

@@ -123,23 +123,25 @@ func NewManager(opts Options) (*Manager, error) {
 
 // Close lets go of all sandboxes and waits for the work in hand: those that are
 // Ready or Paused stay as they are, to be adopted by the next process; what is being
-// booted is removed, and those who wait go on waiting in the next process.
+// booted or in reserve is removed, and those who wait go on waiting in the next process.
 func (m *Manager) Close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	m.cancel()
 	m.work.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, mem := range m.pool.members {
-		if mem.booted == nil {
-			continue
-		}
-		if err := mem.booted.Close(); err != nil {
-			m.opts.Log.Warn("connections to a cluster not closed", "cluster", mem.id, "error", err)
+	var work sync.WaitGroup
+	for _, mem := range m.pool.members { // Nobody else is left who would change them.
+		switch {
+		case mem.state == reserved:
+			work.Go(func() { m.remove(mem) })
+		case mem.booted != nil:
+			if err := mem.booted.Close(); err != nil {
+				m.opts.Log.Warn("connections to a cluster not closed", "cluster", mem.id, "error", err)
+			}
 		}
 	}
+	work.Wait()
 }
 
 // Provider is the name of the provider.

@@ -18,8 +18,9 @@ type member struct {
 	booted Booted
 	// laid is what was laid in it before anybody asked for it.
 	laid *Topology
-	// paused says that it has to be woken first, fresh that it was booted a moment ago.
-	paused, fresh bool
+	// paused says that it has to be woken first, fresh that it was booted a moment ago, and
+	// used that a learner has had it: no other gets it then.
+	paused, fresh, used bool
 	// steps are those of its boot that have begun.
 	steps []Step
 	begun time.Time
