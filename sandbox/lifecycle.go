@@ -201,7 +201,7 @@ func (in *instance) enter() {
 	m := in.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !in.inherits && in.live() && !slices.Contains(m.queue.waiters, in.waiter) {
+	if !in.inherits && in.live() && !in.waiter.entered {
 		m.queue.add(in.waiter)
 	}
 	m.dispatch()

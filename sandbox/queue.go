@@ -26,6 +26,8 @@ type waiter struct {
 	turn  int
 	asked int64
 	since time.Time
+	// entered says that it is in the queue or has been.
+	entered bool
 	// boot is what the learner sees the steps of: the cluster that will be theirs if
 	// all goes as it does now.
 	boot *member
@@ -60,6 +62,7 @@ func (q *queue) waiter(in *instance, from string, place *waiter) *waiter {
 
 // add lets it wait.
 func (q *queue) add(w *waiter) {
+	w.entered = true
 	q.waiters = append(q.waiters, w)
 	q.sort()
 }
