@@ -20,6 +20,15 @@ import (
 // instance that they belong to.
 const labelInternet = "netpol-lab.internet"
 
+// routesOf marks the node's routes to outside hosts, so that they can be found again.
+const routesOf = "201"
+
+// dropRoutes removes the routes with the mark $0 that lead to none of the addresses $1.
+const dropRoutes = `ip route show proto "$0" | while read -r to _; do
+  case " $1 " in *" $to "*) ;; *) ip route del "$to" proto "$0" ;; esac
+done
+`
+
 // labelAddress is the address that the host has for the lab's pods.
 const labelAddress = "netpol-lab.address"
 
@@ -33,10 +42,14 @@ const labelAddress = "netpol-lab.address"
 // network.
 func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, hosts []sandbox.External) error {
 	routes, err := p.ensureHosts(ctx, cluster, network, hosts)
-	if err != nil || len(routes) == 0 {
+	if err != nil {
 		return err
 	}
-	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", strings.Join(routes, "\n"))
+	used := make([]string, len(hosts))
+	for i, x := range hosts {
+		used[i] = x.Address.String()
+	}
+	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", dropRoutes+strings.Join(routes, "\n"), routesOf, strings.Join(used, " "))
 	return err
 }
 
@@ -69,7 +82,7 @@ func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hos
 					return fmt.Errorf("outside host %s: %w", x.Name, err)
 				}
 			}
-			routes[i] = fmt.Sprintf("ip route replace %s via %s", x.Address, addr)
+			routes[i] = fmt.Sprintf("ip route replace %s via %s proto %s", x.Address, addr, routesOf)
 			return nil
 		})
 	}
@@ -227,6 +240,13 @@ func (p *Provider) begin(cluster string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hosts[cluster] = nil
+}
+
+// uses notes which outside hosts the cluster uses.
+func (p *Provider) uses(cluster string, hosts []outside) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hosts[cluster] = append([]outside{}, hosts...) // never nil
 }
 
 // end notes that nothing is left of the cluster, and removes the outside hosts that it

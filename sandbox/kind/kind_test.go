@@ -120,7 +120,7 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := func(id sandbox.ID) (addresses, routes int) {
+	asked := func(id sandbox.ClusterID) (addresses, routes int) {
 		t.Helper()
 		if err := p.ensureInternet(t.Context(), p.clusterName(id), "kind", externals("office")); err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 			t.Errorf("the hosts run on: %v, want %v", got, want)
 		}
 	}
-	for _, id := range []sandbox.ID{"one", "two"} {
+	for _, id := range []sandbox.ClusterID{"one", "two"} {
 		d.node(p.clusterName(id))
 	}
 	if a, r := asked("one"); a != 1 || r != 1 {
@@ -172,14 +172,14 @@ func TestDelete_removes_the_outside_hosts_that_nobody_uses_any_more_and_no_other
 	if err != nil {
 		t.Fatal(err)
 	}
-	uses := func(p *Provider, id sandbox.ID, hosts ...string) {
+	uses := func(p *Provider, id sandbox.ClusterID, hosts ...string) {
 		t.Helper()
 		d.node(p.clusterName(id))
 		if err := p.ensureInternet(t.Context(), p.clusterName(id), "kind", externals(hosts...)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	remove := func(p *Provider, id sandbox.ID, want string) {
+	remove := func(p *Provider, id sandbox.ClusterID, want string) {
 		t.Helper()
 		if err := p.Delete(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -295,7 +295,7 @@ func TestList_names_only_this_instance_s_sandboxes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := p.List(t.Context()); err != nil || !slices.Equal(ids, []sandbox.ID{"a", "b"}) {
+	if ids, err := p.List(t.Context()); err != nil || !slices.Equal(ids, []sandbox.ClusterID{"a", "b"}) {
 		t.Errorf("got %v, %v; want a and b", ids, err)
 	}
 }
@@ -321,31 +321,6 @@ func TestDelete_fails_where_something_is_left(t *testing.T) {
 	defer cancel()
 	if err := p.Delete(ctx, "a"); err == nil || !strings.Contains(err.Error(), "still there") {
 		t.Errorf("got %v, want to be told that the container is still there", err)
-	}
-}
-
-func TestSteps_end_in_order_and_the_failed_one_is_told(t *testing.T) {
-	var told []string
-	s := newSteps(func(s sandbox.Step) {
-		told = append(told, fmt.Sprintf("%d/%d %s %s", s.Index, s.Total, s.Name, s.Status))
-	})
-	s.done()
-	s.fail()
-	want := []string{"1/6 Start the node running", "1/6 Start the node done", "2/6 Start Kubernetes running", "2/6 Start Kubernetes failed"}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q", told, want)
-	}
-}
-
-func TestSteps_nothing_fails_after_the_last(t *testing.T) {
-	var last sandbox.Step
-	s := newSteps(func(s sandbox.Step) { last = s })
-	for range stepNames {
-		s.done()
-	}
-	s.fail()
-	if last.Index != len(stepNames) || last.Status != sandbox.StepDone {
-		t.Errorf("the last step told is %+v, want the last one done", last)
 	}
 }
 
