@@ -61,6 +61,7 @@ type instance struct {
 	cluster  Cluster
 	observer *observer
 	touched  time.Time
+	ends     time.Time // when it is stopped at the latest
 	terminal *terminal // the last one, which may have ended
 }
 
@@ -80,6 +81,9 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
 		feed: newFeed(picture, flows, seq), flows: flows, wanted: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), opening: make(chan struct{}, 1), touched: time.Now(),
+	}
+	if in.ends = rec.Ends; in.ends.IsZero() {
+		in.ends = rec.Created.Add(m.opts.MaxAge)
 	}
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)
@@ -152,7 +156,7 @@ func (in *instance) save() error {
 	s, _ := in.feed.snapshot()
 	ctx, cancel := in.m.recording()
 	defer cancel()
-	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Cluster: in.clusterID(), Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Cluster: in.clusterID(), Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created, Ends: in.putOff()})
 	in.unwritten.Store(err != nil)
 	if err != nil {
 		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", s.State, "error", err)
@@ -160,6 +164,16 @@ func (in *instance) save() error {
 		in.m.opts.Log.Info("sandbox", "sandbox", in.id, "state", s.State, "reason", s.Reason)
 	}
 	return err
+}
+
+// putOff is when the sandbox is stopped at the latest, where that was put off; else zero.
+func (in *instance) putOff() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ends.Equal(in.created.Add(in.m.opts.MaxAge)) {
+		return time.Time{}
+	}
+	return in.ends
 }
 
 // recording is the context of one change of the records, which is to be made also

@@ -39,8 +39,19 @@ type Options struct {
 	// Idle is how long a sandbox may go unwatched and unchanged, and MaxAge how
 	// long it may live at all, before it is stopped.
 	Idle, MaxAge time.Duration
-	Pace         Pace
-	Log          *slog.Logger
+	// Warning is how long before that end its learner is told, and can put it off by
+	// Extension.
+	Warning, Extension time.Duration
+	// Supervised says that somebody looks after the class: no sandbox is stopped for its
+	// age, for being left alone, or to make room for others.
+	Supervised bool
+	// Orphan is how long a sandbox may be left alone before it gives way to somebody who
+	// waits, where its learner has no name; Named says who has one. Where that is nil,
+	// nobody's gives way.
+	Orphan time.Duration
+	Named  func(ctx context.Context, owner string) (bool, error)
+	Pace   Pace
+	Log    *slog.Logger
 }
 
 // Defaults fills in what was left at zero.
@@ -54,6 +65,9 @@ func (o *Options) Defaults() {
 	set(&o.PauseAfter, 5*time.Minute)
 	set(&o.Idle, 2*time.Hour)
 	set(&o.MaxAge, 12*time.Hour)
+	set(&o.Warning, 15*time.Minute)
+	set(&o.Extension, 2*time.Hour)
+	set(&o.Orphan, 10*time.Minute)
 	if o.MaxSandboxes == 0 {
 		o.MaxSandboxes = 8
 	}

@@ -154,7 +154,7 @@ func (m *Manager) dispatch() {
 		last.given = true
 		last.giveUp()
 	}
-	full := len(m.pool.members) >= m.opts.MaxSandboxes && len(boots) == 0
+	full := m.isFull() && len(boots) == 0
 	m.queue.tell(boots, m.opts.MaxCreating, full, m.pool.took)
 }
 

@@ -49,7 +49,7 @@ func (d *deletions) Delete(_ context.Context, id sandbox.ClusterID) error {
 func TestRemove_takes_what_is_written_down_for_a_sandbox_also_where_none_is_listed(t *testing.T) {
 	provider, records := &deletions{}, &sandboxtest.Records{}
 	for _, id := range []sandbox.ID{"here", "gone"} {
-		if err := records.Save(t.Context(), sandbox.Record{ID: id, Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now()}); err != nil {
+		if err := records.Save(t.Context(), sandbox.Record{ID: "of " + id, Cluster: sandbox.ClusterID(id), Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

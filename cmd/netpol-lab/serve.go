@@ -32,6 +32,7 @@ type serveCmd struct {
 	PoolReserve    int            `default:"-1" env:"NETPOL_LAB_POOL_RESERVE" help:"How many clusters are kept booted and paused for whoever starts next, so that they need not wait; -1 means 1 where at least 3 fit on the machine. None is kept for simulated sandboxes."`
 	PoolMax        int            `default:"-1" env:"NETPOL_LAB_POOL_MAX" help:"How many clusters there may be in all when one is booted for the reserve; -1 means as many as --max-sandboxes, 0 that none is kept in reserve."`
 	PauseAfter     time.Duration  `default:"5m" env:"NETPOL_LAB_PAUSE_AFTER" help:"How long a sandbox may be left alone, with no page open, before it is paused: it keeps everything and costs no CPU, and wakes in about half a second. 0 pauses none."`
+	Supervised     bool           `env:"NETPOL_LAB_SUPERVISED" help:"Somebody looks after the class: no sandbox is stopped for its age, for being left alone, or to make room for those who wait."`
 	ForgetAfter    int            `default:"90" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
 	Lessons        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
 	Quizzes        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
@@ -77,7 +78,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	labs := web.NewLabs(teaches.lessons, progress)
 	opts := made.Options
-	opts.Log, opts.Lab = log, labs.Topology
+	opts.Log, opts.Lab, opts.Named, opts.Supervised = log, labs.Topology, progress.Named, c.Supervised
 	if err := c.size(&opts, teaches.lessons, log); err != nil {
 		return err
 	}
