@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"testing/fstest"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -203,7 +203,7 @@ func TestExtend_puts_off_the_end_unless_others_wait(t *testing.T) {
 	if a.status != http.StatusOK || !ending.Extended || time.Until(ending.At) < time.Hour {
 		t.Errorf("status %d, %+v", a.status, ending)
 	}
-	if a := v.page("POST", "/sandboxes/"+id+"/extend", url.Values{"lesson": {"network-policies"}}); a.status != http.StatusOK {
+	if a := v.page("POST", "/sandboxes/"+id+"/extend", url.Values{"lesson": {"network-policies"}}); a.status != http.StatusSeeOther {
 		t.Errorf("the form: status %d", a.status)
 	}
 	waits := l.learner(t)
