@@ -19,6 +19,7 @@ type Event struct {
 	Snapshot     *Snapshot     `json:"snapshot,omitempty"`
 	State        *StateChange  `json:"state,omitempty"`
 	Waiting      *Waiting      `json:"waiting,omitempty"`
+	Ends         *Ending       `json:"ends,omitempty"`
 	Step         *Step         `json:"step,omitempty"`
 	Predictions  *Predictions  `json:"predictions,omitempty"`
 	Policies     *PolicyChange `json:"policies,omitempty"`
@@ -36,6 +37,7 @@ const (
 	EventSnapshot     EventType = "snapshot"
 	EventState        EventType = "state"
 	EventWaiting      EventType = "waiting"
+	EventEnds         EventType = "ends"
 	EventStep         EventType = "step"
 	EventPredictions  EventType = "predictions"
 	EventPolicies     EventType = "policies"
@@ -58,7 +60,9 @@ type Snapshot struct {
 	State    State  `json:"state"`
 	Reason   string `json:"reason,omitempty"`
 	// Waiting is there while the sandbox is queued and it is known what it waits for.
-	Waiting  *Waiting        `json:"waiting,omitempty"`
+	Waiting *Waiting `json:"waiting,omitempty"`
+	// Ends is there while the sandbox's end is near.
+	Ends     *Ending         `json:"ends,omitempty"`
 	Steps    []Step          `json:"steps"`
 	Policies []AppliedPolicy `json:"policies"`
 	// Change is the number of the last change of policies.
@@ -99,6 +103,13 @@ type Waiting struct {
 	// Seconds is how long it will probably take to get a cluster, by what those before
 	// have taken; absent where nothing is known.
 	Seconds int `json:"seconds,omitempty"`
+}
+
+// Ending tells when the sandbox will be stopped, for it is as old as one may be.
+type Ending struct {
+	At time.Time `json:"at"`
+	// Extended says that this was put off, so that the end is not near any more.
+	Extended bool `json:"extended,omitempty"`
 }
 
 // AppliedPolicy is a policy that is in force, with its YAML as applied. The text is

@@ -97,6 +97,11 @@ func (f *feed) emitLocked(e Event) {
 		f.picture.Disagreement = nil // Nothing is measured any more, or nothing yet.
 	case EventWaiting:
 		f.picture.Waiting = e.Waiting
+	case EventEnds:
+		f.picture.Ends = nil
+		if !e.Ends.Extended {
+			f.picture.Ends = e.Ends
+		}
 	case EventStep:
 		if i := e.Step.Index - 1; i < len(f.picture.Steps) {
 			f.picture.Steps[i] = *e.Step

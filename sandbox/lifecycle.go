@@ -61,6 +61,7 @@ type instance struct {
 	cluster  Cluster
 	observer *observer
 	touched  time.Time
+	ends     time.Time // when it is stopped at the latest
 	terminal *terminal // the last one, which may have ended
 }
 
@@ -80,6 +81,9 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
 		feed: newFeed(picture, flows, seq), flows: flows, wanted: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), opening: make(chan struct{}, 1), touched: time.Now(),
+	}
+	if in.ends = rec.Ends; in.ends.IsZero() {
+		in.ends = rec.Created.Add(m.opts.MaxAge)
 	}
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)
@@ -152,7 +156,7 @@ func (in *instance) save() error {
 	s, _ := in.feed.snapshot()
 	ctx, cancel := in.m.recording()
 	defer cancel()
-	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Cluster: in.clusterID(), Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Cluster: in.clusterID(), Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created, Ends: in.putOff()})
 	in.unwritten.Store(err != nil)
 	if err != nil {
 		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", s.State, "error", err)
@@ -160,6 +164,16 @@ func (in *instance) save() error {
 		in.m.opts.Log.Info("sandbox", "sandbox", in.id, "state", s.State, "reason", s.Reason)
 	}
 	return err
+}
+
+// putOff is when the sandbox is stopped at the latest, where that was put off; else zero.
+func (in *instance) putOff() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ends.Equal(in.created.Add(in.m.opts.MaxAge)) {
+		return time.Time{}
+	}
+	return in.ends
 }
 
 // recording is the context of one change of the records, which is to be made also
@@ -187,6 +201,7 @@ func (in *instance) run() {
 	if in.save() != nil {
 		in.withdraw()
 		in.become(Failed, reasonNotKept)
+		in.let() // what it has inherited in between
 		return
 	}
 	in.enter()
@@ -200,10 +215,10 @@ func (in *instance) enter() {
 	m := in.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !in.inherits && in.live() {
+	if !in.inherits && in.live() && !in.waiter.entered {
 		m.queue.add(in.waiter)
-		m.dispatch()
 	}
+	m.dispatch()
 }
 
 // create makes the sandbox of the cluster that it is given. A cluster of the reserve
@@ -278,8 +293,10 @@ func (in *instance) withdraw() {
 		select {
 		case g := <-in.waiter.got:
 			if mem := g.member; mem != nil && in.member == mem {
-				in.member, mem.state, mem.owner = nil, booting, ""
-				if !m.closed {
+				in.member = nil
+				if mem.used {
+					m.discard(mem)
+				} else if mem.state, mem.owner = booting, ""; !m.closed {
 					m.work.Go(func() { m.use(mem, mem.booted) })
 				}
 			}
@@ -322,10 +339,12 @@ func (in *instance) lay(mem *member) (Cluster, error) {
 	ctx, cancel := context.WithTimeout(in.ctx, m.opts.CreateTimeout)
 	defer cancel()
 	begun := time.Now()
+	m.mu.Lock()
+	mem.used, mem.fresh = true, false
+	m.mu.Unlock()
 	if err := in.wake(mem); err != nil {
 		return nil, err
 	}
-	mem.fresh = false
 	steps := m.opts.Provider.Steps()
 	total := len(steps.Boot) + len(steps.Lay)
 	in.finishSteps(len(steps.Boot))
@@ -588,14 +607,33 @@ func (in *instance) end() {
 		}
 	}
 	s, _ := in.feed.snapshot()
-	ctx, cancel := m.recording()
-	defer cancel()
-	if err := m.opts.Records.Delete(ctx, in.id); err != nil {
-		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "error", err)
+	if !in.forget() {
+		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in.feed.become(Stopped, s.Reason)
 	delete(m.instances, in.id)
 	m.opts.Log.Info("sandbox", "sandbox", in.id, "state", Stopped, "reason", s.Reason)
+}
+
+// forget deletes the sandbox's record, and tries again until that has worked: the next
+// process would take it for one that somebody has. It returns false where the Manager
+// closes first.
+func (in *instance) forget() bool {
+	m := in.m
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		ctx, cancel := m.recording()
+		err := m.opts.Records.Delete(ctx, in.id)
+		cancel()
+		if err == nil {
+			return true
+		}
+		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "again in", pause, "error", err)
+		select {
+		case <-m.ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
 }

@@ -39,8 +39,19 @@ type Options struct {
 	// Idle is how long a sandbox may go unwatched and unchanged, and MaxAge how
 	// long it may live at all, before it is stopped.
 	Idle, MaxAge time.Duration
-	Pace         Pace
-	Log          *slog.Logger
+	// Warning is how long before that end its learner is told, and can put it off by
+	// Extension.
+	Warning, Extension time.Duration
+	// Supervised says that somebody looks after the class: no sandbox is stopped for its
+	// age, for being left alone, or to make room for others.
+	Supervised bool
+	// Orphan is how long a sandbox may be left alone before it gives way to somebody who
+	// waits, where its learner has no name; Named says who has one. Where that is nil,
+	// nobody's gives way.
+	Orphan time.Duration
+	Named  func(ctx context.Context, owner string) (bool, error)
+	Pace   Pace
+	Log    *slog.Logger
 }
 
 // Defaults fills in what was left at zero.
@@ -54,6 +65,9 @@ func (o *Options) Defaults() {
 	set(&o.PauseAfter, 5*time.Minute)
 	set(&o.Idle, 2*time.Hour)
 	set(&o.MaxAge, 12*time.Hour)
+	set(&o.Warning, 15*time.Minute)
+	set(&o.Extension, 2*time.Hour)
+	set(&o.Orphan, 10*time.Minute)
 	if o.MaxSandboxes == 0 {
 		o.MaxSandboxes = 8
 	}
@@ -123,23 +137,25 @@ func NewManager(opts Options) (*Manager, error) {
 
 // Close lets go of all sandboxes and waits for the work in hand: those that are
 // Ready or Paused stay as they are, to be adopted by the next process; what is being
-// booted is removed, and those who wait go on waiting in the next process.
+// booted or in reserve is removed, and those who wait go on waiting in the next process.
 func (m *Manager) Close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	m.cancel()
 	m.work.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, mem := range m.pool.members {
-		if mem.booted == nil {
-			continue
-		}
-		if err := mem.booted.Close(); err != nil {
-			m.opts.Log.Warn("connections to a cluster not closed", "cluster", mem.id, "error", err)
+	var work sync.WaitGroup
+	for _, mem := range m.pool.members { // Nobody else is left who would change them.
+		switch {
+		case mem.state == reserved:
+			work.Go(func() { m.remove(mem) })
+		case mem.booted != nil:
+			if err := mem.booted.Close(); err != nil {
+				m.opts.Log.Warn("connections to a cluster not closed", "cluster", mem.id, "error", err)
+			}
 		}
 	}
+	work.Wait()
 }
 
 // Provider is the name of the provider.

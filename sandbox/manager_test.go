@@ -59,6 +59,7 @@ type lab struct {
 	provider *sandboxtest.Provider
 	records  *sandboxtest.Records
 	topology *sandbox.Topology
+	others   []*sandbox.Topology // that learners can have besides
 	log      *logBuffer
 	*sandbox.Manager
 }
@@ -101,10 +102,12 @@ func (l *lab) start(tweak ...func(*sandbox.Options)) {
 }
 
 func (l *lab) find(_ context.Context, _, name string) (*sandbox.Topology, error) {
-	if name != l.topology.Name {
-		return nil, nil
+	for _, t := range append(l.others, l.topology) {
+		if t.Name == name {
+			return t, nil
+		}
 	}
-	return l.topology, nil
+	return nil, nil
 }
 
 // Create is the Manager's for somebody with an address of their own.
@@ -118,15 +121,7 @@ func (l *lab) Reset(id sandbox.ID) (sandbox.Snapshot, int64, error) {
 }
 
 // cluster is the sandbox's cluster, or nil where there is none.
-func (l *lab) cluster(id sandbox.ID) *sandboxtest.Cluster {
-	l.t.Helper()
-	for _, rec := range l.recorded() {
-		if rec.ID == id {
-			return l.provider.Cluster(rec.Cluster)
-		}
-	}
-	return nil
-}
+func (l *lab) cluster(id sandbox.ID) *sandboxtest.Cluster { return l.provider.Cluster(l.ClusterOf(id)) }
 
 // recorded are the records that are kept.
 func (l *lab) recorded() []sandbox.Record {

@@ -31,7 +31,8 @@ func (in *instance) sleep(cluster Cluster) bool {
 	default:
 	}
 	<-in.turn // No change is at work, and none begins.
-	slept := in.mayRest() && in.become(Paused, "")
+	// What is not written down would not be known after a restart, before it is woken.
+	slept := in.remember() && in.mayRest() && in.become(Paused, "")
 	in.turn <- struct{}{}
 	if !slept {
 		return in.resume(cluster)

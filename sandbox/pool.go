@@ -18,8 +18,9 @@ type member struct {
 	booted Booted
 	// laid is what was laid in it before anybody asked for it.
 	laid *Topology
-	// paused says that it has to be woken first, fresh that it was booted a moment ago.
-	paused, fresh bool
+	// paused says that it has to be woken first, fresh that it was booted a moment ago, and
+	// used that a learner has had it: no other gets it then.
+	paused, fresh, used bool
 	// steps are those of its boot that have begun.
 	steps []Step
 	begun time.Time
@@ -153,7 +154,7 @@ func (m *Manager) dispatch() {
 		last.given = true
 		last.giveUp()
 	}
-	full := len(m.pool.members) >= m.opts.MaxSandboxes && len(boots) == 0
+	full := m.isFull() && len(boots) == 0
 	m.queue.tell(boots, m.opts.MaxCreating, full, m.pool.took)
 }
 

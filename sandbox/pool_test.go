@@ -292,6 +292,10 @@ func TestPool_after_a_restart_the_reserve_is_another(t *testing.T) {
 		l.stocked(2)
 		before := l.provider.Clusters()
 		l.Close()
+		if l.provider.Live() != 0 {
+			t.Error("what was kept for nobody is left")
+		}
+		l.provider.Leave("of a server that was killed")
 		l.start(reserving(l.topology, 2, 8))
 		defer l.Close()
 		l.stocked(2)

@@ -25,7 +25,8 @@ type waiter struct {
 	from  string
 	turn  int
 	asked int64
-	since time.Time
+	// entered says that it is in the queue or has been.
+	entered bool
 	// boot is what the learner sees the steps of: the cluster that will be theirs if
 	// all goes as it does now.
 	boot *member
@@ -43,9 +44,9 @@ type grant struct {
 // waiter makes a place for the sandbox, which is asked for from the address. Where its
 // owner has waited already, with another, it is that one's.
 func (q *queue) waiter(in *instance, from string, place *waiter) *waiter {
-	w := &waiter{in: in, from: from, since: time.Now(), got: make(chan grant, 1)}
+	w := &waiter{in: in, from: from, got: make(chan grant, 1)}
 	if place != nil {
-		w.from, w.turn, w.asked, w.since = place.from, place.turn, place.asked, place.since
+		w.from, w.turn, w.asked = place.from, place.turn, place.asked
 		return w
 	}
 	if q.finish == nil {
@@ -60,6 +61,7 @@ func (q *queue) waiter(in *instance, from string, place *waiter) *waiter {
 
 // add lets it wait.
 func (q *queue) add(w *waiter) {
+	w.entered = true
 	q.waiters = append(q.waiters, w)
 	q.sort()
 }

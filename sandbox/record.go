@@ -15,8 +15,9 @@ type Record struct {
 	Lab     string
 	State   State
 	Reason  string
-	// Created is kept to the millisecond.
-	Created time.Time
+	// Created is kept to the millisecond, and so is Ends: when the sandbox is stopped at
+	// the latest. It is zero where nobody has put that off.
+	Created, Ends time.Time
 }
 
 // Records keep the records of one provider's sandboxes. Each method is one change,

@@ -49,6 +49,7 @@ func (m *Manager) recover() error {
 			// Those who waited go on waiting, in the order of then: the addresses are not
 			// written down, so each counts as one of their own.
 			in.waiter = m.queue.waiter(in, "owner "+in.owner, nil)
+			m.queue.add(in.waiter)
 		}
 		if old := m.current[in.owner]; old != nil { // of a server that stopped in between
 			old.feed.become(Stopping, "A newer one took its place.")
@@ -73,7 +74,7 @@ func (m *Manager) found(rec Record, lab *Topology) *instance {
 	in := m.newInstance(rec, lab, time.Now().UnixMilli())
 	if rec.Cluster != "" {
 		in.member = m.pool.add(rec.Cluster, taken)
-		in.member.owner, in.member.begun = rec.Owner, rec.Created
+		in.member.owner, in.member.begun, in.member.used = rec.Owner, rec.Created, true
 	}
 	m.instances[in.id] = in
 	return in
@@ -153,8 +154,11 @@ func (m *Manager) list() (listed []ClusterID, patient, ok bool) {
 // somebody wants it. Where learners had to be patient, they are told that it is there
 // again.
 func (in *instance) adopt(patient bool) {
-	if in.feed.state() == Paused && !in.awaitWanted() {
-		return
+	if in.feed.state() == Paused {
+		in.recall(nil, false) // Nothing has changed since; who asks is told what is in force.
+		if !in.awaitWanted() {
+			return
+		}
 	}
 	cluster, err := in.adoptCluster()
 	if err != nil {

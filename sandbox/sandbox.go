@@ -220,6 +220,8 @@ var (
 	ErrNotReady = errors.New("the sandbox is not ready")
 	// ErrBusy: as many wait for a sandbox as may.
 	ErrBusy = errors.New("too many wait for a sandbox")
+	// ErrWaitedFor: others wait for a place, so nobody keeps theirs for longer.
+	ErrWaitedFor = errors.New("others wait for a sandbox")
 	// ErrUnavailable: what makes the sandboxes is out of order.
 	ErrUnavailable = errors.New("no sandbox can be made here now")
 	// ErrGone: the sandbox's cluster is not there any more.

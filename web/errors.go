@@ -60,6 +60,7 @@ var errorTable = []struct {
 	{sandbox.ErrNoPoint, http.StatusNotFound, "The history does not go back to that point any more. Look at it again: it keeps the newest changes."},
 	{sandbox.ErrNotReady, http.StatusConflict, "The sandbox is not ready. Wait until it is, or press Reset if it has failed; then try again."},
 	{sandbox.ErrBusy, http.StatusTooManyRequests, "So many people wait for a sandbox at the moment that you cannot join them. Read on meanwhile, and press Start again in a minute."},
+	{sandbox.ErrWaitedFor, http.StatusConflict, "Others wait for a sandbox, so yours cannot be kept longer. Your policies stay in the workspace as drafts."},
 	{sandbox.ErrUnavailable, http.StatusServiceUnavailable, "No sandbox can be started here at the moment. Read on meanwhile, and try again in a few minutes; whoever runs this lab finds the reason in its log."},
 	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your policies stay in the workspace as drafts."},
 	{sandbox.ErrNoTerminal, http.StatusConflict, "This sandbox is simulated: there is no cluster, and so no terminal. Use the editor."},

@@ -72,6 +72,7 @@ func (s *server) routes() http.Handler {
 				// Each gives a cookie, and with it a count of its own.
 				r.With(s.limitByAddress(s.newcomers)).Post("/me/new", s.handle(s.changeLearner))
 				r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
+				r.Post("/sandboxes/{id}/extend", s.handle(s.extendSandbox))
 				r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
 				r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
 				r.Put("/sandboxes/{id}/policies", s.handle(s.applyPolicies))

@@ -51,6 +51,8 @@ type Sandboxes interface {
 	Restore(ctx context.Context, id sandbox.ID, change int64, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
 	Reset(id sandbox.ID, address string) (sandbox.Snapshot, int64, error)
+	// Extend puts off the sandbox's end.
+	Extend(id sandbox.ID) (sandbox.Ending, error)
 	// Wake wakes the sandbox where it is paused. It does not wait until it is awake.
 	Wake(id sandbox.ID) error
 	Stop(id sandbox.ID) error
@@ -204,6 +206,25 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request, create func() (sa
 	}
 	w.Header().Set("Location", "/sandboxes/"+string(snapshot.ID))
 	return writeJSON(w, http.StatusAccepted, numberedSnapshot{snapshot, seq})
+}
+
+// extendSandbox keeps the sandbox longer than one may be kept.
+func (s *server) extendSandbox(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
+		return err
+	}
+	ending, err := s.Sandboxes.Extend(snapshot.ID)
+	switch {
+	case err != nil:
+		return err
+	case wantsHTML(r):
+		return s.back(w, r)
+	}
+	return writeJSON(w, http.StatusOK, ending)
 }
 
 // stopSandbox begins to end a sandbox; its events tell when that is done.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -190,6 +191,27 @@ func TestWho_comes_when_all_sandboxes_are_in_use_waits_and_sees_their_place(t *t
 	waiting[1].until("the second is next", func() bool {
 		return strings.Contains(waiting[1].page("GET", "/workbench", nil).body, "it is number 1 of 1.")
 	})
+}
+
+func TestExtend_puts_off_the_end_unless_others_wait(t *testing.T) {
+	l := newLab(t, setup{max: 1})
+	v := l.learner(t)
+	id := v.start()
+	a := v.send("POST", "/sandboxes/"+id+"/extend", nil)
+	var ending sandbox.Ending
+	strict(t, a.body, &ending)
+	if a.status != http.StatusOK || !ending.Extended || time.Until(ending.At) < time.Hour {
+		t.Errorf("status %d, %+v", a.status, ending)
+	}
+	if a := v.page("POST", "/sandboxes/"+id+"/extend", url.Values{"lesson": {"network-policies"}}); a.status != http.StatusSeeOther {
+		t.Errorf("the form: status %d", a.status)
+	}
+	waits := l.learner(t)
+	waits.create()
+	waits.until("its place is told", func() bool {
+		return strings.Contains(waits.page("GET", "/workbench", nil).body, "it is number 1 of 1.")
+	})
+	contains(t, refusal(t, v.send("POST", "/sandboxes/"+id+"/extend", nil), http.StatusConflict), "Others wait for a sandbox")
 }
 
 func TestPolicies_are_applied_and_deleted(t *testing.T) {

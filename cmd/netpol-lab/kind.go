@@ -103,7 +103,7 @@ func (c *cleanCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer records.Close()
-	told := func(id sandbox.ID) { fmt.Fprintln(std.stdout, "removed", id) }
+	told := func(id sandbox.ClusterID) { fmt.Fprintln(std.stdout, "removed", id) }
 	for _, made := range []func() (making, error){
 		func() (making, error) { return simulating(data) },
 		func() (making, error) { return c.making(data, log) },

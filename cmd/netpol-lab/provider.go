@@ -34,13 +34,18 @@ func (f *kindFlags) making(d *data, log *slog.Logger) (making, error) {
 	provider, err := kind.New(kind.Options{
 		Instance: d.instance, NodeImage: f.NodeImage, CalicoManifest: f.CalicoManifest, LoadImages: f.LoadImages, Log: log,
 	})
-	return making{sandbox.Options{Provider: provider, MaxSandboxes: sandboxesThatFit()}, d.path("sandboxes")}, err
+	fit := sandboxesThatFit()
+	opts := sandbox.Options{Provider: provider, MaxSandboxes: fit}
+	if fit >= 3 { // Else a cluster for whoever comes would take what somebody needs.
+		opts.PoolReserve = 1
+	}
+	return making{opts, d.path("sandboxes")}, err
 }
 
 func simulating(d *data) (making, error) {
 	provider, err := simulated.New(d.path("simulated/sandboxes"))
 	return making{
-		sandbox.Options{Provider: provider, MaxSandboxes: simulatedSandboxes, MaxCreating: 4, Pace: simulated.Pace},
+		sandbox.Options{Provider: provider, MaxSandboxes: simulatedSandboxes, MaxCreating: 4, PauseAfter: -1, Pace: simulated.Pace},
 		d.path("simulated/records"),
 	}, err
 }
@@ -80,8 +85,8 @@ func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.
 	return m, missing, err
 }
 
-// remove removes every sandbox with its record, and calls told for each.
-func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
+// remove removes every cluster with the sandboxes' records, and calls told for each.
+func (m making) remove(ctx context.Context, told func(sandbox.ClusterID)) error {
 	all, err := m.Records.All(ctx)
 	if err != nil {
 		return err
@@ -93,9 +98,9 @@ func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
 		}
 		return err
 	}
-	for _, r := range all { // What is not there as a sandbox may have left something all the same.
-		if !slices.Contains(ids, r.ID) {
-			ids = append(ids, r.ID)
+	for _, r := range all { // What is not there as a cluster may have left something all the same.
+		if r.Cluster != "" && !slices.Contains(ids, r.Cluster) {
+			ids = append(ids, r.Cluster)
 		}
 	}
 	for _, id := range ids {

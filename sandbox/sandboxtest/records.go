@@ -60,7 +60,7 @@ func (r *Records) All(ctx context.Context) ([]sandbox.Record, error) {
 
 // Save keeps the record.
 func (r *Records) Save(ctx context.Context, rec sandbox.Record) error {
-	rec.Created = rec.Created.UTC().Truncate(time.Millisecond)
+	rec.Created, rec.Ends = kept(rec.Created), kept(rec.Ends)
 	return r.do(ctx, func() {
 		if r.all == nil {
 			r.all = map[sandbox.ID]sandbox.Record{}
@@ -68,6 +68,9 @@ func (r *Records) Save(ctx context.Context, rec sandbox.Record) error {
 		r.all[rec.ID] = rec
 	})
 }
+
+// kept is the time as it is kept; zero stays zero.
+func kept(at time.Time) time.Time { return at.UTC().Truncate(time.Millisecond) }
 
 // Delete deletes the record.
 func (r *Records) Delete(ctx context.Context, id sandbox.ID) error {
@@ -114,7 +117,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 	expect := func(t *testing.T, r sandbox.Records, want ...sandbox.Record) {
 		t.Helper()
 		for i := range want {
-			want[i].Created = want[i].Created.UTC().Truncate(time.Millisecond)
+			want[i].Created, want[i].Ends = kept(want[i].Created), kept(want[i].Ends)
 		}
 		got, err := r.All(t.Context())
 		if err != nil || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
@@ -132,7 +135,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 		},
 		"a_later_save_takes_the_place_of_the_one_before": func(t *testing.T, r sandbox.Records, again func() sandbox.Records) {
 			ready := ann
-			ready.State, ready.Cluster = sandbox.Ready, "c2"
+			ready.State, ready.Cluster, ready.Ends = sandbox.Ready, "c2", created.Add(14*time.Hour)
 			save(t, r, ann, bob, ready)
 			expect(t, r, bob, ready)
 			expect(t, again(), bob, ready)

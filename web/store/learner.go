@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
@@ -23,6 +24,16 @@ func (s *Store) SetName(ctx context.Context, owner, name string, at time.Time) e
 		_, err := tx.ExecContext(ctx, `UPDATE learners SET name = $1 WHERE owner = $2`, name, owner)
 		return err
 	})
+}
+
+// Named reports whether the learner has given a name.
+func (s *Store) Named(ctx context.Context, owner string) (bool, error) {
+	var named bool
+	err := s.read.QueryRowContext(ctx, `SELECT name <> '' FROM learners WHERE owner = $1`, owner).Scan(&named)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return named, s.explain(ctx, "read name", err)
 }
 
 // Forget deletes all that there is about the learner; nothing of it stays in the

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -244,6 +245,17 @@ func (s *sandboxes) Reset(id sandbox.ID, address string) (sandbox.Snapshot, int6
 		return sandbox.Snapshot{}, 0, err
 	}
 	return s.Create(sc.owner, address, sc.topology)
+}
+
+// Extend does what the button is for.
+func (s *sandboxes) Extend(id sandbox.ID) (sandbox.Ending, error) {
+	sc, err := s.of(id)
+	if err != nil {
+		return sandbox.Ending{}, err
+	}
+	ending := sandbox.Ending{At: time.Now().Add(2 * time.Hour), Extended: true}
+	sc.Tell(sandbox.Event{Type: sandbox.EventEnds, Ends: &ending})
+	return ending, nil
 }
 
 // Wake has nothing to wake: nobody sleeps long enough to be seen.

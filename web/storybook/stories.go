@@ -194,6 +194,10 @@ func stories(c content) []story {
 		sc.isReady(denyRed)
 		sc.becomes(sandbox.Paused, "")
 	}})
+	add("sandbox-ends", "Ends soon", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.isReady(denyRed)
+		sc.Tell(sandbox.Event{Type: sandbox.EventEnds, Ends: &sandbox.Ending{At: time.Now().Add(12*time.Minute + 10*time.Second)}})
+	}})
 	add("sandbox-simulated", "Ready, and simulated", story{Path: small, Lab: "tenants", Simulated: true, Scene: ready(denyRed)})
 	add("sandbox-reconnecting", "The connection is lost", story{
 		Path: small, Lab: "tenants", Scene: ready(denyRed), Cut: true, Provokes: []string{"/events"},

@@ -1,8 +1,10 @@
 package views
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -29,6 +31,9 @@ type Sentences struct {
 	Soon    string `json:"soon"`
 	Minutes string `json:"minutes"`
 	Full    string `json:"full"`
+	// Ends is said of a sandbox whose end is near; {when} is "at 18:40" or "in about 12
+	// minutes".
+	Ends string `json:"ends"`
 	// Restart follows on an end whose reason does not say what to press.
 	Restart string `json:"restart"`
 	// Verdicts are the words for them.
@@ -83,6 +88,7 @@ var Said = Sentences{
 	Soon:        "That will probably take {seconds} seconds; it starts by itself, so read on meanwhile.",
 	Minutes:     "That will probably take {minutes} minutes; it starts by itself, so read on meanwhile.",
 	Full:        "All sandboxes are in use, so somebody else has to stop first; it starts by itself, so read on meanwhile.",
+	Ends:        "This sandbox ends {when}. Your policies stay in the workspace as drafts.",
 	Restart:     "Press Start for a new one; your policies stay in the workspace as drafts.",
 	Verdicts:    verdicts(func(m VerdictMark) string { return m.Word }),
 	Is: map[probe.Verdict]string{
@@ -162,4 +168,16 @@ func (s Sentences) waiting(w sandbox.Waiting) string {
 	}
 	return strings.TrimSpace(strings.NewReplacer("{place}", strconv.Itoa(w.Place), "{of}", strconv.Itoa(w.Of),
 		"{seconds}", strconv.Itoa(w.Seconds), "{minutes}", strconv.Itoa((w.Seconds+59)/60)).Replace(s.Place + " " + when))
+}
+
+// ending says when the sandbox ends, as seen from now; empty where that is not near.
+func (s Sentences) ending(e *sandbox.Ending, now time.Time) string {
+	if e == nil {
+		return ""
+	}
+	when := "in about a minute"
+	if n := int(e.At.Sub(now).Round(time.Minute) / time.Minute); n > 1 {
+		when = fmt.Sprintf("in about %d minutes", n)
+	}
+	return strings.ReplaceAll(s.Ends, "{when}", when)
 }

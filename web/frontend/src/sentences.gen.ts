@@ -32,6 +32,7 @@ export const said = {
   "soon": "That will probably take {seconds} seconds; it starts by itself, so read on meanwhile.",
   "minutes": "That will probably take {minutes} minutes; it starts by itself, so read on meanwhile.",
   "full": "All sandboxes are in use, so somebody else has to stop first; it starts by itself, so read on meanwhile.",
+  "ends": "This sandbox ends {when}. Your policies stay in the workspace as drafts.",
   "restart": "Press Start for a new one; your policies stay in the workspace as drafts.",
   "verdicts": {
     "blocked": "blocked",

@@ -51,6 +51,13 @@ function filled(sentence: string, values: Record<string, string | number>): stri
   return sentence.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
 }
 
+/** When the sandbox ends, by the learner's clock; empty where that is not near. */
+export function ending(model: Model): string {
+  if (!model.ends) return "";
+  const at = new Date(model.ends.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return filled(said.ends, { when: `at ${at}` });
+}
+
 /** The line about the last change of policies. */
 export function settled(summary: Model["settled"], simulated: boolean): string {
   if (summary === undefined || summary === "measuring") return "";
