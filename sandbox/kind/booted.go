@@ -146,7 +146,10 @@ func (b *booted) recall(ctx context.Context) error {
 	if away > limit {
 		return fmt.Errorf("it has not come back within %s: %w", limit, sandbox.ErrGone)
 	}
-	if node.State.Running {
+	switch {
+	case node.State.Paused: // by somebody else, for who asks has woken it
+		return thaw(ctx, b.node())
+	case node.State.Running:
 		return nil
 	}
 	b.log.Warn("the node has stopped; it is started again", "node", b.node())

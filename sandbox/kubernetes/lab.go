@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -25,6 +26,7 @@ type Lab struct {
 	*access
 	topology *sandbox.Topology
 	prober   *probe.Prober
+	closed   atomic.Bool
 
 	mu     sync.RWMutex
 	addrs  sandbox.Addresses
@@ -264,4 +266,7 @@ func (c *Lab) Ready(ctx context.Context) error {
 }
 
 // Close closes the streams to the probes. The cluster goes on running.
-func (c *Lab) Close() error { return c.prober.Close() }
+func (c *Lab) Close() error {
+	c.closed.Store(true)
+	return c.prober.Close()
+}
