@@ -204,6 +204,7 @@ func TestTerminal_an_account_of_its_own_may_read_the_lab_and_handle_its_policies
 		"kubectl get pods -n production --as=system:admin",
 		"kubectl get pods -n production --as=x --as-group=system:masters",
 		"kubectl get networkpolicies -n kube-system",
+		"kubectl delete networkpolicy canary -n " + kubernetes.SystemNamespace,
 		"kubectl delete networkpolicy api-server-alone -n " + kubernetes.TerminalNamespace,
 		"kubectl create -n kube-system -f - <<'EOF'\n" + strings.ReplaceAll(sandboxtest.DenyProduction, "namespace: production", "namespace: kube-system") + "EOF",
 		"kubectl create -f - <<'EOF'\napiVersion: crd.projectcalico.org/v1\nkind: GlobalNetworkPolicy\nmetadata: {name: default.mine}\nspec: {}\nEOF",
