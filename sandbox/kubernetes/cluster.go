@@ -31,7 +31,15 @@ import (
 type Surroundings interface {
 	// Ensure makes sure that the outside hosts run, that the lab's pods reach them and no
 	// others, and says where the node is.
-	Ensure(ctx context.Context, hosts []sandbox.External) (node netip.Addr, err error)
+	Ensure(ctx context.Context, hosts []sandbox.External) (Node, error)
+}
+
+// Node is a cluster's node.
+type Node struct {
+	Address netip.Addr
+	// Started is when it started last; zero where that is not known. What the API server
+	// says of pods may be of before for some seconds.
+	Started time.Time
 }
 
 // Options says what a Cluster is like.
@@ -105,7 +113,7 @@ const (
 	podsLimit  = 2 * time.Minute
 	openLimit  = 2 * time.Minute
 	clearLimit = time.Minute
-	proofLimit = time.Minute
+	proofLimit = 2 * time.Minute
 )
 
 // within is ctx with a limit of time, which patience makes longer, and what was not to be

@@ -412,6 +412,34 @@ func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testi
 	}
 }
 
+func TestRuns_what_is_told_of_before_the_node_has_started_does_not_count(t *testing.T) {
+	c := newLab(&access{Options: Options{Log: slog.New(slog.DiscardHandler)}}, small(t))
+	started := time.Now()
+	pod := func(at time.Time, ready corev1.ConditionStatus) *corev1.Pod {
+		return &corev1.Pod{Status: corev1.PodStatus{
+			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}},
+			ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(at.Truncate(time.Second))}}}},
+		}}
+	}
+	if !c.runs(pod(started.Add(-time.Hour), corev1.ConditionTrue)) {
+		t.Error("when the node started is not known, and a pod that is ready does not run")
+	}
+	c.since = started
+	for name, test := range map[string]struct {
+		pod  *corev1.Pod
+		want bool
+	}{
+		"of before":     {pod(started.Add(-time.Minute), corev1.ConditionTrue), false},
+		"at the moment": {pod(started, corev1.ConditionTrue), true},
+		"not ready":     {pod(started.Add(time.Minute), corev1.ConditionFalse), false},
+		"started again": {pod(started.Add(time.Minute), corev1.ConditionTrue), true},
+	} {
+		if got := c.runs(test.pod); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestWatchUntil_begins_anew_when_the_watch_breaks_off(t *testing.T) {
 	lists, watches := 0, 0
 	list := func(context.Context, metav1.ListOptions) ([]corev1.Pod, string, error) {

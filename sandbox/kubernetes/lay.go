@@ -75,10 +75,11 @@ func (c *Cluster) Laid(ctx context.Context, t *sandbox.Topology) (*Lab, error) {
 		return nil, err
 	}
 	lab := c.open(t)
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return lab.Surround(groupCtx) })
-	group.Go(func() error { return lab.awaitPods(groupCtx) })
-	if err := group.Wait(); err != nil {
+	// First the node: what is told of the pods may be of before it started.
+	if err := lab.Surround(ctx); err != nil {
+		return nil, errors.Join(err, c.closeLab())
+	}
+	if err := lab.awaitPods(ctx); err != nil {
 		return nil, errors.Join(err, c.closeLab())
 	}
 	return lab, nil
@@ -87,7 +88,7 @@ func (c *Cluster) Laid(ctx context.Context, t *sandbox.Topology) (*Lab, error) {
 // start makes everything of the lab and waits until its pods are ready.
 func (c *Lab) start(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	var node netip.Addr
+	var node Node
 	group.Go(func() (err error) {
 		node, err = c.Surroundings.Ensure(groupCtx, c.topology.External)
 		return err
@@ -218,7 +219,7 @@ func (c *Lab) awaitPods(ctx context.Context) error {
 		func(pod *corev1.Pod) bool {
 			name := pod.Namespace + "/" + pod.Name
 			addr, err := netip.ParseAddr(pod.Status.PodIP)
-			if !waiting[name] || err != nil || !podReady(pod) {
+			if !waiting[name] || err != nil || !c.runs(pod) {
 				return len(waiting) == 0
 			}
 			delete(waiting, name)
