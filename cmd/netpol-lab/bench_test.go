@@ -36,7 +36,7 @@ func BenchmarkKind(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("change", func(b *testing.B) { benchmarkChange(b, s, id) })
-	node := containerOf(b, id)
+	node := s.node()
 	b.Run("idle", func(b *testing.B) { benchmarkCost(b, s, node) })
 	b.Run("watched", func(b *testing.B) {
 		conn := s.watch(b, id)
