@@ -156,6 +156,10 @@ func (p *Provider) setUp(ctx context.Context, spec sandbox.Spec, f flavour, step
 		return nil, err
 	}
 
+	// Before anything of the lab runs there.
+	if err := p.confine(ctx, name); err != nil {
+		return nil, err
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return p.ensureInternet(groupCtx, name, network, spec.Topology.External)
@@ -201,6 +205,7 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 		}
 		return p.installCalico(groupCtx, name)
 	})
+	group.Go(func() error { return c.KeepDNSInside(groupCtx) })
 	group.Go(func() error { return c.Prepare(groupCtx) })
 	group.Go(func() error { return c.AwaitNode(groupCtx, nodeLimit) })
 	if err := group.Wait(); err != nil {

@@ -24,7 +24,7 @@ const labelInternet = "netpol-lab.internet"
 const labelAddress = "netpol-lab.address"
 
 // ensureInternet makes sure that every outside host of the topology runs in the
-// Docker network and has its address, and that the node finds it there.
+// Docker network and has its address, and that the node finds it there, and nobody else.
 //
 // Docker gives a container an address of its own choice, while a lesson has to say
 // which addresses a policy is about. So the host has the topology's address beside
@@ -33,11 +33,10 @@ const labelAddress = "netpol-lab.address"
 // network.
 func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, hosts []sandbox.External) error {
 	routes, err := p.ensureHosts(ctx, cluster, network, hosts)
-	if err != nil || len(routes) == 0 {
+	if err != nil {
 		return err
 	}
-	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", strings.Join(routes, "\n"))
-	return err
+	return filter(ctx, cluster, routes, hosts)
 }
 
 // ensureHosts makes sure of the hosts, and returns the commands for the cluster's node

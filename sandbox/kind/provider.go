@@ -39,6 +39,8 @@ type Options struct {
 	// LoadImages are archives, as "docker save" writes them, of what the
 	// manifest's pods run. They are loaded into a node without Calico.
 	LoadImages []string
+	// Limits bound each sandbox.
+	Limits Limits
 	// Log receives what is for whoever runs the server. Default slog.Default.
 	Log *slog.Logger
 }
@@ -89,6 +91,7 @@ func New(opts Options) (*Provider, error) {
 	if opts.PodImage == "" {
 		opts.PodImage = "netpol-lab/pod:latest"
 	}
+	opts.Limits = opts.Limits.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}

@@ -89,6 +89,8 @@ func New(config *rest.Config, o Options) (*Lab, error) {
 		addrs:         sandbox.Addresses{Pods: map[string]netip.Addr{}},
 		opened:        map[string]bool{},
 	}
+	config = rest.CopyConfig(config)
+	config.Wrap(bounded(maxWrites))
 	var err error
 	if c.admin, err = newAPI(config); err != nil {
 		return nil, err
