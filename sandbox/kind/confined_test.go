@@ -50,17 +50,14 @@ func mustOnNode(t *testing.T, node, command string) string {
 	return out
 }
 
-// settle makes another sandbox, a service of somebody else's and one of the host's.
-func settle(t *testing.T) neighbourhood {
+// listens is a port of the test's own on all addresses of the host, as the lab's is.
+func listens(t *testing.T) int {
 	t.Helper()
-	n := neighbourhood{somebody: shared.clusterPrefix() + "somebody"}
-	n.gateway = mustOnNode(t, lab.node, "ip -4 route show default | cut -d ' ' -f 3")
 	listener, err := net.Listen("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	n.port = listener.Addr().(*net.TCPAddr).Port
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -70,7 +67,52 @@ func settle(t *testing.T) neighbourhood {
 			conn.Close()
 		}
 	}()
+	return listener.Addr().(*net.TCPAddr).Port
+}
 
+// gatewayOf is the host, as the node sees it.
+func gatewayOf(t *testing.T, node string) string {
+	t.Helper()
+	return mustOnNode(t, node, "ip -4 route show default | cut -d ' ' -f 3")
+}
+
+// keepsFromTheHost fails where the node reaches the host.
+func keepsFromTheHost(t *testing.T, node string) {
+	t.Helper()
+	host := []place{{"the host", gatewayOf(t, node), listens(t)}}
+	unfiltered(t, []string{node}, func() {
+		if len(reachedFrom(t, node, host)) == 0 {
+			t.Errorf("%s does not reach the host without the filter, so nothing is proven", node)
+		}
+	})
+	if found := reachedFrom(t, node, host); len(found) > 0 {
+		t.Errorf("%s reaches %v", node, found)
+	}
+}
+
+// startsFiltered fails where the node's pods may have run before the filter was in force.
+func startsFiltered(t *testing.T, node string) {
+	t.Helper()
+	times := map[string]int{}
+	for unit, property := range map[string]string{
+		"netpol-lab-filter": "ActiveEnterTimestampMonotonic", "containerd": "ExecMainStartTimestampMonotonic", "kubelet": "ExecMainStartTimestampMonotonic",
+	} {
+		at, err := strconv.Atoi(mustOnNode(t, node, "systemctl show --property "+property+" --value "+unit))
+		if err != nil || at == 0 {
+			t.Fatalf("%s: %s did not start: %d, %v", node, unit, at, err)
+		}
+		times[unit] = at
+	}
+	if filter := times["netpol-lab-filter"]; filter > times["containerd"] || filter > times["kubelet"] {
+		t.Errorf("%s: the units started at %v microseconds", node, times)
+	}
+}
+
+// settle makes another sandbox, a service of somebody else's and one of the host's.
+func settle(t *testing.T) neighbourhood {
+	t.Helper()
+	n := neighbourhood{somebody: shared.clusterPrefix() + "somebody"}
+	n.gateway, n.port = gatewayOf(t, lab.node), listens(t)
 	c, err := shared.Create(t.Context(), sandbox.Spec{ID: "second", Topology: topology}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -359,9 +401,9 @@ func scores(t *testing.T, program string) []int {
 }
 
 func TestConfined_a_node_has_limits_and_what_asks_for_more_is_ended_there(t *testing.T) {
-	limits, err := docker(t.Context(), "inspect", "--format", "{{.HostConfig.Memory}} {{.HostConfig.CpuShares}} {{.HostConfig.PidsLimit}}", lab.node)
-	if err != nil || limits != "2147483648 512 4096" {
-		t.Errorf("memory, shares and processes are %s, %v", limits, err)
+	limits, err := docker(t.Context(), "inspect", "--format", "{{.HostConfig.Memory}} {{.HostConfig.CpuShares}} {{.HostConfig.CpuQuota}} {{.HostConfig.PidsLimit}}", lab.node)
+	if err != nil || limits != "2147483648 512 400000 4096" {
+		t.Errorf("memory, shares, quota and processes are %s, %v", limits, err)
 	}
 	pods := slices.Min(append(scores(t, "netpol-probe"), scores(t, "coredns")...))
 	for _, program := range []string{"etcd", "kube-apiserver", "kubelet", "containerd"} {

@@ -50,7 +50,7 @@ func filter(ctx context.Context, cluster string, routes []string, hosts []sandbo
 		"echo '"+strings.Join(addresses, ", ")+"' >/run/netpol-lab/outside.new",
 		"mv /run/netpol-lab/outside.new /run/netpol-lab/outside",
 		"/usr/local/sbin/netpol-lab-filter")
-	if _, err := docker(ctx, "exec", nodeName(cluster), "sh", "-ec", strings.Join(script, "\n")); err != nil {
+	if _, err := dockerInput(ctx, strings.NewReader(strings.Join(script, "\n")), "exec", "--interactive", nodeName(cluster), "sh", "-es"); err != nil {
 		return fmt.Errorf("the node cannot be kept apart from the network: %w", err)
 	}
 	return nil

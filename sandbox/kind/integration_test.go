@@ -684,6 +684,16 @@ func TestKind_a_stock_node_gets_Calico_from_a_manifest(t *testing.T) {
 	}
 	defer c.Close()
 	expect(t, c)
+
+	// It is kept to itself like any other, also when it starts anew.
+	node := c.(*cluster).node
+	keepsFromTheHost(t, node)
+	if _, err := docker(t.Context(), "restart", node); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 3*time.Minute, "it is healthy again", func() bool { return c.Health(t.Context()) == nil })
+	startsFiltered(t, node)
+	keepsFromTheHost(t, node)
 }
 
 func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
@@ -699,6 +709,12 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 		return true
 	})
 	expect(t, lab)
+	startsFiltered(t, lab.node)
+	keepsFromTheHost(t, lab.node)
+	host := []place{{"the host", gatewayOf(t, lab.node), listens(t)}}
+	if found := reachedFromPod(t, "production", "web", host); len(found) > 0 {
+		t.Errorf("a lab pod reaches %v", found)
+	}
 
 	// The DNS pods have other addresses by now, and so have all the others.
 	eventually(t, time.Minute, "what is allowed by the DNS pods' addresses is open", func() bool {
