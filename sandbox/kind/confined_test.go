@@ -319,6 +319,17 @@ func TestConfined_a_sandbox_reaches_its_outside_hosts_and_nobody_else(t *testing
 		}
 	}
 	expect(t, lab)
+	// An outside host that there is no route to is not looked for beyond the host.
+	beyond := slices.DeleteFunc(slices.Clone(places), func(p place) bool { return !strings.HasPrefix(p.what, "the host at ") })
+	var listed []string
+	for _, p := range beyond {
+		listed = append(listed, p.addr)
+	}
+	mustOnNode(t, lab.node, "cp /run/netpol-lab/outside /run/before; echo '"+strings.Join(listed, ", ")+"' >/run/netpol-lab/outside; /usr/local/sbin/netpol-lab-filter")
+	if found := reachedFrom(t, lab.node, beyond); len(listed) == 0 || len(found) > 0 {
+		t.Errorf("as if they were outside hosts the node reaches %v of %v", found, beyond)
+	}
+	mustOnNode(t, lab.node, "mv /run/before /run/netpol-lab/outside; /usr/local/sbin/netpol-lab-filter")
 
 	// From outside nobody comes in, whatever routes there are.
 	node, pod := n.second.Addresses().Node.String(), n.second.Addresses().Pods["production/api"].String()

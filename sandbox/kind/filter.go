@@ -44,7 +44,6 @@ func filter(ctx context.Context, cluster string, routes []string, hosts []sandbo
 	for i, x := range hosts {
 		addresses[i] = x.Address.String()
 	}
-	// Routes first: without one an outside host's address would be somebody else's.
 	script := append([]string{installFilter}, routes...)
 	script = append(script,
 		"echo '"+strings.Join(addresses, ", ")+"' >/run/netpol-lab/outside.new",
