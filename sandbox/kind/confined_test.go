@@ -196,6 +196,28 @@ func (n neighbourhood) places(t *testing.T) []place {
 	return all
 }
 
+// sixes are places by IPv6; none where the network has none.
+func (n neighbourhood) sixes(t *testing.T) []place {
+	t.Helper()
+	six := func(container, format string) string {
+		addr, err := docker(t.Context(), "inspect", "--format", "{{range .NetworkSettings.Networks}}{{"+format+"}}{{end}}", container)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return addr
+	}
+	second := six(n.second.node, ".GlobalIPv6Address")
+	if second == "" {
+		t.Log("there is no IPv6 in the nodes' network, so nothing is tried by it")
+		return nil
+	}
+	return []place{
+		{"another sandbox's API server by IPv6", second, kubernetes.APIServerPort},
+		{"another sandbox's kubelet by IPv6", second, 10250},
+		{"the host by IPv6", six(n.second.node, ".IPv6Gateway"), n.port},
+	}
+}
+
 // unfiltered does something while no filter is in force on the nodes.
 func unfiltered(t *testing.T, nodes []string, do func()) {
 	t.Helper()
@@ -284,7 +306,7 @@ func TestConfined_a_sandbox_reaches_its_outside_hosts_and_nobody_else(t *testing
 	id := sandbox.ID("confined")
 	s := openTerminal(t, manage(t, id), id)
 	s.await(`lab\$ `, time.Minute)
-	places := n.places(t)
+	places, sixes := n.places(t), n.sixes(t)
 	from := map[string]func([]place) []place{
 		"a lab pod":                   func(all []place) []place { return reachedFromPod(t, "production", "web", all) },
 		"a pod in the node's network": func(all []place) []place { return reachedFromPod(t, "monitoring", "node-agent", all) },
@@ -304,6 +326,9 @@ func TestConfined_a_sandbox_reaches_its_outside_hosts_and_nobody_else(t *testing
 				t.Errorf("without the filter %s reaches %v; want all of %v, or nothing is proven", who, found, places)
 			}
 		}
+		if found := reachedFrom(t, lab.node, sixes); len(found) != len(sixes) {
+			t.Errorf("without the filter the node reaches %v; want all of %v, or nothing is proven", found, sixes)
+		}
 	})
 	var own []place
 	for _, x := range topology.External {
@@ -317,6 +342,9 @@ func TestConfined_a_sandbox_reaches_its_outside_hosts_and_nobody_else(t *testing
 		if found := reached(slices.Concat(places, own)); !slices.Equal(ordered(found), ordered(own)) {
 			t.Errorf("%s reaches %v, want %v", who, found, own)
 		}
+	}
+	if found := reachedFrom(t, lab.node, sixes); len(found) > 0 {
+		t.Errorf("the node reaches %v", found)
 	}
 	expect(t, lab)
 	// An outside host that there is no route to is not looked for beyond the host.
@@ -341,6 +369,9 @@ func TestConfined_a_sandbox_reaches_its_outside_hosts_and_nobody_else(t *testing
 		{"the API server", node, kubernetes.APIServerPort},
 		{"the kubelet", node, 10250},
 		{"a pod in the node's network", node, 9100},
+	}
+	if len(sixes) > 0 {
+		inside = append(inside, sixes[:2]...)
 	}
 	unfiltered(t, nodes, func() {
 		if found := reachedFrom(t, n.somebody, inside); len(found) != len(inside) {
