@@ -90,9 +90,9 @@ func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hos
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	before, known := p.hosts[cluster]
+	before := p.hosts[cluster]
 	p.hosts[cluster] = used
-	if !known || before == nil || slices.ContainsFunc(before, func(h outside) bool { return !slices.Contains(used, h) }) {
+	if before == nil || slices.ContainsFunc(before, func(h outside) bool { return !slices.Contains(used, h) }) {
 		p.sweep(ctx)
 	}
 	return routes, nil
