@@ -54,7 +54,8 @@ func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, 
 }
 
 // ensureHosts makes sure of the hosts, and returns the commands for the cluster's node
-// by which it finds them. What no cluster uses any more is removed.
+// by which it finds them. What no cluster uses any more is removed, where that may be
+// others than before.
 func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hosts []sandbox.External) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,8 +90,11 @@ func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hos
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	before := p.hosts[cluster]
 	p.hosts[cluster] = used
-	p.sweep(ctx)
+	if before == nil || slices.ContainsFunc(before, func(h outside) bool { return !slices.Contains(used, h) }) {
+		p.sweep(ctx)
+	}
 	return routes, nil
 }
 

@@ -316,6 +316,8 @@ func fakeCanary(t *testing.T, answer func(target, allowed string) probe.Verdict)
 				allowed = "api"
 			}
 			fmt.Fprint(w, `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}`)
+		case strings.HasSuffix(r.URL.Path, "/namespaces/netpol-lab-system/pods"):
+			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "canary"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]}`)
 		case strings.HasSuffix(r.URL.Path, "/services/kube-dns"):
 			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.96.0.10"}}`)
 		case strings.HasSuffix(r.URL.Path, "/services/kubernetes"):
