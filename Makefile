@@ -37,8 +37,8 @@ endif
 	bin/netpol-lab serve --sandbox $(SANDBOX) --listen $(LISTEN) --data $(DATA) --open
 
 .PHONY: node-image
-node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; unchanged: nothing)
-	@bin/netpol-lab image
+node-image: bin/netpol-lab ## Build the node image from source (once: up to half an hour; unchanged: nothing)
+	@bin/netpol-lab image --way source
 
 bin/netpol-lab: $(GO_FILES) $(CONTENT) $(VIDEO) static/dist/lab.js
 	@echo "building the lab: a few minutes on a machine that has not done it before, seconds after that"

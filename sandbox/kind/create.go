@@ -199,7 +199,7 @@ func (p *Provider) setUpLab(ctx context.Context, spec sandbox.Spec, f flavour, s
 			}
 			return errors.Join(createCalico(groupCtx, name), c.OneDNSReplica(groupCtx))
 		}
-		return p.installCalico(groupCtx, name)
+		return p.installCalico(groupCtx, name, f)
 	})
 	group.Go(func() error { return c.Prepare(groupCtx) })
 	group.Go(func() error { return c.AwaitNode(groupCtx, nodeLimit) })
