@@ -77,28 +77,27 @@ func Save(ctx context.Context, a Ask, name string) error {
 			return fmt.Errorf("%s is not in Docker: netpol-lab image gets it; then save", ref)
 		}
 	}
-	var s *saved
+	var images []*saved
 	err = p.step("ask Docker for the images", func() (err error) {
-		s, err = e.save(ctx, filepath.Dir(name), []string{node, pod}, p.say)
+		images, err = e.saveAll(ctx, filepath.Dir(name), []string{node, pod}, p.say)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer closeAll(images)
 	return p.step("compress them into "+name, func() error {
-		return writeArchive(ctx, s, found.Config.Labels, name, p.say)
+		return writeArchive(ctx, images[0], images[1], found.Config.Labels, name, p.say)
 	})
 }
 
 // writeArchive writes the file, the whole of it or nothing.
-func writeArchive(ctx context.Context, s *saved, labels map[string]string, name string, say func(string)) (err error) {
-	node, pod := s.images[0], s.images[1]
+func writeArchive(ctx context.Context, node, pod *saved, labels map[string]string, name string, say func(string)) (err error) {
 	t := table{
 		Format: archiveFormat, OS: node.os, Architecture: node.arch,
 		Kubernetes: labels[LabelKubernetes], Calico: labels[LabelCalico],
 		Node: tableImage{node.digest(), node.diffIDs()}, Pod: tableImage{pod.digest(), pod.diffIDs()},
-		Files: s.contents(),
+		Files: contents([]*saved{node, pod}),
 	}
 	text, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {

@@ -24,9 +24,9 @@ import (
 // it is given to load, and calls what it was called with.
 type scripted struct{ docker, loads, calls string }
 
-// scriptDocker makes a docker for this platform that has the images of the archive
-// file, as docker save has written it.
-func scriptDocker(t *testing.T, platform, archive string) scripted {
+// scriptDocker makes a docker for this platform that saves images as the files in the
+// folder saves have them.
+func scriptDocker(t *testing.T, platform, saves string) scripted {
 	t.Helper()
 	dir := t.TempDir()
 	s := scripted{filepath.Join(dir, "docker"), filepath.Join(dir, "loaded.tar"), filepath.Join(dir, "calls")}
@@ -35,18 +35,18 @@ echo "$*" >>%[4]s
 case "$1 $2" in
 "version "*) echo %[1]q ;;
 "image inspect") echo '[{"Id":"sha256:x","Size":7,"Config":{"Labels":{"netpol-lab.kubernetes":"v1.2.3","netpol-lab.calico":"v3.2.1"}}}]' ;;
-"save "*) cat %[2]q ;;
+"save netpol-lab/"*) cat %[2]q/$(basename "$2" :latest).tar ;;
 "load "*) cat >%[3]q.part && mv %[3]q.part %[3]q ;;
 esac
-`, strings.Replace(platform, "/", " ", 1), archive, s.loads, s.calls)
+`, strings.Replace(platform, "/", " ", 1), saves, s.loads, s.calls)
 	if err := os.WriteFile(s.docker, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// asDockerSaves writes an archive of two images with a layer in common, as one of
-// Docker's versions does.
+// asDockerSaves writes node.tar and pod.tar, two images with a layer in common, into a
+// folder, as one of Docker's versions does.
 func asDockerSaves(t *testing.T, version string) string {
 	t.Helper()
 	layers := [][]byte{tarOf(t, "etc/debian", "common"), tarOf(t, "kind/node", strings.Repeat("node ", 10_000)), tarOf(t, "netpol-probe", "pod")}
@@ -61,27 +61,6 @@ func asDockerSaves(t *testing.T, version string) string {
 		}
 		return text
 	}
-	node, pod := config(0, 1), config(0, 2)
-	name := filepath.Join(t.TempDir(), "saved.tar")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := tar.NewWriter(f)
-	put := func(h *tar.Header, content []byte) {
-		t.Helper()
-		h.Size, h.Mode = int64(len(content)), 0o644
-		if h.Typeflag == 0 {
-			h.Typeflag = tar.TypeReg
-		}
-		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write(content); err != nil {
-			t.Fatal(err)
-		}
-	}
 	packed := func(content []byte) []byte {
 		var out bytes.Buffer
 		z := gzip.NewWriter(&out)
@@ -93,37 +72,57 @@ func asDockerSaves(t *testing.T, version string) string {
 		}
 		return out.Bytes()
 	}
-	list := []loadable{{RepoTags: []string{"netpol-lab/node:latest"}}, {RepoTags: []string{"netpol-lab/pod:latest"}}}
-	switch version {
-	case "20.10": // a folder for each layer of each image, one of them a link
-		put(&tar.Header{Name: "aa/layer.tar"}, layers[0])
-		put(&tar.Header{Name: "bb/layer.tar"}, layers[1])
-		put(&tar.Header{Name: "cc/layer.tar", Typeflag: tar.TypeSymlink, Linkname: "../aa/layer.tar"}, nil)
-		put(&tar.Header{Name: "dd/layer.tar"}, layers[2])
-		put(&tar.Header{Name: "node.json"}, node)
-		put(&tar.Header{Name: "pod.json"}, pod)
-		list[0].Config, list[0].Layers = "node.json", []string{"aa/layer.tar", "bb/layer.tar"}
-		list[1].Config, list[1].Layers = "pod.json", []string{"cc/layer.tar", "dd/layer.tar"}
-	case "29 with containerd's store": // blobs by their digests, as a registry has them
-		blob := func(content []byte) string {
-			at := "blobs/sha256/" + strings.TrimPrefix(sha(content), "sha256:")
-			put(&tar.Header{Name: at}, content)
-			return at
+	dir := t.TempDir()
+	write := func(name string, own ...int) {
+		t.Helper()
+		f, err := os.Create(filepath.Join(dir, name+".tar"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		a, b, c := blob(packed(layers[0])), blob(packed(layers[1])), blob(layers[2])
-		list[0].Config, list[0].Layers = blob(node), []string{a, b}
-		list[1].Config, list[1].Layers = blob(pod), []string{a, c}
-		put(&tar.Header{Name: "index.json"}, []byte(`{"manifests":[]}`))
+		defer f.Close()
+		w := tar.NewWriter(f)
+		put := func(h *tar.Header, content []byte) {
+			t.Helper()
+			h.Size, h.Mode = int64(len(content)), 0o644
+			if h.Typeflag == 0 {
+				h.Typeflag = tar.TypeReg
+			}
+			if err := w.WriteHeader(h); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		says := loadable{RepoTags: []string{"netpol-lab/" + name + ":latest"}}
+		switch version {
+		case "20.10": // a folder for each layer, and links where it has one already
+			put(&tar.Header{Name: "aa/layer.tar"}, layers[own[0]])
+			put(&tar.Header{Name: "bb/layer.tar", Typeflag: tar.TypeSymlink, Linkname: "../aa/layer.tar"}, nil)
+			put(&tar.Header{Name: "cc/layer.tar"}, layers[own[1]])
+			put(&tar.Header{Name: "image.json"}, config(own...))
+			says.Config, says.Layers = "image.json", []string{"bb/layer.tar", "cc/layer.tar"}
+		case "29 with containerd's store": // blobs by their digests, as a registry has them
+			blob := func(content []byte) string {
+				at := "blobs/sha256/" + strings.TrimPrefix(sha(content), "sha256:")
+				put(&tar.Header{Name: at}, content)
+				return at
+			}
+			says.Config, says.Layers = blob(config(own...)), []string{blob(packed(layers[own[0]])), blob(layers[own[1]])}
+			put(&tar.Header{Name: "index.json"}, []byte(`{"manifests":[]}`))
+		}
+		text, err := json.Marshal([]loadable{says})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(&tar.Header{Name: "manifest.json"}, text)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	text, err := json.Marshal(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(&tar.Header{Name: "manifest.json"}, text)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return name
+	write("node", 0, 1)
+	write("pod", 0, 2)
+	return dir
 }
 
 func sha(content []byte) string {
@@ -188,6 +187,7 @@ func TestArchive_brings_both_images_whichever_Docker_has_saved_them(t *testing.T
 			}
 			defer f.Close()
 			var names []string
+			given := map[string][]byte{}
 			for r := tar.NewReader(f); ; {
 				h, err := r.Next()
 				if err == io.EOF {
@@ -207,10 +207,15 @@ func TestArchive_brings_both_images_whichever_Docker_has_saved_them(t *testing.T
 					if len(list) != 2 || !slices.Equal(list[0].RepoTags, []string{"netpol-lab/node:from-archive"}) || !slices.Equal(list[1].RepoTags, []string{"netpol-lab/pod:from-archive"}) {
 						t.Errorf("Docker is told to load %+v", list)
 					}
+					for i, own := range []string{"kind/node", "netpol-probe"} {
+						if top := list[i].Layers[1]; !bytes.HasPrefix(given[top], []byte(own)) {
+							t.Errorf("%s is not of %v", own, list[i].RepoTags)
+						}
+					}
 				} else if !strings.HasPrefix(h.Name, strings.TrimPrefix(sha(content), "sha256:")) {
 					t.Errorf("%s has other content", h.Name)
 				}
-				names = append(names, h.Name)
+				names, given[h.Name] = append(names, h.Name), content
 			}
 			if len(names) != 2+3+1 {
 				t.Errorf("Docker was given %v, want two configurations, three layers and what they make", names)
@@ -404,7 +409,7 @@ func TestArchive_what_somebody_else_has_made_is_refused(t *testing.T) {
 		})
 	}
 	t.Run("something_else_altogether", func(t *testing.T) {
-		for _, name := range []string{asDockerSaves(t, "20.10"), "archive_test.go"} {
+		for _, name := range []string{filepath.Join(asDockerSaves(t, "20.10"), "node.tar"), "archive_test.go"} {
 			if _, err := load(t, scriptDocker(t, "linux/amd64", ""), name); err == nil || !strings.Contains(err.Error(), "no archive that netpol-lab image --save") {
 				t.Errorf("%s: got %v", name, err)
 			}
@@ -429,7 +434,7 @@ func TestSave_that_is_stopped_leaves_the_file_that_was_there(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slow := bytes.Replace(script, []byte(`"save "*)`), []byte(`"save "*) echo saving >>`+s.calls+`; sleep 30;`), 1)
+	slow := bytes.Replace(script, []byte(`"save netpol-lab/"*)`), []byte(`"save "*) echo saving >>`+s.calls+`; sleep 30;`), 1)
 	if err := os.WriteFile(s.docker, slow, 0o755); err != nil {
 		t.Fatal(err)
 	}

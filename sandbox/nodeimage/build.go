@@ -248,8 +248,10 @@ func (b *build) build(ctx context.Context, o Options) (Result, error) {
 		if err := b.tag(ctx, ref, repository+":latest"); err != nil {
 			return res, err
 		}
-		_, tag, _ := strings.Cut(ref, ":")
-		b.prune(ctx, repository, tag)
+		if res.Built {
+			_, tag, _ := strings.Cut(ref, ":")
+			b.prune(ctx, repository, tag)
+		}
 	}
 	res.Steps = b.progress.steps
 	return res, nil

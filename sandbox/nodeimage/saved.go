@@ -3,6 +3,7 @@ package nodeimage
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -21,11 +22,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// saved is images as "docker save" has written them, in a file of ours.
+// saved is an image as "docker save" has written it, in a file of ours.
 type saved struct {
+	savedImage
 	file    *os.File
 	members map[string]member
-	images  []savedImage
 }
 
 // member is where a file is in the archive.
@@ -48,9 +49,9 @@ type savedLayer struct {
 	from   member
 }
 
-// save asks Docker for images, in this order, and keeps them in a file in the folder
-// dir, until they are closed.
-func (e engine) save(ctx context.Context, dir string, refs []string, say func(string)) (_ *saved, err error) {
+// save asks Docker for an image and keeps it in a file in the folder dir, until it is
+// closed.
+func (e engine) save(ctx context.Context, dir, ref string, say func(string)) (_ *saved, err error) {
 	f, err := os.CreateTemp(dir, ".netpol-lab-*.part")
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (e engine) save(ctx context.Context, dir string, refs []string, say func(st
 			s.close()
 		}
 	}()
-	cmd := exec.CommandContext(ctx, e.docker, append([]string{"save"}, refs...)...)
+	cmd := exec.CommandContext(ctx, e.docker, "save", ref)
 	var stderr strings.Builder
 	cmd.Stderr, cmd.WaitDelay = &stderr, time.Second
 	out, err := cmd.StdoutPipe()
@@ -81,7 +82,7 @@ func (e engine) save(ctx context.Context, dir string, refs []string, say func(st
 	if copyErr != nil {
 		return nil, copyErr
 	}
-	return s, s.read(len(refs))
+	return s, s.read()
 }
 
 func (s *saved) close() {
@@ -91,7 +92,7 @@ func (s *saved) close() {
 
 // read finds out what is in the file. Docker's archives differ with its version: a
 // layer may be a link to another image's, and compressed.
-func (s *saved) read(images int) error {
+func (s *saved) read() error {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -121,15 +122,11 @@ func (s *saved) read(images int) error {
 	if err == nil {
 		err = json.Unmarshal(text, &list)
 	}
-	if err == nil && len(list) != images {
-		err = fmt.Errorf("it has %d images instead of %d", len(list), images)
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("it has %d images instead of one", len(list))
 	}
-	for _, entry := range list {
-		if err == nil {
-			var i savedImage
-			i, err = s.image(entry.Config, entry.Layers)
-			s.images = append(s.images, i)
-		}
+	if err == nil {
+		s.savedImage, err = s.image(list[0].Config, list[0].Layers)
 	}
 	if err != nil {
 		return fmt.Errorf("what docker save has written cannot be read: %w", err)
@@ -286,22 +283,43 @@ func (i savedImage) diffIDs() []string {
 }
 
 // contents are the files of all the images, each once.
-func (s *saved) contents() []content {
+func contents(images []*saved) []content {
 	var all []content
 	add := func(c content) {
 		if !slices.ContainsFunc(all, func(other content) bool { return other.Name == c.Name }) {
 			all = append(all, c)
 		}
 	}
-	for _, i := range s.images {
+	for _, i := range images {
 		add(content{configName(i.digest()), int64(len(i.config)), func() (io.ReadCloser, error) {
-			return io.NopCloser(strings.NewReader(string(i.config))), nil
+			return io.NopCloser(bytes.NewReader(i.config)), nil
 		}})
 		for _, l := range i.layers {
-			add(content{layerName(l.digest), l.size, func() (io.ReadCloser, error) { return s.open(l.from) }})
+			add(content{layerName(l.digest), l.size, func() (io.ReadCloser, error) { return i.open(l.from) }})
 		}
 	}
 	return all
+}
+
+// saveAll asks Docker for images, one after the other: of several at once it does not
+// say which is which.
+func (e engine) saveAll(ctx context.Context, dir string, refs []string, say func(string)) ([]*saved, error) {
+	var all []*saved
+	for _, ref := range refs {
+		s, err := e.save(ctx, dir, ref, say)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func closeAll(images []*saved) {
+	for _, i := range images {
+		i.close()
+	}
 }
 
 // writeContents writes files into a tar.

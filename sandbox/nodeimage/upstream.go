@@ -126,7 +126,7 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 		return false, nil
 	}
 
-	g.progress.total = 4 + len(u.Images)
+	g.progress.total = 5 + len(u.Images)
 	var manifest []byte
 	err = g.progress.step("fetch Calico's manifest", func() error {
 		if manifest, err = fetch(ctx, u.Manifest, u.Sum); err != nil {
@@ -183,12 +183,12 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	}
 	images := filepath.Join(work, "images.tar")
 	err = g.progress.step("collect the images that a node loads", func() error {
-		s, err := g.engine.save(ctx, work, refs, g.progress.say)
+		all, err := g.engine.saveAll(ctx, work, refs, g.progress.say)
 		if err != nil {
 			return err
 		}
-		defer s.close()
-		return s.forNode(images, append([]string{PodImage}, names...))
+		defer closeAll(all)
+		return writeForNode(images, all, append([]string{PodImage}, names...))
 	})
 	if err != nil {
 		return false, err
@@ -260,9 +260,9 @@ func fetch(ctx context.Context, from, sum string) ([]byte, error) {
 	return nil, err
 }
 
-// forNode writes the images into the file name, under these names, for a node's
+// writeForNode writes images into the file name, under these names, for a node's
 // containerd to load.
-func (s *saved) forNode(name string, names []string) error {
+func writeForNode(name string, images []*saved, names []string) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
@@ -270,11 +270,11 @@ func (s *saved) forNode(name string, names []string) error {
 	defer f.Close()
 	buf := bufio.NewWriterSize(f, 1<<20)
 	w := tar.NewWriter(buf)
-	if err := writeContents(w, s.contents()); err != nil {
+	if err := writeContents(w, contents(images)); err != nil {
 		return err
 	}
 	var list []loadable
-	for i, image := range s.images {
+	for i, image := range images {
 		list = append(list, newLoadable(image.digest(), image.diffIDs(), names[i]))
 	}
 	return errors.Join(writeLoadable(w, list), buf.Flush(), f.Close())

@@ -38,6 +38,7 @@ const (
 // registry is an image registry on the loopback interface, of which Docker asks no TLS.
 type registry struct {
 	host string
+	dir  string // where it keeps everything
 
 	mu     sync.Mutex
 	before func(http.ResponseWriter, *http.Request) bool // answers itself, or says false
@@ -53,11 +54,11 @@ func TestMain(m *testing.M) {
 // newRegistry starts a registry that is empty.
 func newRegistry(t *testing.T) *registry {
 	t.Helper()
+	r := &registry{dir: t.TempDir()}
 	app := handlers.NewApp(context.Background(), &configuration.Configuration{
 		Log:     configuration.Log{Level: "error", AccessLog: configuration.AccessLog{Disabled: true}},
-		Storage: configuration.Storage{"filesystem": {"rootdirectory": t.TempDir()}, "maintenance": {"uploadpurging": map[any]any{"enabled": false}}},
+		Storage: configuration.Storage{"filesystem": {"rootdirectory": r.dir}, "maintenance": {"uploadpurging": map[any]any{"enabled": false}}},
 	})
-	r := &registry{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		before := r.before
@@ -75,12 +76,13 @@ func newRegistry(t *testing.T) *registry {
 func (r *registry) answer(t *testing.T, f func(http.ResponseWriter, *http.Request) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.before, r.over = f, make(chan struct{})
+	over, was, wasOver := make(chan struct{}), r.before, r.over
+	r.before, r.over = f, over
 	t.Cleanup(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		close(r.over)
-		r.before = nil
+		close(over)
+		r.before, r.over = was, wasOver
 	})
 }
 
