@@ -79,19 +79,13 @@ func (c *imageCmd) Run(ctx context.Context, std streams) error {
 }
 
 // tellWays says by which ways the images can come to this machine.
-func tellWays(ctx context.Context, w io.Writer) error {
-	ways, err := nodeimage.Describe(ctx, nodeimage.Ask{})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(w, "The images can come by these ways (netpol-lab image):")
-	for _, way := range ways {
+func tellWays(ctx context.Context, w io.Writer) {
+	fmt.Fprintln(w, "The images can come by these ways (netpol-lab image); * is that by which those that are here came:")
+	for _, way := range nodeimage.Describe(ctx, nodeimage.Ask{}) {
 		mark := " "
 		if way.Here {
 			mark = "*"
 		}
 		fmt.Fprintf(w, "%s %-9s %s\n", mark, way.Way, way.Text)
 	}
-	_, err = fmt.Fprintln(w, "* is that by which those that are here came.")
-	return err
 }

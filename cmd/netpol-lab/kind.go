@@ -55,12 +55,9 @@ func (c *doctorCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	missing := m.check(ctx, checkLimit)
-	if err := tellWays(ctx, std.stdout); err != nil && missing == nil {
-		return err
-	}
-	if missing != nil {
-		return fmt.Errorf("kind sandboxes cannot be made here, only simulated ones: %w", missing)
+	tellWays(ctx, std.stdout)
+	if err := m.check(ctx, checkLimit); err != nil {
+		return fmt.Errorf("kind sandboxes cannot be made here, only simulated ones: %w", err)
 	}
 	_, err = fmt.Fprintf(std.stdout, "Docker answers and the node image is there: this machine can run kind sandboxes, %d at once by its memory.\n", sandboxesThatFit())
 	return err

@@ -66,7 +66,13 @@ func Save(ctx context.Context, a Ask, name string) error {
 	if err != nil {
 		return err
 	}
-	p := &progress{w: a.Build.Progress, now: time.Now, total: 2}
+	b, err := newBuild(ctx, a.Build)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	p := b.progress
+	p.total = 2
 	node, pod := a.Node+":latest", a.Pod+":latest"
 	var found image
 	for _, ref := range []string{pod, node} {
@@ -79,7 +85,8 @@ func Save(ctx context.Context, a Ask, name string) error {
 	}
 	var images []*saved
 	err = p.step("ask Docker for the images", func() (err error) {
-		images, err = e.saveAll(ctx, filepath.Dir(name), []string{node, pod}, p.say)
+		// Not beside the file: that may be a slow stick.
+		images, err = e.saveAll(ctx, b.cache, []string{node, pod}, p.say)
 		return err
 	})
 	if err != nil {
@@ -148,7 +155,8 @@ func writeArchive(ctx context.Context, node, pod *saved, labels map[string]strin
 	if err := writeContents(w, t.Files); err != nil {
 		return err
 	}
-	if err := errors.Join(w.Close(), z.Close(), f.Chmod(0o644), f.Close()); err != nil {
+	_ = f.Chmod(0o644) // a stick's file system may know no modes
+	if err := errors.Join(w.Close(), z.Close(), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)

@@ -151,7 +151,7 @@ func archive(t *testing.T, version string) string {
 	t.Helper()
 	s := scriptDocker(t, "linux/amd64", asDockerSaves(t, version))
 	name := filepath.Join(t.TempDir(), "lab.tar.zst")
-	if err := Save(t.Context(), Ask{Build: Options{Docker: s.docker}}, name); err != nil {
+	if err := Save(t.Context(), Ask{Build: Options{Docker: s.docker, CacheDir: t.TempDir()}}, name); err != nil {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(name), "*"))
@@ -448,12 +448,15 @@ func TestSave_that_is_stopped_leaves_the_file_that_was_there(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}()
-	began := time.Now()
-	if err := Save(ctx, Ask{Build: Options{Docker: s.docker}}, name); err == nil {
+	began, cache := time.Now(), t.TempDir()
+	if err := Save(ctx, Ask{Build: Options{Docker: s.docker, CacheDir: cache}}, name); err == nil {
 		t.Error("it did not fail")
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("that took %s", took)
+	}
+	if left, err := filepath.Glob(filepath.Join(cache, ".netpol-lab-*")); err != nil || len(left) > 0 {
+		t.Errorf("in the cache there are %v (%v)", left, err)
 	}
 	all, err := os.ReadDir(filepath.Dir(name))
 	if text, _ := os.ReadFile(name); err != nil || len(all) != 1 || string(text) != "as before" {

@@ -1,7 +1,8 @@
 // Package nodeimage builds the container images of a lab: the node (Kubernetes
 // and Calico in one image that kind starts), the lab's pods, and the Debian base
 // of both. Everything in them is compiled here from checksummed Go modules or
-// installed from Debian's signed packages; no image registry is asked.
+// installed from Debian's signed packages; [Build] asks no image registry. [Get] gets
+// the images by the first of several ways that works, the others of which are quicker.
 //
 // The README beside this file explains how the node image is made and why it
 // starts as fast as it does.

@@ -338,15 +338,15 @@ type Described struct {
 
 // Describe says of each way whether it can be gone here, as far as that is known
 // without asking others.
-func Describe(ctx context.Context, a Ask) ([]Described, error) {
+func Describe(ctx context.Context, a Ask) []Described {
 	a.defaults()
+	var here Way
 	e, err := findEngine(ctx, a.Build.Docker)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		here, err = whence(ctx, e, a)
 	}
-	here, err := whence(ctx, e, a)
-	if err != nil {
-		return nil, err
+	if err != nil { // That Docker is missing is for others to say.
+		e.os, e.arch = "linux", runtime.GOARCH
 	}
 	registry := "no release has named an image yet; --image-from NAME@sha256:... names yours"
 	if a.Registry != "" {
@@ -365,7 +365,7 @@ func Describe(ctx context.Context, a Ask) ([]Described, error) {
 	for i := range list {
 		list[i].Here = list[i].Way == here
 	}
-	return list, nil
+	return list
 }
 
 // cannotBuild says at once why the images cannot be built from source here, where that
