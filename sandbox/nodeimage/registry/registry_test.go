@@ -280,9 +280,9 @@ func TestRegistry_one_digest_brings_the_node_and_the_pod(t *testing.T) {
 		t.Errorf("latest is %s, and not what was fetched", id)
 	}
 	container := docker(t, "create", testPod+":latest")
-	defer docker(t, "rm", container)
 	copied := filepath.Join(t.TempDir(), "netpol-probe")
 	docker(t, "cp", container+":/netpol-probe", copied)
+	docker(t, "rm", container)
 	if text, err := os.ReadFile(copied); err != nil || string(text) != "one" {
 		t.Errorf("the pod's program is %q, %v", text, err)
 	}
