@@ -145,7 +145,7 @@ func (b *boot) startNetwork(ctx context.Context) error {
 			}
 			return errors.Join(createCalico(groupCtx, b.name), cluster.OneDNSReplica(groupCtx))
 		}
-		return b.provider.installCalico(groupCtx, b.name)
+		return b.provider.installCalico(groupCtx, b.name, b.flavour)
 	})
 	group.Go(func() error { return cluster.KeepDNSInside(groupCtx) })
 	group.Go(func() error { return cluster.Prepare(groupCtx) })

@@ -705,7 +705,7 @@ func TestKind_a_stock_node_gets_Calico_from_a_manifest(t *testing.T) {
 	expect(t, c)
 
 	// It is kept to itself like any other, also when it starts anew.
-	node := c.(*cluster).node
+	node := c.(*laid).booted.node()
 	keepsFromTheHost(t, node)
 	if _, err := docker(t.Context(), "restart", node); err != nil {
 		t.Fatal(err)
@@ -728,8 +728,8 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 		return true
 	})
 	expect(t, lab)
-	startsFiltered(t, lab.node)
-	keepsFromTheHost(t, lab.node)
+	startsFiltered(t, lab.booted.node())
+	keepsFromTheHost(t, lab.booted.node())
 	host := []place{{"the host", gatewayOf(t, lab.node), listens(t)}}
 	if found := reachedFromPod(t, "production", "web", host); len(found) > 0 {
 		t.Errorf("a lab pod reaches %v", found)
