@@ -8,7 +8,7 @@ STORIES ?= 127.0.0.1:8090
 
 GO_FILES := $(shell find cmd web lessons quizzes sandbox static -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*') go.mod go.sum
 FRONTEND := $(shell find web/frontend -type f -not -path '*/node_modules/*')
-CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files -type f -not -name '*.go')
+CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files sandbox/kind/filter -type f -not -name '*.go')
 
 # Tests that need something which is missing are left out and named, unless
 # NETPOL_LAB_REQUIRE=all (as in CI) makes that a failure.

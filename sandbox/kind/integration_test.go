@@ -730,7 +730,7 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 	expect(t, lab)
 	startsFiltered(t, lab.booted.node())
 	keepsFromTheHost(t, lab.booted.node())
-	host := []place{{"the host", gatewayOf(t, lab.node), listens(t)}}
+	host := []place{{"the host", gatewayOf(t, lab.booted.node()), listens(t)}}
 	if found := reachedFromPod(t, "production", "web", host); len(found) > 0 {
 		t.Errorf("a lab pod reaches %v", found)
 	}
