@@ -1,0 +1,209 @@
+// Package capacity works out how many kind sandboxes a machine takes, and which of its
+// limits comes first. It asks nobody: a [Machine] is what was measured, and [Of] the sum.
+package capacity
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Amount is how much of something there is. Where Total is 0 that is not known, and
+// limits nothing.
+type Amount struct {
+	// Total is all that there is. Used is what is taken of it now, by sandboxes too.
+	Total, Used int64
+	// From says whose limit it is, where that is not the machine's.
+	From string
+}
+
+// Machine is what the machine has that Docker runs on.
+type Machine struct {
+	// Memory and Disk are in bytes, Processors in thousandths of one. Disk is where
+	// Docker keeps its data.
+	Memory, Processors, Disk Amount
+	// InotifyInstances and InotifyWatches are those of the user that the nodes run as,
+	// Processes count threads, too, and Neighbours are the entries of the kernel's table
+	// for one family of addresses.
+	InotifyInstances, InotifyWatches, Processes, Neighbours Amount
+	// Files are the files, connections among them, that the server may have open. What is
+	// used of them is not counted.
+	Files Amount
+	// Sandboxes are there already, and in what is used.
+	Sandboxes int
+	// Elsewhere says that Docker does not run on this machine, but in a virtual one of its
+	// own, as Docker Desktop does, or on another. Image is one to run there, with a shell.
+	Elsewhere bool
+	Image     string
+	// Unknown says, a sentence each, what could not be known.
+	Unknown []string
+}
+
+// Unit is what an amount is counted in.
+type Unit string
+
+// The units.
+const (
+	Bytes       Unit = "bytes"
+	Pieces      Unit = "pieces"
+	Thousandths Unit = "thousandths of a processor"
+)
+
+// Limit is one of the machine's limits.
+type Limit struct {
+	Name string `json:"name"`
+	// From says whose limit it is, where that is not the machine's.
+	From string `json:"from,omitempty"`
+	Unit Unit   `json:"unit"`
+	// Total is what there is, and Others what others have of it or is kept for them.
+	Total  int64 `json:"total"`
+	Others int64 `json:"others"`
+	// Awake and Paused are what one sandbox takes.
+	Awake  int64 `json:"awake"`
+	Paused int64 `json:"paused"`
+	// Sandboxes is how many that gives; of the processors only those that are awake count.
+	Sandboxes int `json:"sandboxes"`
+	// Raise is the command that raises it, or says in words what would.
+	Raise string `json:"raise"`
+}
+
+// Capacity is how many sandboxes a machine takes.
+type Capacity struct {
+	// Limits are those that are known.
+	Limits []Limit `json:"limits"`
+	// Sandboxes is how many there can be in all, and Awake how many of them can be awake at
+	// once; at least one.
+	Sandboxes int `json:"sandboxes"`
+	Awake     int `json:"awake"`
+	// First is the name of the limit that Sandboxes comes from, and FirstAwake of that which
+	// Awake comes from; empty where none is known.
+	First      string `json:"first"`
+	FirstAwake string `json:"firstAwake"`
+	// There is how many sandboxes there are now.
+	There int `json:"there"`
+	// Unknown says, a sentence each, what could not be known.
+	Unknown []string `json:"unknown"`
+}
+
+// The names of limits that others ask for.
+const (
+	Memory     = "memory"
+	Processors = "processors"
+)
+
+const (
+	// withoutMemory is how many sandboxes there may be where nobody knows how much memory
+	// there is.
+	withoutMemory = 4
+	// perAwake is how many sandboxes there may be for each that can be awake: of those that
+	// nobody looks at all are paused, but who looks wakes theirs.
+	perAwake = 2
+)
+
+// Of is the sum.
+func Of(m Machine) Capacity {
+	c := Capacity{Sandboxes: math.MaxInt, Awake: math.MaxInt, There: m.Sandboxes, Unknown: m.Unknown}
+	for _, known := range []struct {
+		Limit
+		amount Amount
+		// kept is left to others at least, and free beside what they have.
+		kept, free int64
+	}{
+		{Limit{Name: Memory, Unit: Bytes, Awake: memory, Paused: memory, Raise: m.raiseMemory()}, m.Memory, min(m.Memory.Total/4, memoryKept), 0},
+		{Limit{Name: Processors, Unit: Thousandths, Awake: processor, Raise: "more of them; paused sandboxes need none"}, m.Processors, m.Processors.Total / 4, 0},
+		{Limit{Name: "disk", Unit: Bytes, Awake: disk, Paused: disk, Raise: "docker system df   # says what takes it"}, m.Disk, 0, diskKept},
+		{Limit{Name: "inotify instances", Awake: inotifyInstances, Paused: inotifyInstances, Raise: m.sysctl("fs.inotify.max_user_instances=8192")}, m.InotifyInstances, inotifyInstancesKept, 0},
+		{Limit{Name: "inotify watches", Awake: inotifyWatches, Paused: inotifyWatches, Raise: m.sysctl("fs.inotify.max_user_watches=1048576")}, m.InotifyWatches, inotifyWatchesKept, 0},
+		{Limit{Name: "processes and threads", Awake: processes, Paused: processes, Raise: m.raiseProcesses()}, m.Processes, processesKept, 0},
+		{Limit{Name: "neighbour entries", Awake: neighbours, Paused: neighbours, Raise: m.sysctl("net.ipv4.neigh.default.gc_thresh3=8192", "net.ipv6.neigh.default.gc_thresh3=8192")}, m.Neighbours, neighboursKept, 0},
+		{Limit{Name: "open files of the server", Awake: files, Paused: files, Raise: "ulimit -n 65536   # before the server is started; LimitNOFILE= in a unit of systemd"}, m.Files, filesKept, 0},
+	} {
+		if known.amount.Total <= 0 {
+			continue
+		}
+		l := known.Limit
+		if l.Unit == "" {
+			l.Unit = Pieces
+		}
+		l.Total, l.From = known.amount.Total, known.amount.From
+		// What our own take is not others'.
+		l.Others = max(known.kept, known.amount.Used-int64(m.Sandboxes)*l.Awake+known.free)
+		l.Sandboxes = int(max(0, l.Total-l.Others) / l.Awake)
+		c.Limits = append(c.Limits, l)
+		if l.Paused > 0 && l.Sandboxes < c.Sandboxes {
+			c.Sandboxes, c.First = l.Sandboxes, l.Name
+		}
+		if l.Sandboxes < c.Awake {
+			c.Awake, c.FirstAwake = l.Sandboxes, l.Name
+		}
+	}
+	if m.Memory.Total <= 0 && c.Sandboxes > withoutMemory {
+		c.Sandboxes, c.First = withoutMemory, ""
+		c.Unknown = append(c.Unknown, fmt.Sprintf("How much memory there is could not be found out: no more than %d sandboxes are made where nobody says otherwise.", withoutMemory))
+	}
+	c.Sandboxes, c.Awake = max(1, c.Sandboxes), max(1, min(c.Awake, c.Sandboxes))
+	if c.Sandboxes/perAwake > c.Awake {
+		c.Sandboxes, c.First = perAwake*c.Awake, c.FirstAwake
+	}
+	return c
+}
+
+// ByMemory is how many sandboxes the memory has room for, at least one; 0 where nobody
+// knows how much there is.
+func (c Capacity) ByMemory() int {
+	for _, l := range c.Limits {
+		if l.Name == Memory {
+			return max(1, l.Sandboxes)
+		}
+	}
+	return 0
+}
+
+// InOrder are the limits in the order in which they come: that of which fewest sandboxes
+// have room first.
+func (c Capacity) InOrder() []Limit {
+	return slices.SortedStableFunc(slices.Values(c.Limits), func(a, b Limit) int { return cmp.Compare(a.Sandboxes, b.Sandboxes) })
+}
+
+// sysctl is the command that sets what the kernel is to have.
+func (m Machine) sysctl(settings ...string) string {
+	if m.Elsewhere { // until that machine starts again
+		command := "docker run --rm --privileged --network host --entrypoint sh " + m.Image + " -c '"
+		for i, setting := range settings {
+			name, value, _ := strings.Cut(setting, "=")
+			if i > 0 {
+				command += "; "
+			}
+			command += "echo " + value + " > /proc/sys/" + strings.ReplaceAll(name, ".", "/")
+		}
+		return command + "'"
+	}
+	return `printf '%s\n' ` + strings.Join(settings, " ") + " | sudo tee -a /etc/sysctl.d/90-netpol-lab.conf && sudo sysctl --system"
+}
+
+func (m Machine) raiseMemory() string {
+	switch {
+	case m.Elsewhere:
+		return "more of it: with Docker Desktop under Settings, Resources"
+	case m.Memory.From == ControlGroup:
+		return "docker update --memory ...   # of the container that Docker runs in"
+	}
+	return "more of it"
+}
+
+func (m Machine) raiseProcesses() string {
+	if m.Processes.From == ControlGroup {
+		return "docker update --pids-limit ...   # of the container that Docker runs in"
+	}
+	return m.sysctl(m.Processes.From + "=4194304")
+}
+
+// ControlGroup, PIDMax and ThreadsMax are whose limits of processes there are; that of
+// memory and processors can be the control group's, too.
+const (
+	ControlGroup = "control group"
+	PIDMax       = "kernel.pid_max"
+	ThreadsMax   = "kernel.threads-max"
+)
