@@ -25,7 +25,7 @@ import (
 // and what it costs. The baseline of "seen" is the answer to the same request;
 // that of the start is in sandbox/kind.
 func BenchmarkKind(b *testing.B) {
-	b.Setenv("NETPOL_LAB_PAUSE_AFTER", "75s")
+	b.Setenv("NETPOL_LAB_PAUSE_AFTER", "1m")
 	b.Setenv("NETPOL_LAB_POOL_RESERVE", "0") // A second cluster would be measured, too.
 	s := startServer(b)
 	begun := time.Now()
@@ -51,7 +51,7 @@ func BenchmarkKind(b *testing.B) {
 		benchmarkCost(b, s, node)
 	})
 	b.Run("paused", func(b *testing.B) {
-		s.wait(id, time.Minute, "paused", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Paused })
+		s.wait(id, 3*time.Minute, "paused", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Paused })
 		benchmarkPaused(b, s, node)
 	})
 }

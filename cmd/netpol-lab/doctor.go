@@ -75,17 +75,17 @@ func (c *doctorCmd) Run(ctx context.Context, std streams) error {
 func writeCapacity(w io.Writer, c capacity.Capacity) {
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "LIMIT\tTHERE IS\tFOR OTHERS\tONE AWAKE\tONE PAUSED\tSANDBOXES")
+	fmt.Fprintln(table, "LIMIT\tTHERE IS\tFOR OTHERS\tONE AWAKE\tONE PAUSED\tIN ALL\tAWAKE")
 	for _, l := range c.Limits {
 		name := l.Name
 		if l.From != "" {
 			name += " (" + l.From + ")"
 		}
-		fits := strconv.Itoa(l.Sandboxes)
-		if l.Paused == 0 {
-			fits += " awake"
+		inAll := "-" // as far as this goes, any number
+		if l.OnePaused > 0 {
+			inAll = strconv.Itoa(l.Sandboxes)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", name, amount(l.Unit, l.Total), amount(l.Unit, l.Others), amount(l.Unit, l.Awake), amount(l.Unit, l.Paused), fits)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", name, amount(l.Unit, l.Total), amount(l.Unit, l.Others), amount(l.Unit, l.OneAwake), amount(l.Unit, l.OnePaused), inAll, l.Awake)
 	}
 	table.Flush() // It writes to what is checked when it is flushed.
 	fmt.Fprintf(w, "\n%s in all, %d of them awake at once; %d there now. ", count(c.Sandboxes, "sandbox", "sandboxes"), c.Awake, c.There)

@@ -19,11 +19,11 @@ import (
 )
 
 const wantCapacity = `
-LIMIT                                    THERE IS   FOR OTHERS   ONE AWAKE   ONE PAUSED   SANDBOXES
-memory                                   24 GiB     4.0 GiB      640 MiB     640 MiB      31
-processors                               2          0.5          0.08        0            18 awake
-inotify instances                        128        16           22          22           5
-processes and threads (kernel.pid_max)   32768      1024         500         500          63
+LIMIT                                    THERE IS   FOR OTHERS   ONE AWAKE   ONE PAUSED   IN ALL   AWAKE
+memory                                   24 GiB     4.0 GiB      640 MiB     640 MiB      31       31
+processors                               2          0.5          0.08        0            -        18
+inotify instances                        128        16           22          22           5        5
+processes and threads (kernel.pid_max)   32768      1024         500         500          63       63
 
 5 sandboxes in all, 5 of them awake at once; 2 there now. A paused one keeps everything and costs no CPU.
 The first limit is that of inotify instances.
@@ -41,10 +41,10 @@ Not known:
 func TestDoctor_shows_each_limit_what_one_takes_and_what_raises_it(t *testing.T) {
 	c := capacity.Capacity{
 		Limits: []capacity.Limit{
-			{Name: capacity.Memory, Unit: capacity.Bytes, Total: 24 << 30, Others: 4 << 30, Awake: 640 << 20, Paused: 640 << 20, Sandboxes: 31, Raise: "more of it"},
-			{Name: capacity.Processors, Unit: capacity.Thousandths, Total: 2000, Others: 500, Awake: 80, Sandboxes: 18, Raise: "more of them"},
-			{Name: "inotify instances", Unit: capacity.Pieces, Total: 128, Others: 16, Awake: 22, Paused: 22, Sandboxes: 5, Raise: "sysctl one"},
-			{Name: "processes and threads", From: capacity.PIDMax, Unit: capacity.Pieces, Total: 32768, Others: 1024, Awake: 500, Paused: 500, Sandboxes: 63, Raise: "sysctl two"},
+			{Name: capacity.Memory, Unit: capacity.Bytes, Total: 24 << 30, Others: 4 << 30, OneAwake: 640 << 20, OnePaused: 640 << 20, Sandboxes: 31, Awake: 31, Raise: "more of it"},
+			{Name: capacity.Processors, Unit: capacity.Thousandths, Total: 2000, Others: 500, OneAwake: 80, Awake: 18, Raise: "more of them"},
+			{Name: "inotify instances", Unit: capacity.Pieces, Total: 128, Others: 16, OneAwake: 22, OnePaused: 22, Sandboxes: 5, Awake: 5, Raise: "sysctl one"},
+			{Name: "processes and threads", From: capacity.PIDMax, Unit: capacity.Pieces, Total: 32768, Others: 1024, OneAwake: 500, OnePaused: 500, Sandboxes: 63, Awake: 63, Raise: "sysctl two"},
 		},
 		Sandboxes: 5, Awake: 5, First: "inotify instances", FirstAwake: "inotify instances", There: 2, Unknown: []string{"Who knows."},
 	}

@@ -60,11 +60,13 @@ type Limit struct {
 	// Total is what there is, and Others what others have of it or is kept for them.
 	Total  int64 `json:"total"`
 	Others int64 `json:"others"`
-	// Awake and Paused are what one sandbox takes.
-	Awake  int64 `json:"awake"`
-	Paused int64 `json:"paused"`
-	// Sandboxes is how many that gives; of the processors only those that are awake count.
+	// OneAwake and OnePaused are what one sandbox takes.
+	OneAwake  int64 `json:"oneAwake"`
+	OnePaused int64 `json:"onePaused"`
+	// Sandboxes is how many that gives in all, and Awake how many awake at once. Where
+	// OnePaused is 0 those that are paused are not limited, and Sandboxes is 0.
 	Sandboxes int `json:"sandboxes"`
+	Awake     int `json:"awake"`
 	// Raise is the command that raises it, or says in words what would.
 	Raise string `json:"raise"`
 }
@@ -104,21 +106,21 @@ const (
 
 // Of is the sum.
 func Of(m Machine) Capacity {
-	c := Capacity{Sandboxes: math.MaxInt, Awake: math.MaxInt, There: m.Sandboxes, Unknown: m.Unknown}
+	c := Capacity{Limits: []Limit{}, Sandboxes: math.MaxInt, Awake: math.MaxInt, There: m.Sandboxes, Unknown: append([]string{}, m.Unknown...)}
 	for _, known := range []struct {
 		Limit
 		amount Amount
 		// kept is left to others at least, and free beside what they have.
 		kept, free int64
 	}{
-		{Limit{Name: Memory, Unit: Bytes, Awake: memory, Paused: memory, Raise: m.raiseMemory()}, m.Memory, min(m.Memory.Total/4, memoryKept), 0},
-		{Limit{Name: Processors, Unit: Thousandths, Awake: processor, Raise: "more of them; paused sandboxes need none"}, m.Processors, m.Processors.Total / 4, 0},
-		{Limit{Name: "disk", Unit: Bytes, Awake: disk, Paused: disk, Raise: "docker system df   # says what takes it"}, m.Disk, 0, diskKept},
-		{Limit{Name: "inotify instances", Awake: inotifyInstances, Paused: inotifyInstances, Raise: m.sysctl("fs.inotify.max_user_instances=8192")}, m.InotifyInstances, inotifyInstancesKept, 0},
-		{Limit{Name: "inotify watches", Awake: inotifyWatches, Paused: inotifyWatches, Raise: m.sysctl("fs.inotify.max_user_watches=1048576")}, m.InotifyWatches, inotifyWatchesKept, 0},
-		{Limit{Name: "processes and threads", Awake: processes, Paused: processes, Raise: m.raiseProcesses()}, m.Processes, processesKept, 0},
-		{Limit{Name: "neighbour entries", Awake: neighbours, Paused: neighbours, Raise: m.sysctl("net.ipv4.neigh.default.gc_thresh3=8192", "net.ipv6.neigh.default.gc_thresh3=8192")}, m.Neighbours, neighboursKept, 0},
-		{Limit{Name: "open files of the server", Awake: files, Paused: files, Raise: "ulimit -n 65536   # before the server is started; LimitNOFILE= in a unit of systemd"}, m.Files, filesKept, 0},
+		{Limit{Name: Memory, Unit: Bytes, OneAwake: memory, OnePaused: memory, Raise: m.raiseMemory()}, m.Memory, min(m.Memory.Total/4, memoryKept), 0},
+		{Limit{Name: Processors, Unit: Thousandths, OneAwake: processor, Raise: "more of them; paused sandboxes need none"}, m.Processors, m.Processors.Total / 4, 0},
+		{Limit{Name: "disk", Unit: Bytes, OneAwake: disk, OnePaused: disk, Raise: "docker system df   # says what takes it"}, m.Disk, 0, diskKept},
+		{Limit{Name: "inotify instances", OneAwake: inotifyInstances, OnePaused: inotifyInstances, Raise: m.sysctl("fs.inotify.max_user_instances=8192")}, m.InotifyInstances, inotifyInstancesKept, 0},
+		{Limit{Name: "inotify watches", OneAwake: inotifyWatches, OnePaused: inotifyWatches, Raise: m.sysctl("fs.inotify.max_user_watches=1048576")}, m.InotifyWatches, inotifyWatchesKept, 0},
+		{Limit{Name: "processes and threads", OneAwake: processes, OnePaused: processes, Raise: m.raiseProcesses()}, m.Processes, processesKept, 0},
+		{Limit{Name: "neighbour entries", OneAwake: neighbours, OnePaused: neighboursPaused, Raise: m.sysctl("net.ipv4.neigh.default.gc_thresh3=8192", "net.ipv6.neigh.default.gc_thresh3=8192")}, m.Neighbours, neighboursKept, 0},
+		{Limit{Name: "open files of the server", OneAwake: files, OnePaused: files, Raise: "ulimit -n 65536   # before the server is started; LimitNOFILE= in a unit of systemd"}, m.Files, filesKept, 0},
 	} {
 		if known.amount.Total <= 0 {
 			continue
@@ -129,23 +131,30 @@ func Of(m Machine) Capacity {
 		}
 		l.Total, l.From = known.amount.Total, known.amount.From
 		// What our own take is not others'.
-		l.Others = max(known.kept, known.amount.Used-int64(m.Sandboxes)*l.Awake+known.free)
-		l.Sandboxes = int(max(0, l.Total-l.Others) / l.Awake)
+		l.Others = max(known.kept, known.amount.Used-int64(m.Sandboxes)*l.OneAwake+known.free)
+		rest := max(0, l.Total-l.Others)
+		l.Awake = int(rest / l.OneAwake)
+		if l.OnePaused > 0 {
+			l.Sandboxes = int(rest / l.OnePaused)
+			if l.Sandboxes < c.Sandboxes {
+				c.Sandboxes, c.First = l.Sandboxes, l.Name
+			}
+		}
+		if l.Awake < c.Awake {
+			c.Awake, c.FirstAwake = l.Awake, l.Name
+		}
 		c.Limits = append(c.Limits, l)
-		if l.Paused > 0 && l.Sandboxes < c.Sandboxes {
-			c.Sandboxes, c.First = l.Sandboxes, l.Name
-		}
-		if l.Sandboxes < c.Awake {
-			c.Awake, c.FirstAwake = l.Sandboxes, l.Name
-		}
 	}
 	if m.Memory.Total <= 0 && c.Sandboxes > withoutMemory {
 		c.Sandboxes, c.First = withoutMemory, ""
 		c.Unknown = append(c.Unknown, fmt.Sprintf("How much memory there is could not be found out: no more than %d sandboxes are made where nobody says otherwise.", withoutMemory))
 	}
-	c.Sandboxes, c.Awake = max(1, c.Sandboxes), max(1, min(c.Awake, c.Sandboxes))
-	if c.Sandboxes/perAwake > c.Awake {
-		c.Sandboxes, c.First = perAwake*c.Awake, c.FirstAwake
+	c.Sandboxes, c.Awake = max(1, c.Sandboxes), max(1, c.Awake)
+	if c.Awake > c.Sandboxes {
+		c.Awake, c.FirstAwake = c.Sandboxes, c.First
+	}
+	if most := perAwake * c.Awake; c.Sandboxes > most {
+		c.Sandboxes, c.First = most, c.FirstAwake
 	}
 	return c
 }
@@ -155,16 +164,15 @@ func Of(m Machine) Capacity {
 func (c Capacity) ByMemory() int {
 	for _, l := range c.Limits {
 		if l.Name == Memory {
-			return max(1, l.Sandboxes)
+			return max(1, l.Awake)
 		}
 	}
 	return 0
 }
 
-// InOrder are the limits in the order in which they come: that of which fewest sandboxes
-// have room first.
+// InOrder are the limits in the order in which they come for sandboxes that are awake.
 func (c Capacity) InOrder() []Limit {
-	return slices.SortedStableFunc(slices.Values(c.Limits), func(a, b Limit) int { return cmp.Compare(a.Sandboxes, b.Sandboxes) })
+	return slices.SortedStableFunc(slices.Values(c.Limits), func(a, b Limit) int { return cmp.Compare(a.Awake, b.Awake) })
 }
 
 // sysctl is the command that sets what the kernel is to have.

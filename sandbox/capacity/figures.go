@@ -5,10 +5,11 @@ const (
 	memory           = 640 << 20
 	processor        = 100
 	disk             = 140 << 20
-	inotifyInstances = 3
+	inotifyInstances = 22
 	inotifyWatches   = 300
 	processes        = 500
 	neighbours       = 28
+	neighboursPaused = 4
 	files            = 32
 )
 

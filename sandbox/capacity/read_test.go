@@ -147,9 +147,11 @@ func TestMachine_processes_that_may_not_be_looked_at_are_said_to_be_missing(t *t
 		t.Skip("root may look at all")
 	}
 	root := folder(t, plain())
-	if err := os.Chmod(filepath.Join(root, "proc/7/fd"), 0); err != nil {
+	locked := filepath.Join(root, "proc/7/fd")
+	if err := os.Chmod(locked, 0); err != nil {
 		t.Fatal(err)
 	}
+	defer os.Chmod(locked, 0o700) // so that it can be removed
 	if m := Here(root, 0).Machine(); len(m.Unknown) != 1 {
 		t.Errorf("not known: %q", m.Unknown)
 	}
