@@ -92,8 +92,8 @@ func askDaemon(ctx context.Context) (d daemon, err error) {
 	return d, nil
 }
 
-// printFiles prints the files $@ that are there, each with a line before it that has its name
-// and size, and then the bytes of the disk that are used and free.
+// printFiles prints the files $@ that are there, each after a line with its name, and then
+// how many KiB of the disk are used and free.
 const printFiles = `cd /
 for f in "$@"; do
   [ -r "$f" ] || continue
@@ -109,9 +109,9 @@ const (
 )
 
 // elsewhere measures a machine whose files are not here, by a container that shows them:
-// what a kernel has it has for all containers.
+// it sees that machine's processes and networks, for some limits are theirs.
 func (p *Provider) elsewhere(ctx context.Context, d daemon) capacity.Machine {
-	args := []string{"run", "--rm", "--network", "host", "--label", labelInternet + "=" + p.opts.Instance, // to be found if it is left
+	args := []string{"run", "--rm", "--network", "host", "--pid", "host", "--label", labelInternet + "=" + p.opts.Instance, // to be found if it is left
 		"--read-only", "--tmpfs", "/var", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 		"--entrypoint", "sh", p.opts.NodeImage, "-c", printFiles, "sh"}
 	out, err := docker(ctx, append(args, capacity.Names...)...)
