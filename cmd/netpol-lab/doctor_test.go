@@ -111,16 +111,16 @@ func TestDoctor_prints_one_object_for_scripts_and_the_exit_code_says_whether_all
 	}
 }
 
-func TestFit_the_sum_says_how_many_there_may_be_and_whether_one_is_kept_in_reserve(t *testing.T) {
-	for memory, reserve := range map[string]int{"68719476736": 1, "2147483648": 0} {
+func TestFit_the_sum_says_how_many_there_may_be(t *testing.T) {
+	for memory, byMemory := range map[string]bool{"68719476736": false, "2147483648": true} {
 		elsewhere(t, memory, true)
 		m, err := new(kindFlags).making(&data{instance: "one"}, newLog(io.Discard))
 		if err != nil {
 			t.Fatal(err)
 		}
 		m.fit(t.Context(), newLog(io.Discard))
-		if m.MaxSandboxes < 1 || m.most < m.MaxSandboxes || m.PoolReserve != reserve {
-			t.Errorf("of %s bytes: %d sandboxes, %d by memory, %d in reserve", memory, m.MaxSandboxes, m.most, m.PoolReserve)
+		if m.MaxSandboxes < 1 || m.most < m.MaxSandboxes || (m.MaxSandboxes == m.most) != byMemory {
+			t.Errorf("of %s bytes: %d sandboxes, %d by memory", memory, m.MaxSandboxes, m.most)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestSize_there_are_never_more_than_memory_has_room_for(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var said bytes.Buffer
-			opts := sandbox.Options{Provider: new(kindly), MaxSandboxes: c.fit, PoolReserve: 1}
+			opts := sandbox.Options{Provider: new(kindly), MaxSandboxes: c.fit}
 			serve := serveCmd{MaxSandboxes: c.asked, PoolReserve: -1, PoolMax: -1}
 			if err := serve.size(&opts, c.most, []*lessons.Lesson{{}}, slog.New(slog.NewTextHandler(&said, nil))); err != nil {
 				t.Fatal(err)
@@ -170,5 +170,24 @@ func TestSize_there_are_never_more_than_memory_has_room_for(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSize_where_fewer_than_three_fit_none_is_kept_in_reserve(t *testing.T) {
+	for name, c := range map[string]struct{ fit, asked, reserve, want int }{
+		"three fit":                {3, 0, -1, 1},
+		"two fit":                  {2, 0, -1, 0},
+		"two are asked for":        {5, 2, -1, 0},
+		"who asks for one gets it": {2, 0, 1, 1},
+		"more than there may be":   {2, 0, 9, 2},
+	} {
+		opts := sandbox.Options{Provider: new(kindly), MaxSandboxes: c.fit}
+		serve := serveCmd{MaxSandboxes: c.asked, PoolReserve: c.reserve, PoolMax: -1}
+		if err := serve.size(&opts, 30, []*lessons.Lesson{{}}, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		if opts.PoolReserve != c.want {
+			t.Errorf("%s: %d are kept in reserve, want %d", name, opts.PoolReserve, c.want)
+		}
 	}
 }

@@ -46,8 +46,7 @@ func (f *kindFlags) making(d *data, log *slog.Logger) (making, error) {
 	return making{Options: sandbox.Options{Provider: provider}, folder: d.path("sandboxes"), machine: provider.Machine}, nil
 }
 
-// fit sets how many sandboxes there may be where nobody says, and whether one is kept in
-// reserve, by what the machine has.
+// fit sets how many sandboxes there may be where nobody says, by what the machine has.
 func (m *making) fit(ctx context.Context, log *slog.Logger) {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
@@ -58,9 +57,6 @@ func (m *making) fit(ctx context.Context, log *slog.Logger) {
 	c := capacity.Of(machine) // which can do with nothing
 	log.Info("sandboxes that fit on this machine", "all", c.Sandboxes, "limit", c.First, "awake at once", c.Awake, "limit of these", c.FirstAwake)
 	m.MaxSandboxes, m.most = c.Sandboxes, c.ByMemory()
-	if c.Sandboxes >= 3 { // Else a cluster for whoever comes would take what somebody needs.
-		m.PoolReserve = 1
-	}
 }
 
 func simulating(d *data) (making, error) {

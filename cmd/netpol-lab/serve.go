@@ -29,7 +29,7 @@ type serveCmd struct {
 	TrustedProxies []netip.Prefix `placeholder:"CIDR" env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
 	Open           bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
 	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as fit on the machine (netpol-lab doctor says what limits them), and 5000 simulated ones. More than the memory has room for there are never."`
-	PoolReserve    int            `default:"-1" env:"NETPOL_LAB_POOL_RESERVE" help:"How many clusters are kept booted and paused for whoever starts next, so that they need not wait; -1 means 1 where at least 3 fit on the machine. None is kept for simulated sandboxes."`
+	PoolReserve    int            `default:"-1" env:"NETPOL_LAB_POOL_RESERVE" help:"How many clusters are kept booted and paused for whoever starts next, so that they need not wait; -1 means 1 where there may be at least 3 sandboxes. None is kept for simulated sandboxes."`
 	PoolMax        int            `default:"-1" env:"NETPOL_LAB_POOL_MAX" help:"How many clusters there may be in all when one is booted for the reserve; -1 means as many as --max-sandboxes, 0 that none is kept in reserve."`
 	PauseAfter     time.Duration  `default:"5m" env:"NETPOL_LAB_PAUSE_AFTER" help:"How long a sandbox may be left alone, with no page open, before it is paused: it keeps everything and costs no CPU, and wakes in about half a second. 0 pauses none."`
 	Supervised     bool           `env:"NETPOL_LAB_SUPERVISED" help:"Somebody looks after the class: no sandbox is stopped for its age, for being left alone, or to make room for those who wait."`
@@ -142,8 +142,11 @@ func (c *serveCmd) size(opts *sandbox.Options, most int, teaches []*lessons.Less
 	if opts.PauseAfter = c.PauseAfter; c.PauseAfter == 0 {
 		opts.PauseAfter = -1
 	}
-	if c.PoolReserve >= 0 {
+	switch {
+	case c.PoolReserve >= 0:
 		opts.PoolReserve = c.PoolReserve
+	case opts.MaxSandboxes >= 3: // Else a cluster for whoever comes would take what somebody needs.
+		opts.PoolReserve = 1
 	}
 	if c.PoolMax > 0 {
 		opts.PoolMax = c.PoolMax

@@ -33,6 +33,8 @@ type Machine struct {
 	Files Amount
 	// Sandboxes are there already, and in what is used.
 	Sandboxes int
+	// ControlGroups is the version of those that Docker uses, 1 or 2.
+	ControlGroups int
 	// Elsewhere says that Docker does not run on this machine, but in a virtual one of its
 	// own, as Docker Desktop does, or on another. Image is one to run there, with a shell.
 	Elsewhere bool
@@ -107,6 +109,11 @@ const (
 // Of is the sum.
 func Of(m Machine) Capacity {
 	c := Capacity{Limits: []Limit{}, Sandboxes: math.MaxInt, Awake: math.MaxInt, There: m.Sandboxes, Unknown: append([]string{}, m.Unknown...)}
+	instances, watches := int64(inotifyInstances), int64(inotifyWatches)
+	if m.ControlGroups != 1 {
+		instances += containers
+		watches += 2 * containers
+	}
 	for _, known := range []struct {
 		Limit
 		amount Amount
@@ -116,8 +123,8 @@ func Of(m Machine) Capacity {
 		{Limit{Name: Memory, Unit: Bytes, OneAwake: memory, OnePaused: memory, Raise: m.raiseMemory()}, m.Memory, min(m.Memory.Total/4, memoryKept), 0},
 		{Limit{Name: Processors, Unit: Thousandths, OneAwake: processor, Raise: "more of them; paused sandboxes need none"}, m.Processors, m.Processors.Total / 4, 0},
 		{Limit{Name: "disk", Unit: Bytes, OneAwake: disk, OnePaused: disk, Raise: "docker system df   # says what takes it"}, m.Disk, 0, diskKept},
-		{Limit{Name: "inotify instances", OneAwake: inotifyInstances, OnePaused: inotifyInstances, Raise: m.sysctl("fs.inotify.max_user_instances=8192")}, m.InotifyInstances, inotifyInstancesKept, 0},
-		{Limit{Name: "inotify watches", OneAwake: inotifyWatches, OnePaused: inotifyWatches, Raise: m.sysctl("fs.inotify.max_user_watches=1048576")}, m.InotifyWatches, inotifyWatchesKept, 0},
+		{Limit{Name: "inotify instances", OneAwake: instances, OnePaused: instances, Raise: m.sysctl("fs.inotify.max_user_instances=8192")}, m.InotifyInstances, inotifyInstancesKept, 0},
+		{Limit{Name: "inotify watches", OneAwake: watches, OnePaused: watches, Raise: m.sysctl("fs.inotify.max_user_watches=1048576")}, m.InotifyWatches, inotifyWatchesKept, 0},
 		{Limit{Name: "processes and threads", OneAwake: processes, OnePaused: processes, Raise: m.raiseProcesses()}, m.Processes, processesKept, 0},
 		{Limit{Name: "neighbour entries", OneAwake: neighbours, OnePaused: neighboursPaused, Raise: m.sysctl("net.ipv4.neigh.default.gc_thresh3=8192", "net.ipv6.neigh.default.gc_thresh3=8192")}, m.Neighbours, neighboursKept, 0},
 		{Limit{Name: "open files of the server", OneAwake: files, OnePaused: files, Raise: "ulimit -n 65536   # before the server is started; LimitNOFILE= in a unit of systemd"}, m.Files, filesKept, 0},

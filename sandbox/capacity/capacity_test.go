@@ -10,7 +10,7 @@ func roomy() Machine {
 	return Machine{
 		Memory: Amount{Total: 1 << 40}, Processors: Amount{Total: 64_000}, Disk: Amount{Total: 1 << 40},
 		InotifyInstances: Amount{Total: 1 << 20}, InotifyWatches: Amount{Total: 1 << 20}, Processes: Amount{Total: 1 << 22, From: PIDMax},
-		Neighbours: Amount{Total: 1 << 20}, Files: Amount{Total: 1 << 20},
+		Neighbours: Amount{Total: 1 << 20}, Files: Amount{Total: 1 << 20}, ControlGroups: 1,
 	}
 }
 
@@ -41,6 +41,18 @@ func TestOf_the_smallest_limit_comes_first(t *testing.T) {
 				t.Errorf("%d sandboxes by %q, want %d by %q", got.Sandboxes, got.First, c.want, c.first)
 			}
 		})
+	}
+}
+
+func TestOf_control_groups_of_version_2_take_an_inotify_instance_for_each_container(t *testing.T) {
+	m := roomy()
+	m.InotifyInstances.Total = inotifyInstancesKept + 3*(inotifyInstances+containers)
+	first := Of(m).Sandboxes
+	for _, version := range []int{2, 0} { // where it is not known, as most have it
+		m.ControlGroups = version
+		if got := Of(m).Sandboxes; got != 3 || first <= 3 {
+			t.Errorf("%d sandboxes with version %d, %d with version 1", got, version, first)
+		}
 	}
 }
 

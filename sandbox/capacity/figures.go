@@ -6,10 +6,11 @@ const (
 	processor        = 100
 	disk             = 140 << 20
 	inotifyInstances = 22
-	inotifyWatches   = 300
+	inotifyWatches   = 440
+	containers       = 33
 	processes        = 500
-	neighbours       = 28
-	neighboursPaused = 4
+	neighbours       = 40
+	neighboursPaused = 12
 	files            = 32
 )
 

@@ -19,6 +19,7 @@ type daemon struct {
 	MemTotal                    int64
 	DockerRootDir               string
 	SecurityOptions             []string
+	CgroupVersion               string
 	// ServerErrors are there where it does not answer, with no other error.
 	ServerErrors []string
 }
@@ -62,6 +63,7 @@ func (p *Provider) Machine(ctx context.Context, allServers bool) (capacity.Machi
 		m = p.elsewhere(ctx, d)
 	}
 	m.Files, m.Image = capacity.OpenFiles(), p.opts.NodeImage
+	m.ControlGroups, _ = strconv.Atoi(d.CgroupVersion) // 0 where it does not say
 	prefix := p.clusterPrefix()
 	if allServers {
 		prefix = everyClusterPrefix
