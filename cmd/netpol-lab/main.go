@@ -26,7 +26,7 @@ type cli struct {
 	Lessons lessonsCmd `cmd:"" help:"Check lessons that you write."`
 	Quizzes quizzesCmd `cmd:"" help:"Check quizzes that you write."`
 	Image   imageCmd   `cmd:"" help:"Get the node image and the pod image: fetched, loaded or built. What is up to date costs nothing."`
-	Doctor  doctorCmd  `cmd:"" help:"Say whether this machine can run sandboxes, and what is missing."`
+	Doctor  doctorCmd  `cmd:"" help:"Say whether this machine can run sandboxes, how many, and what is missing."`
 	Clean   cleanCmd   `cmd:"" help:"Remove every sandbox of a data folder."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -179,8 +179,11 @@ func (p *Provider) flavour(ctx context.Context) (flavour, error) {
 	return f, nil
 }
 
+// everyClusterPrefix begins the name of every cluster of the lab, whichever server made it.
+const everyClusterPrefix = "netpol-lab-"
+
 // clusterPrefix begins the name of every cluster of this instance.
-func (p *Provider) clusterPrefix() string { return "netpol-lab-" + p.opts.Instance + "-" }
+func (p *Provider) clusterPrefix() string { return everyClusterPrefix + p.opts.Instance + "-" }
 
 func (p *Provider) clusterName(id sandbox.ClusterID) string { return p.clusterPrefix() + string(id) }
 
