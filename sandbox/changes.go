@@ -122,10 +122,12 @@ func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, []p
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
 	}
+	begun := time.Now()
 	policies, others, err := policy.ParseSettingAside(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
 	for i := range policies {
 		policies[i].Source = strings.Clone(policies[i].Source)
 	}
+	in.m.opts.Metrics.Parsed(time.Since(begun))
 	return policies, others, err
 }
 
@@ -216,7 +218,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	answered := time.Now()
 	in.policies = next
 	in.feed.emit(Event{Type: EventPredictions, Predictions: <-predicted})
-	observer.changed(change{number: number, arrived: arrived, answered: answered})
+	observer.changed(change{number: number, arrived: arrived, answered: answered, asked: true})
 	policies, listErr := cluster.Policies(ctx)
 	var told PolicyChange
 	if listErr == nil {

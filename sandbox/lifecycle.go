@@ -102,7 +102,7 @@ func (in *instance) connect(c Cluster, policies inForce) {
 	in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(in.feed.change(), c, policies)})
 	o := newObserver(c, in.feed, in.flows, in.m.opts.Pace)
 	o.moved = in.predictAgain
-	o.log = in.m.opts.Log.With("sandbox", in.id)
+	o.log, o.metrics = in.m.opts.Log.With("sandbox", in.id), in.m.opts.Metrics
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.cluster, in.observer = c, o
@@ -226,7 +226,8 @@ func (in *instance) enter() {
 func (in *instance) create() Cluster {
 	m := in.m
 	for {
-		mem, err := in.await()
+		got, err := in.await()
+		mem := got.member
 		switch {
 		case in.ctx.Err() != nil:
 			return nil // Who waits goes on waiting in the next process, or is stopped.
@@ -244,6 +245,7 @@ func (in *instance) create() Cluster {
 		cluster, err := in.lay(mem)
 		switch {
 		case err == nil && in.become(Ready, ""):
+			m.opts.Metrics.Started(time.Since(in.created), got.source)
 			return cluster
 		case err == nil: // stopped in the very last moment
 			in.disconnect(cluster)
@@ -266,17 +268,17 @@ func (in *instance) create() Cluster {
 
 // await waits until the sandbox is given a cluster. Its learner is told where what is
 // on the machine is not known for long.
-func (in *instance) await() (*member, error) {
+func (in *instance) await() (grant, error) {
 	if !in.awaitClear(in.m.surveyed) {
 		in.withdraw()
-		return nil, in.ctx.Err()
+		return grant{}, in.ctx.Err()
 	}
 	select {
 	case g := <-in.waiter.got:
-		return g.member, g.err
+		return g, g.err
 	case <-in.ctx.Done():
 		in.withdraw()
-		return nil, in.ctx.Err()
+		return grant{}, in.ctx.Err()
 	}
 }
 
@@ -326,7 +328,8 @@ func (in *instance) wake(mem *member) error {
 	}
 	ctx, cancel := context.WithTimeout(in.ctx, wakeLimit)
 	defer cancel()
-	if err := mem.booted.Wake(ctx); err != nil {
+	err := mem.booted.Wake(ctx)
+	if in.m.tellProof(err); err != nil {
 		return err
 	}
 	mem.paused = false
@@ -356,6 +359,7 @@ func (in *instance) lay(mem *member) (Cluster, error) {
 	mem.laid = nil // Whatever is laid in it from now on is its learner's.
 	if errors.Is(err, ErrNotLaid) {
 		cluster, err = mem.booted.Lay(ctx, in.topology, func(s Step) {
+			m.tellStep(s)
 			s.Index, s.Total = s.Index+len(steps.Boot), total
 			in.feed.emit(Event{Type: EventStep, Step: &s})
 		})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -51,7 +53,9 @@ type Options struct {
 	Orphan time.Duration
 	Named  func(ctx context.Context, owner string) (bool, error)
 	Pace   Pace
-	Log    *slog.Logger
+	// Metrics is told what happens; nil where nobody counts it.
+	Metrics Metrics
+	Log     *slog.Logger
 }
 
 // Defaults fills in what was left at zero.
@@ -82,6 +86,9 @@ func (o *Options) Defaults() {
 	}
 	if o.Pace == (Pace{}) {
 		o.Pace = DefaultPace
+	}
+	if o.Metrics == nil {
+		o.Metrics = uncounted{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -145,7 +152,8 @@ func (m *Manager) Close() {
 	m.cancel()
 	m.work.Wait()
 	var work sync.WaitGroup
-	for _, mem := range m.pool.members { // Nobody else is left who would change them.
+	// Nobody else is left who would change them; what is removed leaves meanwhile.
+	for _, mem := range slices.Collect(maps.Values(m.pool.members)) {
 		switch {
 		case mem.state == reserved:
 			work.Go(func() { m.remove(mem) })
@@ -334,9 +342,12 @@ func (m *Manager) Subscribe(id ID, after int64, options ...SubscribeOption) (*Su
 	return sub, nil
 }
 
-// Stop ends the sandbox and removes it. One that is being removed already is left
-// to that.
-func (m *Manager) Stop(id ID) error {
+// Stop ends the sandbox, for its learner, and removes it. One that is being removed
+// already is left to that.
+func (m *Manager) Stop(id ID) error { return m.StopFor(id, "You stopped it.") }
+
+// StopFor is Stop for another reason, which its learner is told.
+func (m *Manager) StopFor(id ID, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in, ok := m.instances[id]
@@ -346,7 +357,7 @@ func (m *Manager) Stop(id ID) error {
 	case m.closed:
 		return errClosed
 	}
-	in.stop("You stopped it.")
+	in.stop(reason)
 	return nil
 }
 

@@ -62,11 +62,13 @@ func (in *instance) sleep(cluster Cluster) bool {
 		ctx, cancel := context.WithTimeout(in.ctx, wakeLimit)
 		err := mem.booted.Wake(ctx)
 		cancel()
+		in.m.tellProof(err)
 		switch {
 		case in.ctx.Err() != nil:
 			return false
 		case err == nil:
 			mem.paused = false
+			in.m.opts.Metrics.Woke(time.Since(begun))
 			in.m.opts.Log.Info("sandbox woken", "sandbox", in.id, "took", time.Since(begun).Round(time.Millisecond))
 			return in.resume(cluster)
 		case errors.Is(err, ErrGone), time.Since(begun) >= in.m.opts.CreateTimeout && in.m.Available() == nil:

@@ -202,11 +202,15 @@ func (m *Manager) mayHave(w *waiter) bool {
 // grant makes the cluster the waiter's. It needs m.mu: nobody else can be given the
 // same. The waiter is out of the queue.
 func (m *Manager) grant(w *waiter, mem *member) {
+	source := mem.source()
+	if source != FromOwn {
+		m.opts.Metrics.Waited(time.Since(w.in.created), source)
+	}
 	mem.state, mem.owner = taken, w.in.owner
 	w.in.member = mem
 	m.pool.claimed = time.Now()
 	w.in.feed.become(Creating, "") // where it was Queued
-	w.got <- grant{member: mem}
+	w.got <- grant{member: mem, source: source}
 }
 
 // boot begins to boot a cluster. It needs m.mu.
@@ -217,6 +221,7 @@ func (m *Manager) boot() *member {
 	m.work.Go(func() {
 		defer cancel()
 		booted, err := m.opts.Provider.Boot(ctx, mem.id, func(s Step) { m.stepped(mem, s) })
+		m.tellProof(err)
 		if err != nil {
 			m.notBooted(ctx, mem, err)
 			return
@@ -233,6 +238,7 @@ func (m *Manager) boot() *member {
 
 // stepped tells of a step of a boot whoever waits for it.
 func (m *Manager) stepped(mem *member, s Step) {
+	m.tellStep(s)
 	steps := m.opts.Provider.Steps()
 	s.Total = len(steps.Boot) + len(steps.Lay)
 	m.mu.Lock()
@@ -321,7 +327,7 @@ func (m *Manager) rest(mem *member) error {
 	ctx, cancel := context.WithTimeout(m.ctx, m.opts.CreateTimeout)
 	defer cancel()
 	if t := m.opts.Likeliest; t != nil && mem.laid == nil {
-		cluster, err := mem.booted.Lay(ctx, t, nil)
+		cluster, err := mem.booted.Lay(ctx, t, m.tellStep)
 		if err != nil {
 			return fmt.Errorf("lay %s: %w", t.Name, err)
 		}

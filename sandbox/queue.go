@@ -38,6 +38,7 @@ type waiter struct {
 // grant is what a waiter gets.
 type grant struct {
 	member *member
+	source Source
 	err    error
 }
 

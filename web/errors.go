@@ -155,7 +155,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}))
 	}
 	if err != nil {
-		s.Log.Error("error not written", "request", requestID(r.Context()), "error", err)
+		s.log(r.Context()).Error("error not written", "error", err)
 		http.Error(w, a.Error, a.status)
 	}
 }
@@ -165,7 +165,7 @@ func (s *server) logFailure(r *http.Request, a answer, err error) {
 	if a.status >= 500 {
 		level = levelOf(err)
 	}
-	s.Log.Log(r.Context(), level, "request failed", "request", requestID(r.Context()), "method", logged(r.Method), "path", logged(r.URL.Path), "status", a.status, "error", err)
+	s.log(r.Context()).Log(r.Context(), level, "request failed", "method", logged(r.Method), "path", logged(r.URL.Path), "status", a.status, "error", err)
 }
 
 // levelOf is the level at which a failure is logged.
@@ -189,6 +189,8 @@ func heading(status int) string {
 		return "Not found"
 	case http.StatusMethodNotAllowed:
 		return "That cannot be done here"
+	case http.StatusUnauthorized:
+		return "Not logged in"
 	case http.StatusForbidden:
 		return "Refused"
 	case http.StatusConflict:

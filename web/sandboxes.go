@@ -20,6 +20,9 @@ import (
 // the learner's to use is for [server.sandboxOf] to find out. Snapshots come with
 // the number of the last event in them.
 type Sandboxes interface {
+	// Surveyed reports whether it is known what an earlier run has left: until then nobody
+	// is given a sandbox.
+	Surveyed() bool
 	// Provider is the name of what makes the sandboxes, "kind" or sandbox.Simulated.
 	Provider() string
 	// Available fails with sandbox.ErrUnavailable where no sandbox can be made
@@ -82,6 +85,9 @@ type numberedSnapshot struct {
 func (s *server) sandboxOf(r *http.Request) (numberedSnapshot, error) {
 	id := sandbox.ID(chi.URLParam(r, "id"))
 	snapshot, seq, err := s.Sandboxes.Get(id)
+	if err == nil {
+		isAbout(r.Context(), id)
+	}
 	if err == nil && snapshot.Owner != ownerOf(r.Context()) {
 		err = fmt.Errorf("sandbox %s of somebody else: %w", id, sandbox.ErrNotFound)
 	}
@@ -201,6 +207,7 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request, create func() (sa
 	if err != nil {
 		return err
 	}
+	isAbout(r.Context(), snapshot.ID)
 	if wantsHTML(r) {
 		return s.back(w, r)
 	}

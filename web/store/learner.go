@@ -36,6 +36,29 @@ func (s *Store) Named(ctx context.Context, owner string) (bool, error) {
 	return named, s.explain(ctx, "read name", err)
 }
 
+// Names are the names of those of the owners who have given one, by owner.
+func (s *Store) Names(ctx context.Context, owners []string) (map[string]string, error) {
+	names := map[string]string{}
+	err := s.look(ctx, "read names", func(tx *sql.Tx) error {
+		one, err := tx.PrepareContext(ctx, `SELECT name FROM learners WHERE owner = $1 AND name <> ''`)
+		if err != nil {
+			return err
+		}
+		defer one.Close()
+		for _, owner := range owners {
+			var name string
+			switch err := one.QueryRowContext(ctx, owner).Scan(&name); {
+			case err == nil:
+				names[owner] = name
+			case !errors.Is(err, sql.ErrNoRows):
+				return err
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
 // Forget deletes all that there is about the learner; nothing of it stays in the
 // file, unless another program reads the file at that moment. To forget somebody
 // unknown is no error.
