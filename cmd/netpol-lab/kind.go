@@ -8,12 +8,11 @@ import (
 	"strings"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
-	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 type kindFlags struct {
-	NodeImage      string   `default:"netpol-lab/node:latest" env:"NETPOL_LAB_NODE_IMAGE" help:"The kind node image: the lab's own (make node-image) or a stock one."`
+	NodeImage      string   `default:"netpol-lab/node:latest" env:"NETPOL_LAB_NODE_IMAGE" help:"The kind node image: the lab's own (netpol-lab image) or a stock one."`
 	CalicoManifest string   `env:"NETPOL_LAB_CALICO_MANIFEST" help:"File or URL of Calico's manifest, for a node image that does not bring Calico."`
 	LoadImages     []string `env:"NETPOL_LAB_LOAD_IMAGES" type:"existingfile" help:"Image archives to load into a node that does not bring Calico."`
 }
@@ -47,29 +46,6 @@ func memory(line string) int64 {
 	return 8 << 30
 }
 
-type imageCmd struct {
-	Repo  string `default:"." type:"existingdir" help:"Folder of the project's checkout."`
-	Stock bool   `help:"Also build the stock node image and Calico's stock images, for tests and comparisons."`
-}
-
-func (c *imageCmd) Run(ctx context.Context, std streams) error {
-	result, err := nodeimage.Build(ctx, nodeimage.Options{Repo: c.Repo, Stock: c.Stock, Progress: std.stdout})
-	if err != nil {
-		return err
-	}
-	word := "built"
-	if !result.Built {
-		word = "up to date"
-	}
-	_, err = fmt.Fprintf(std.stdout, "%s: %s (%d MB)\n%s: %s\n", result.Node, word, result.NodeSize/1_000_000, result.Pod, word)
-	if err != nil || result.Stock == nil {
-		return err
-	}
-	_, err = fmt.Fprintf(std.stdout, "%s: %s\nCalico's manifest: %s\nCalico's images: %s\n",
-		result.Stock.Node, word, result.Stock.Manifest, strings.Join(result.Stock.Archives, " "))
-	return err
-}
-
 type doctorCmd struct {
 	kindFlags
 }
@@ -79,6 +55,7 @@ func (c *doctorCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	tellWays(ctx, std.stdout)
 	if err := m.check(ctx, checkLimit); err != nil {
 		return fmt.Errorf("kind sandboxes cannot be made here, only simulated ones: %w", err)
 	}

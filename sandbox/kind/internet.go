@@ -23,17 +23,22 @@ const labelInternet = "netpol-lab.internet"
 // routesOf marks the node's routes to outside hosts, so that they can be found again.
 const routesOf = "201"
 
-// dropRoutes removes the routes with the mark $0 that lead to none of the addresses $1.
-const dropRoutes = `ip route show proto "$0" | while read -r to _; do
-  case " $1 " in *" $to "*) ;; *) ip route del "$to" proto "$0" ;; esac
-done
-`
+// dropRoutes is the command that removes the node's routes to other hosts than these.
+func dropRoutes(hosts []sandbox.External) string {
+	used := make([]string, len(hosts))
+	for i, x := range hosts {
+		used[i] = x.Address.String()
+	}
+	return `ip route show proto ` + routesOf + ` | while read -r to _; do
+  case " ` + strings.Join(used, " ") + ` " in *" $to "*) ;; *) ip route del "$to" proto ` + routesOf + ` ;; esac
+done`
+}
 
 // labelAddress is the address that the host has for the lab's pods.
 const labelAddress = "netpol-lab.address"
 
 // ensureInternet makes sure that every outside host of the topology runs in the
-// Docker network and has its address, and that the node finds it there.
+// Docker network and has its address, and that the node finds it there, and nobody else.
 //
 // Docker gives a container an address of its own choice, while a lesson has to say
 // which addresses a policy is about. So the host has the topology's address beside
@@ -45,12 +50,7 @@ func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, 
 	if err != nil {
 		return err
 	}
-	used := make([]string, len(hosts))
-	for i, x := range hosts {
-		used[i] = x.Address.String()
-	}
-	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", dropRoutes+strings.Join(routes, "\n"), routesOf, strings.Join(used, " "))
-	return err
+	return filter(ctx, cluster, append([]string{dropRoutes(hosts)}, routes...), hosts)
 }
 
 // ensureHosts makes sure of the hosts, and returns the commands for the cluster's node

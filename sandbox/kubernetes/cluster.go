@@ -88,6 +88,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	config = rest.CopyConfig(config)
 	config.Dial = a.requests.DialContext
 	config.WarningHandler = rest.NoWarnings{} // about kinds that are deprecated
+	config.Wrap(bounded(maxWrites))
 	var err error
 	if a.admin, err = newAPI(config); err != nil {
 		return nil, err

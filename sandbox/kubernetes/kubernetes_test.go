@@ -90,6 +90,12 @@ func TestPodObject_is_as_the_topology_says_and_can_do_nothing(t *testing.T) {
 	if !*api.Spec.SecurityContext.RunAsNonRoot || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Error("the pod has privileges")
 	}
+	for _, r := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		asks, most := c.Resources.Requests[r], c.Resources.Limits[r]
+		if asks.Sign() <= 0 || most.Cmp(asks) < 0 {
+			t.Errorf("%s: the pod asks for %s and may have %s", r, asks.String(), most.String())
+		}
+	}
 	if api.Spec.HostNetwork || len(api.Spec.SecurityContext.Sysctls) != 1 {
 		t.Error("a pod in its own network may serve every port")
 	}
