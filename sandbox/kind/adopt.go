@@ -9,7 +9,7 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
-// readyAtOnce is how long an API server may take to answer that is there.
+// readyAtOnce is how long a cluster may take to answer, or to be proven, that is in order.
 const readyAtOnce = 3 * time.Second
 
 // Adopt takes over the cluster that an earlier process has booted, whatever is laid in

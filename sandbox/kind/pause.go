@@ -39,12 +39,21 @@ func (b *booted) wake(ctx context.Context) error {
 	}
 	b.setPaused(false)
 	b.cluster.Resume()
-	if b.cluster.AwaitAPI(ctx, readyAtOnce) != nil {
-		if err := b.awaitBack(ctx); err != nil {
-			return err
-		}
+	if b.proveAtOnce(ctx) == nil {
+		b.back()
+		return nil
+	}
+	if err := b.awaitBack(ctx); err != nil {
+		return err
 	}
 	b.back()
+	return b.cluster.Prove(ctx)
+}
+
+// proveAtOnce proves a cluster that is as it was before.
+func (b *booted) proveAtOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyAtOnce)
+	defer cancel()
 	return b.cluster.Prove(ctx)
 }
 
