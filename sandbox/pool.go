@@ -327,12 +327,10 @@ func (m *Manager) rest(mem *member) error {
 	ctx, cancel := context.WithTimeout(m.ctx, m.opts.CreateTimeout)
 	defer cancel()
 	if t := m.opts.Likeliest; t != nil && mem.laid == nil {
-		cluster, err := mem.booted.Lay(ctx, t, m.tellStep)
-		if err != nil {
+		// What is laid stays connected: the streams outlive the pause, and need not be
+		// opened when somebody waits.
+		if _, err := mem.booted.Lay(ctx, t, m.tellStep); err != nil {
 			return fmt.Errorf("lay %s: %w", t.Name, err)
-		}
-		if err := cluster.Close(); err != nil {
-			return err
 		}
 		m.mu.Lock()
 		mem.laid = t
