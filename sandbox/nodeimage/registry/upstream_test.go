@@ -271,6 +271,9 @@ func fresh(t *testing.T, image string) string {
 	load := exec.CommandContext(t.Context(), "docker", append(args, "-")...)
 	load.Stdin = files
 	out, err := load.CombinedOutput()
+	if err != nil {
+		_ = export.Process.Kill() // it would wait for its reader
+	}
 	if err := errors.Join(err, export.Wait()); err != nil {
 		t.Fatalf("docker import: %v\n%s", err, out)
 	}
