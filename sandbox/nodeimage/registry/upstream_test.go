@@ -233,13 +233,13 @@ func (r *registry) stored(t *testing.T) (bytes int64) {
 }
 
 // fresh makes an image with the same files in a layer that Docker has not yet, so that
-// to fetch or load it is to fetch or load all of it.
+// to fetch or load it is to fetch or load all of it. It has no stop signal, which docker
+// import cannot set, and which removing a node does not use.
 func fresh(t *testing.T, image string) string {
 	t.Helper()
 	var found []struct {
 		Config struct {
 			Env, Entrypoint []string
-			StopSignal      string
 			Labels          map[string]string
 		}
 	}
@@ -251,7 +251,7 @@ func fresh(t *testing.T, image string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"import", "--change", "ENTRYPOINT " + string(entrypoint), "--change", "STOPSIGNAL " + config.StopSignal}
+	args := []string{"import", "--change", "ENTRYPOINT " + string(entrypoint)}
 	for _, e := range config.Env {
 		args = append(args, "--change", "ENV "+e)
 	}
