@@ -166,7 +166,7 @@ func (g *getter) ways(ctx context.Context) ([]Way, error) {
 func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
 	g.progress = &progress{w: g.ask.Build.Progress, now: time.Now}
 	if way == FromSource {
-		g.say("source: everything is compiled here; once, up to half an hour")
+		g.say("source: what is not up to date is compiled here, at first for half an hour")
 		r, err := Build(ctx, g.ask.Build)
 		if err == nil {
 			g.removeOthers(ctx, way)

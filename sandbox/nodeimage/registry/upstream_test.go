@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,19 +26,81 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
 
-const smallManifest = "spec:\n  containers:\n  - name: calico\n    image: docker.io/calico/small:v1\n"
+const smallManifest = `spec:
+  initContainers:
+  - name: install
+    image: docker.io/calico/cni:v1
+  - name: mount
+    image: docker.io/calico/node:v1
+  containers:
+  - name: node
+    image: docker.io/calico/node:v1
+  - name: kube-controllers
+    image: docker.io/calico/kube-controllers:v1
+`
+
+// calico is one of its images.
+const calico = "docker.io/calico/node:v1"
 
 // smallUpstream is an upstream of a few bytes: enough to fetch and to build, not to run.
 func smallUpstream(t *testing.T, r *registry) nodeimage.Upstream {
 	t.Helper()
 	r.answer(t, manifestAt(smallManifest))
-	return nodeimage.Upstream{
+	u := nodeimage.Upstream{
 		Kubernetes: "v1", Calico: "v1",
 		Node:     r.push(t, small(t, "upstream's node"), "kindest/node"),
-		Images:   map[string]string{"docker.io/calico/small:v1": r.push(t, small(t, "upstream's Calico"), "calico/small")},
+		Images:   map[string]string{},
 		Manifest: "http://" + r.host + "/calico.yaml",
 		Sum:      strings.TrimPrefix(digestOf([]byte(smallManifest)), "sha256:"),
 	}
+	for _, name := range []string{"cni", "node", "kube-controllers"} {
+		u.Images["docker.io/calico/"+name+":v1"] = r.push(t, small(t, name, "which="+name), "calico/"+name)
+	}
+	return u
+}
+
+// loads reads what a node would load: each image's label "which" by its name there.
+func loads(t *testing.T, node string) map[string]string {
+	t.Helper()
+	container := docker(t, "create", node, "true")
+	defer docker(t, "rm", container)
+	file := filepath.Join(t.TempDir(), "images.tar")
+	docker(t, "cp", container+":/kind/lab/images.tar", file)
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	content := map[string][]byte{}
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if content[h.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list []struct {
+		Config   string
+		RepoTags []string
+	}
+	if err := json.Unmarshal(content["manifest.json"], &list); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, i := range list {
+		var c struct {
+			Config struct{ Labels map[string]string }
+		}
+		if err := json.Unmarshal(content[i.Config], &c); err != nil || len(i.RepoTags) != 1 {
+			t.Fatalf("%+v: %v", i, err)
+		}
+		found[i.RepoTags[0]] = c.Config.Labels["which"]
+	}
+	return found
 }
 
 // manifestAt answers with Calico's manifest where it is asked for.
@@ -59,7 +123,13 @@ func TestUpstream_what_is_made_of_it_stays_until_it_changes(t *testing.T) {
 	if err != nil || !got.New {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	if there(u.Node) || there(u.Images["docker.io/calico/small:v1"]) {
+	want := map[string]string{
+		nodeimage.PodImage: "", "docker.io/calico/cni:v1": "cni", "docker.io/calico/node:v1": "node", "docker.io/calico/kube-controllers:v1": "kube-controllers",
+	}
+	if found := loads(t, testNode+":latest"); !maps.Equal(found, want) {
+		t.Errorf("a node loads %v, want %v", found, want)
+	}
+	if there(u.Node) || there(u.Images[calico]) {
 		t.Error("what it was made of is still there under names of its own")
 	}
 	if left, err := filepath.Glob(filepath.Join(cache, "upstream-work-*")); err != nil || len(left) > 0 {
@@ -84,7 +154,6 @@ func TestUpstream_what_is_made_of_it_stays_until_it_changes(t *testing.T) {
 func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 	r := newRegistry(t)
 	u := smallUpstream(t, r)
-	const calico = "docker.io/calico/small:v1"
 	for name, test := range map[string]struct {
 		change func(*nodeimage.Upstream)
 		answer func(http.ResponseWriter, *http.Request) bool
@@ -93,11 +162,11 @@ func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 		"a_manifest_that_was_changed":       {answer: manifestAt(smallManifest + "# changed"), says: "SHA-256"},
 		"a_manifest_that_is_not_there":      {change: func(u *nodeimage.Upstream) { u.Manifest += ".none" }, says: "404"},
 		"a_manifest_over_plain_http":        {change: func(u *nodeimage.Upstream) { u.Manifest = "http://calico.invalid/calico.yaml" }, says: "https"},
-		"a_manifest_that_runs_other_images": {change: func(u *nodeimage.Upstream) { u.Images = map[string]string{"docker.io/calico/other:v1": u.Node} }, says: "docker.io/calico/small:v1"},
+		"a_manifest_that_runs_other_images": {change: func(u *nodeimage.Upstream) { u.Images = map[string]string{"docker.io/calico/other:v1": u.Node} }, says: "docker.io/calico/"},
 		"an_image_that_is_not_there": {change: func(u *nodeimage.Upstream) {
-			u.Images = map[string]string{calico: r.host + "/calico/none@" + digestOf(nil)}
+			u.Images[calico] = r.host + "/calico/none@" + digestOf(nil)
 		}, says: "not found"},
-		"an_image_by_a_tag": {change: func(u *nodeimage.Upstream) { u.Images = map[string]string{calico: r.host + "/calico/small:latest"} }, says: "digest"},
+		"an_image_by_a_tag": {change: func(u *nodeimage.Upstream) { u.Images[calico] = r.host + "/calico/node:latest" }, says: "digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			nothingOfOurs(t)
@@ -106,6 +175,7 @@ func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 				r.answer(t, test.answer)
 			}
 			changed, cache := u, t.TempDir()
+			changed.Images = maps.Clone(u.Images)
 			if test.change != nil {
 				test.change(&changed)
 			}
@@ -124,7 +194,7 @@ func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		r.answer(t, func(w http.ResponseWriter, request *http.Request) bool {
-			if strings.Contains(request.URL.Path, "/calico/small/blobs/") {
+			if strings.Contains(request.URL.Path, "/calico/node/blobs/") {
 				cancel()
 				r.hang()
 				return true
@@ -132,7 +202,7 @@ func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 			return manifestAt(smallManifest)(w, request)
 		})
 		began, cache := time.Now(), t.TempDir()
-		_, _, err := askWith(ctx, t, nodeimage.Ask{Upstream: u, Build: nodeimage.Options{CacheDir: cache}})
+		_, _, err := askWith(ctx, t, nodeimage.Ask{Way: nodeimage.FromUpstream, Upstream: u, Build: nodeimage.Options{CacheDir: cache}})
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "stopped") || took > 30*time.Second {
 			t.Errorf("got %v after %s", err, took)
 		}
@@ -163,13 +233,13 @@ func (r *registry) stored(t *testing.T) (bytes int64) {
 }
 
 // fresh makes an image with the same files in a layer that Docker has not yet, so that
-// to fetch or load it is to fetch or load all of it.
+// to fetch or load it is to fetch or load all of it. It has no stop signal, which docker
+// import cannot set, and which removing a node does not use.
 func fresh(t *testing.T, image string) string {
 	t.Helper()
 	var found []struct {
 		Config struct {
 			Env, Entrypoint []string
-			StopSignal      string
 			Labels          map[string]string
 		}
 	}
@@ -181,7 +251,7 @@ func fresh(t *testing.T, image string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"import", "--change", "ENTRYPOINT " + string(entrypoint), "--change", "STOPSIGNAL " + config.StopSignal}
+	args := []string{"import", "--change", "ENTRYPOINT " + string(entrypoint)}
 	for _, e := range config.Env {
 		args = append(args, "--change", "ENV "+e)
 	}
@@ -201,6 +271,9 @@ func fresh(t *testing.T, image string) string {
 	load := exec.CommandContext(t.Context(), "docker", append(args, "-")...)
 	load.Stdin = files
 	out, err := load.CombinedOutput()
+	if err != nil {
+		_ = export.Process.Kill() // it would wait for its reader
+	}
 	if err := errors.Join(err, export.Wait()); err != nil {
 		t.Fatalf("docker import: %v\n%s", err, out)
 	}
@@ -260,7 +333,7 @@ func TestRegistry_and_archive_bring_images_that_a_lab_runs_on(t *testing.T) {
 	ref := r.push(t, image, "lab/node")
 	forget(image) // from here on the registry alone has it
 	began := time.Now()
-	fetched, _, err := ask(t, nodeimage.Ask{Registry: ref})
+	fetched, _, err := ask(t, nodeimage.Ask{Way: nodeimage.FromRegistry, Registry: ref})
 	if err != nil || !fetched.New {
 		t.Fatalf("got %+v, %v", fetched, err)
 	}
@@ -359,7 +432,7 @@ func TestUpstream_brings_images_that_a_lab_runs_on(t *testing.T) {
 	}
 	forget(node)
 	began := time.Now()
-	got, _, err := ask(t, nodeimage.Ask{Way: nodeimage.FromUpstream, Upstream: u})
+	got, _, err := ask(t, nodeimage.Ask{Way: nodeimage.FromUpstream, Upstream: u, Build: nodeimage.Options{Repo: "../../.."}})
 	if err != nil || !got.New {
 		t.Fatalf("got %+v, %v", got, err)
 	}
