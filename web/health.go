@@ -3,7 +3,10 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
 )
 
 // health answers whoever asks whether the server runs, and can keep what learners do.
@@ -30,7 +33,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) error {
 		s.log(r.Context()).Warn("learners cannot work here now", "lacking", m.Lacking, "error", m.err)
 		told[i] = m
 		if m.err != nil && all {
-			told[i].Reason = m.err.Error()
+			told[i].Reason = m.cause()
 		}
 	}
 	return writeJSON(w, http.StatusServiceUnavailable, struct {
@@ -45,6 +48,11 @@ type missed struct {
 	// Reason is a sentence for everybody.
 	Reason string `json:"reason"`
 	err    error
+}
+
+// cause is what the log is told, without what the Reason says already.
+func (m missed) cause() string {
+	return strings.TrimPrefix(m.err.Error(), sandbox.ErrUnavailable.Error()+": ")
 }
 
 // storeLimit is how long the store may take to answer.

@@ -27,7 +27,7 @@ type Operator struct {
 	Sandboxes AllSandboxes
 	// Names are the names of those of the owners who have given one, by owner.
 	Names func(ctx context.Context, owners []string) (map[string]string, error)
-	// Metrics answers with what is counted; nil where it answers elsewhere, or nowhere.
+	// Metrics answers with what is counted.
 	Metrics http.Handler
 }
 
@@ -90,7 +90,7 @@ func (s *server) shows(r *http.Request, token string) error {
 		return nil
 	}
 	s.guesses.OnLimit(nowhere{}, r, key)
-	return refuse(http.StatusUnauthorized, "That is not the operator's token. It is in the file that the server named when it started.")
+	return refuse(http.StatusUnauthorized, "That is not the operator's token.")
 }
 
 // nowhere takes the headers that nobody is to see.
@@ -208,7 +208,7 @@ func (s *server) showOperator(w http.ResponseWriter, r *http.Request) error {
 	for _, m := range s.missing(r.Context()) {
 		reason := m.Reason
 		if m.err != nil {
-			reason += " " + m.err.Error()
+			reason += " The reason: " + m.cause() + "."
 		}
 		all.Missing = append(all.Missing, reason)
 	}

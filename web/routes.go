@@ -23,9 +23,7 @@ func (s *server) routes() http.Handler {
 	if s.Operator != nil {
 		r.Group(func(r chi.Router) {
 			r.Use(s.knownHost, s.sameOrigin, s.limitByAddress(s.counter(s.limits.operators)), compress)
-			if s.Operator.Metrics != nil {
-				r.Get("/metrics", s.handle(s.showMetrics))
-			}
+			r.Get("/metrics", s.handle(s.showMetrics))
 			r.Get("/operator", s.handle(s.showOperator))
 			r.Post("/operator/login", s.handle(s.logIn))
 			r.Post("/operator/logout", s.handle(s.logOut))

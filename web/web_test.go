@@ -57,6 +57,8 @@ type setup struct {
 	progress func(Progress) Progress
 	// sick is why nothing can be kept.
 	sick error
+	// metrics are told what happens.
+	metrics Metrics
 	// proxies are trusted.
 	proxies []netip.Prefix
 	// unserved leaves the handler alone, without a listener.
@@ -140,7 +142,8 @@ func newLab(t testing.TB, s setup) *lab {
 	handler, err := newServer(Deps{
 		Sandboxes: sandboxes, Progress: kept, Labs: NewLabs(allLessons, kept), Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: logger, Closing: closing,
-		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies,
+		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies, Metrics: s.metrics,
+		Operator: &Operator{Token: HashToken(operatorsToken), Sandboxes: manager, Names: progress.Names, Metrics: theMetrics},
 	}, s.limits, s.timings)
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ type serveCmd struct {
 	ForgetAfter       int            `default:"90" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
 	Lessons           string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
 	Quizzes           string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
-	MetricsListen     string         `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9090, without a token: nobody else is to reach it. Without, /metrics is on the lab's own address for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
+	MetricsListen     string         `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9090, without a token: nobody else is to reach it. On the lab's own address /metrics is for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
 	OperatorTokenFile string         `type:"existingfile" placeholder:"FILE" env:"NETPOL_LAB_OPERATOR_TOKEN_FILE" help:"File with the token for /operator, the page of whoever runs the lab; without, one is made at the first start and kept in the data folder."`
 	dataFlags
 	kindFlags
@@ -96,11 +96,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	defer manager.Close()
 	metrics.oversee(manager)
-	operator := &web.Operator{Token: c.operator.hash, Sandboxes: manager, Names: progress.Names}
-	if c.MetricsListen == "" {
-		operator.Metrics = metrics.handler(log)
-	} else {
-		stop, err := serveMetrics(c.MetricsListen, metrics.handler(log), log)
+	operator := &web.Operator{Token: c.operator.hash, Sandboxes: manager, Names: progress.Names, Metrics: metrics.handler(log)}
+	if c.MetricsListen != "" {
+		stop, err := serveMetrics(c.MetricsListen, operator.Metrics, log)
 		if err != nil {
 			return err
 		}

@@ -280,6 +280,13 @@ func stories(c content) []story {
 	add("instead", "May the other sandbox be stopped?", story{Path: "/sandboxes", Form: url.Values{"lab": {"tenants"}, "lesson": {"tenants"}}, Scene: ready(deny)})
 	add("error-404", "Nothing at this address", story{Path: "/nothing"})
 	add("error-full", "Too many wait for a sandbox", story{Path: "/sandboxes", Form: url.Values{"lab": {lab}}, Full: true})
+
+	group = "Whoever runs the lab"
+	add("operator", "All sandboxes of a class", story{Path: "/operator", Operator: aClass()})
+	add("operator-found", "Those that have a text", story{Path: "/operator?q=paused", Operator: aClass()})
+	add("operator-empty", "Nobody has one, and none can be made", story{Path: "/operator", Operator: &class{overview: sandbox.Overview{MaxSandboxes: 12, MaxWaiting: 200, PoolReserve: 1}}, Unavailable: fmt.Errorf("%w: Docker does not answer", sandbox.ErrUnavailable)})
+	add("operator-login", "Not logged in", story{Path: "/operator", Operator: aClass(), LoggedOut: true})
+	add("operator-wrong", "Not the right token", story{Path: "/operator/login", Operator: aClass(), LoggedOut: true, Form: url.Values{"token": {"not this one"}}})
 	return all
 }
 
