@@ -289,3 +289,22 @@ func fetch(t testing.TB, url string, header ...string) (int, string) {
 	}
 	return answer.StatusCode, string(body)
 }
+
+func TestMetrics_allocate_nothing_for_what_is_measured(t *testing.T) {
+	m := newMetrics()
+	m.Answered("/sandboxes/{id}", "GET", 200, time.Millisecond)
+	for what, f := range map[string]func(){
+		"flows":    func() { m.Measured(probe.Open, 99) },
+		"a change": func() { m.Settled(time.Millisecond, time.Second) },
+		"a draft":  func() { m.Read(time.Millisecond) },
+		"sockets":  func() { m.Sockets(3) },
+	} {
+		if n := testing.AllocsPerRun(100, f); n > 0 {
+			t.Errorf("%s cost %v allocations", what, n)
+		}
+	}
+	// The status as text.
+	if n := testing.AllocsPerRun(100, func() { m.Answered("/sandboxes/{id}", "GET", 200, time.Millisecond) }); n > 1 {
+		t.Errorf("a request costs %v allocations", n)
+	}
+}

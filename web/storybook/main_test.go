@@ -109,6 +109,11 @@ func TestStories_have_what_they_tell_of(t *testing.T) {
 		"sandbox-failed":      {small, "The network did not come up"},
 		"sandbox-unavailable": {small, "No sandbox can be started here at the moment."},
 		"sandbox-simulated":   {small, "data-simulated"},
+		"operator":            {"/operator", "2 flows are not as predicted"},
+		"operator-found":      {"/operator?q=paused", "2 of 9 have “paused”."},
+		"operator-empty":      {"/operator", "The reason: Docker does not answer."},
+		"operator-login":      {"/operator", "The operator’s token"},
+		"operator-wrong":      {"/story", "That is not the operator&#39;s token."},
 	} {
 		if _, body := get(t, server, "http://"+name+".localhost:"+u.Port()+want.path); !strings.Contains(body, want.text) {
 			t.Errorf("%s does not say %q", name, want.text)
