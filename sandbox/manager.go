@@ -239,6 +239,9 @@ func (m *Manager) begin(owner, from string, lab *Topology, after *succession) (S
 	}
 	in := m.newInstance(Record{ID: newID(), Owner: owner, Lab: lab.Name, State: Queued, Created: time.Now()}, lab, 0)
 	in.waiter = m.queue.waiter(in, from, place)
+	if place != nil { // at once, or what is being booted for it would be given up
+		m.queue.add(in.waiter)
+	}
 	if old != nil {
 		in.inherits = after.cluster && old.bequeath(in)
 		old.stop(after.reason)

@@ -306,3 +306,24 @@ func TestPool_after_a_restart_the_reserve_is_another(t *testing.T) {
 		}
 	})
 }
+
+func TestPool_a_reset_while_the_cluster_is_booted_gets_that_cluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, slowly())
+		defer l.Close()
+		id := l.create("ann")
+		for range 11 {
+			time.Sleep(time.Second)
+			s, _, err := l.Reset(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = s.ID
+		}
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Ready || l.provider.Most() != 1 {
+			t.Errorf("it is %s; up to %d clusters", s.State, l.provider.Most())
+		}
+	})
+}

@@ -28,6 +28,7 @@ func TestImports_go_one_way(t *testing.T) {
 		"sandbox/simulated":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/nodeimage"},
 		"sandbox/nodeimage":    {"cmd", "web", "lessons", "quizzes", "static"},
 		"sandbox/picture":      {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
+		"sandbox/capacity":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},
 		"lessons":              {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"quizzes":              {"cmd", "web", "lessons$", "lessons/prose", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"lessons/markdown":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},

@@ -585,7 +585,7 @@ func TestKind_browser_walk(t *testing.T) {
 // a class feels: the wait for a cluster that is in reserve, for one that sleeps, and for
 // another lesson's pods.
 func TestKind_a_reserve_is_handed_out_at_once_and_what_nobody_watches_sleeps(t *testing.T) {
-	s := startServer(t, "--pool-reserve", "2", "--pause-after", "5s", "--max-sandboxes", "3")
+	s := startServer(t, "--pool-reserve", "2", "--pause-after", "5s", "--pool-max", "2")
 	for deadline := time.Now().Add(4 * time.Minute); len(s.nodes("status=paused")) < 2; time.Sleep(time.Second) { // the pause between two looks
 		if time.Now().After(deadline) {
 			t.Fatalf("in reserve are %q of %q", s.nodes("status=paused"), s.nodes())

@@ -120,6 +120,10 @@ func (b *boot) startNode(ctx context.Context) (err error) {
 	if b.node, err = inspectContainer(ctx, nodeName(b.name)); err != nil {
 		return err
 	}
+	// Before anything of the cluster runs there.
+	if err := b.provider.confine(ctx, b.name); err != nil {
+		return err
+	}
 	return await(ctx, b.kindLog.configured)
 }
 
@@ -141,8 +145,9 @@ func (b *boot) startNetwork(ctx context.Context) error {
 			}
 			return errors.Join(createCalico(groupCtx, b.name), cluster.OneDNSReplica(groupCtx))
 		}
-		return b.provider.installCalico(groupCtx, b.name)
+		return b.provider.installCalico(groupCtx, b.name, b.flavour)
 	})
+	group.Go(func() error { return cluster.KeepDNSInside(groupCtx) })
 	group.Go(func() error { return cluster.Prepare(groupCtx) })
 	group.Go(func() error { return cluster.AwaitNode(groupCtx, nodeLimit) })
 	return group.Wait()

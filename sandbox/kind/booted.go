@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -77,16 +76,20 @@ type surroundings struct {
 
 // Ensure makes sure that the outside hosts run in the node's network, and that the node
 // finds them, and no others, there.
-func (s surroundings) Ensure(ctx context.Context, hosts []sandbox.External) (netip.Addr, error) {
+func (s surroundings) Ensure(ctx context.Context, hosts []sandbox.External) (kubernetes.Node, error) {
 	node, err := inspectContainer(ctx, nodeName(s.cluster))
 	if err != nil {
-		return netip.Addr{}, err
+		return kubernetes.Node{}, err
 	}
 	network, addr, err := node.network()
 	if err != nil {
-		return netip.Addr{}, err
+		return kubernetes.Node{}, err
 	}
-	return addr, s.provider.ensureInternet(ctx, s.cluster, network, hosts)
+	started, err := time.Parse(time.RFC3339Nano, node.State.StartedAt)
+	if err != nil {
+		return kubernetes.Node{}, fmt.Errorf("when node %s has started: %w", s.cluster, err)
+	}
+	return kubernetes.Node{Address: addr, Started: started}, s.provider.ensureInternet(ctx, s.cluster, network, hosts)
 }
 
 // Health fails with [sandbox.ErrGone] where the node's container is not there, or does
@@ -146,7 +149,10 @@ func (b *booted) recall(ctx context.Context) error {
 	if away > limit {
 		return fmt.Errorf("it has not come back within %s: %w", limit, sandbox.ErrGone)
 	}
-	if node.State.Running {
+	switch {
+	case node.State.Paused: // by somebody else, for who asks has woken it
+		return thaw(ctx, b.node())
+	case node.State.Running:
 		return nil
 	}
 	b.log.Warn("the node has stopped; it is started again", "node", b.node())

@@ -541,7 +541,8 @@ func TestKind_pods_hold_no_credentials_and_no_privileges(t *testing.T) {
 		if len(pod.Spec.Volumes) > 0 {
 			t.Errorf("%s has volumes: %v", full, pod.Spec.Volumes)
 		}
-		if pod.Status.QOSClass != corev1.PodQOSBestEffort {
+		// With limits, and with a score by which the kernel ends it before etcd.
+		if pod.Status.QOSClass != corev1.PodQOSBurstable {
 			t.Errorf("%s is %s", full, pod.Status.QOSClass)
 		}
 		for _, ns := range topology.Namespaces {
@@ -702,6 +703,16 @@ func TestKind_a_stock_node_gets_Calico_from_a_manifest(t *testing.T) {
 	}
 	defer b.Close()
 	expect(t, c)
+
+	// It is kept to itself like any other, also when it starts anew.
+	node := c.(*laid).booted.node()
+	keepsFromTheHost(t, node)
+	if _, err := docker(t.Context(), "restart", node); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 3*time.Minute, "it is healthy again", func() bool { return c.Health(t.Context()) == nil })
+	startsFiltered(t, node)
+	keepsFromTheHost(t, node)
 }
 
 func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
@@ -717,6 +728,12 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 		return true
 	})
 	expect(t, lab)
+	startsFiltered(t, lab.booted.node())
+	keepsFromTheHost(t, lab.booted.node())
+	host := []place{{"the host", gatewayOf(t, lab.booted.node()), listens(t)}}
+	if found := reachedFromPod(t, "production", "web", host); len(found) > 0 {
+		t.Errorf("a lab pod reaches %v", found)
+	}
 
 	// The DNS pods have other addresses by now, and so have all the others.
 	eventually(t, time.Minute, "what is allowed by the DNS pods' addresses is open", func() bool {

@@ -23,17 +23,22 @@ const labelInternet = "netpol-lab.internet"
 // routesOf marks the node's routes to outside hosts, so that they can be found again.
 const routesOf = "201"
 
-// dropRoutes removes the routes with the mark $0 that lead to none of the addresses $1.
-const dropRoutes = `ip route show proto "$0" | while read -r to _; do
-  case " $1 " in *" $to "*) ;; *) ip route del "$to" proto "$0" ;; esac
-done
-`
+// dropRoutes is the command that removes the node's routes to other hosts than these.
+func dropRoutes(hosts []sandbox.External) string {
+	used := make([]string, len(hosts))
+	for i, x := range hosts {
+		used[i] = x.Address.String()
+	}
+	return `ip route show proto ` + routesOf + ` | while read -r to _; do
+  case " ` + strings.Join(used, " ") + ` " in *" $to "*) ;; *) ip route del "$to" proto ` + routesOf + ` ;; esac
+done`
+}
 
 // labelAddress is the address that the host has for the lab's pods.
 const labelAddress = "netpol-lab.address"
 
 // ensureInternet makes sure that every outside host of the topology runs in the
-// Docker network and has its address, and that the node finds it there.
+// Docker network and has its address, and that the node finds it there, and nobody else.
 //
 // Docker gives a container an address of its own choice, while a lesson has to say
 // which addresses a policy is about. So the host has the topology's address beside
@@ -45,16 +50,12 @@ func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, 
 	if err != nil {
 		return err
 	}
-	used := make([]string, len(hosts))
-	for i, x := range hosts {
-		used[i] = x.Address.String()
-	}
-	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", dropRoutes+strings.Join(routes, "\n"), routesOf, strings.Join(used, " "))
-	return err
+	return filter(ctx, cluster, append([]string{dropRoutes(hosts)}, routes...), hosts)
 }
 
 // ensureHosts makes sure of the hosts, and returns the commands for the cluster's node
-// by which it finds them. What no cluster uses any more is removed.
+// by which it finds them. What no cluster uses any more is removed, where that may be
+// others than before.
 func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hosts []sandbox.External) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,8 +90,11 @@ func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hos
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	before := p.hosts[cluster]
 	p.hosts[cluster] = used
-	p.sweep(ctx)
+	if before == nil || slices.ContainsFunc(before, func(h outside) bool { return !slices.Contains(used, h) }) {
+		p.sweep(ctx)
+	}
 	return routes, nil
 }
 

@@ -77,6 +77,7 @@ case "$1 $2" in
 	esac ;;
 "run --name") echo first >"hosts/$3" ;;
 "rm --force") rm -f "hosts/$4" "nodes/${4%-control-plane}" ;;
+"exec --interactive") { echo "$*"; cat; } >>asked ;;
 "run --rm"|exec\ *) echo "$*" >>asked ;;
 unpause\ *) echo "Error response from daemon: No such container: $2" >&2; exit 1 ;;
 *) echo "not expected: $*" >&2; exit 1 ;;
@@ -131,6 +132,9 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 			t.Fatal(err)
 		}
 		given := regexp.MustCompile(`(?s)--network container:netpol-lab-a-office-\S+ .*?"\$0/32" dev lo.*? 192\.0\.2\.1\n`)
+		if !strings.Contains(string(notes), "echo '192.0.2.1' >/run/netpol-lab/outside") {
+			t.Errorf("the node is not told whom it may reach: %s", notes)
+		}
 		return len(given.FindAll(notes, -1)), strings.Count(string(notes), "ip route replace 192.0.2.1 via 172.18.0.7 proto ")
 	}
 	runOn := func(want bool) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
+	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 )
 
 // Options says how a Provider makes its clusters.
@@ -43,6 +44,8 @@ type Options struct {
 	// Patience is how many times longer than on a usual machine anything may take before
 	// it is given up. Default 1.
 	Patience float64
+	// Limits bound each sandbox.
+	Limits Limits
 	// Log receives what is for whoever runs the server. Default slog.Default.
 	Log *slog.Logger
 }
@@ -93,6 +96,7 @@ func New(opts Options) (*Provider, error) {
 	if opts.PodImage == "" {
 		opts.PodImage = "netpol-lab/pod:latest"
 	}
+	opts.Limits = opts.Limits.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
@@ -136,7 +140,7 @@ func (p *Provider) Check(ctx context.Context) error {
 		return err
 	}
 	if _, err := inspectImage(ctx, p.opts.PodImage); errors.Is(err, errNoSuchObject) {
-		return fmt.Errorf("the image of the lab's pods, %s, is not in Docker: make it with: make node-image", p.opts.PodImage)
+		return fmt.Errorf("the image of the lab's pods, %s, is not in Docker: get it with: netpol-lab image (or make node-image, from source)", p.opts.PodImage)
 	} else if err != nil {
 		return err
 	}
@@ -147,6 +151,9 @@ func (p *Provider) Check(ctx context.Context) error {
 type flavour struct {
 	// calico says that the image's default network is Calico.
 	calico bool
+	// manifest and images are files in the node: Calico's manifest, and the archive
+	// of what its pods and the lab's run. Both are empty where the image brings neither.
+	manifest, images string
 	// podImage is the name of the lab pods' image inside the node.
 	podImage string
 }
@@ -154,22 +161,29 @@ type flavour struct {
 func (p *Provider) flavour(ctx context.Context) (flavour, error) {
 	img, err := inspectImage(ctx, p.opts.NodeImage)
 	if errors.Is(err, errNoSuchObject) {
-		return flavour{}, fmt.Errorf("the node image %s is not in Docker: make it with: make node-image", p.opts.NodeImage)
+		return flavour{}, fmt.Errorf("the node image %s is not in Docker: get it with: netpol-lab image (or make node-image, from source)", p.opts.NodeImage)
 	} else if err != nil {
 		return flavour{}, err
 	}
-	f := flavour{calico: img.Config.Labels[labelCNI] == "calico", podImage: img.Config.Labels[labelPodImage]}
+	labels := img.Config.Labels
+	f := flavour{calico: labels[labelCNI] == "calico", podImage: labels[labelPodImage]}
 	if !f.calico && p.opts.CalicoManifest == "" {
-		return flavour{}, fmt.Errorf("the node image %s has no Calico in it, and no Calico manifest was given: give one, or use the image that make node-image makes", p.opts.NodeImage)
+		f.manifest, f.images = labels[nodeimage.LabelManifest], labels[nodeimage.LabelImages]
 	}
-	if !f.calico || f.podImage == "" {
+	if !f.calico && f.manifest == "" && p.opts.CalicoManifest == "" {
+		return flavour{}, fmt.Errorf("the node image %s has no Calico in it, and no Calico manifest was given: give one, or use the image that netpol-lab image gets", p.opts.NodeImage)
+	}
+	if !f.calico && f.manifest == "" || f.podImage == "" {
 		f.podImage = defaultPodImageInNode
 	}
 	return f, nil
 }
 
+// everyClusterPrefix begins the name of every cluster of the lab, whichever server made it.
+const everyClusterPrefix = "netpol-lab-"
+
 // clusterPrefix begins the name of every cluster of this instance.
-func (p *Provider) clusterPrefix() string { return "netpol-lab-" + p.opts.Instance + "-" }
+func (p *Provider) clusterPrefix() string { return everyClusterPrefix + p.opts.Instance + "-" }
 
 func (p *Provider) clusterName(id sandbox.ClusterID) string { return p.clusterPrefix() + string(id) }
 

@@ -13,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -137,16 +138,33 @@ func (c *canary) prove(ctx context.Context) error {
 var errUnmeasured = errors.New("the canary could not be asked")
 
 func (c *canary) turnOver(ctx context.Context) error {
-	c.prober.Start(canaryName)
 	if err := c.locate(ctx); err != nil {
 		return err
 	}
 	if c.seen < 0 { // That it turns is to be seen.
+		if err := c.awaitPod(ctx); err != nil {
+			return errors.Join(errUnmeasured, err)
+		}
 		if err := c.turn(ctx, canaryDNS); err != nil {
 			return err
 		}
 	}
 	return c.turn(ctx, 1-c.seen)
+}
+
+// awaitPod waits until the canary's pod is ready: to try until it can be asked would take
+// longer.
+func (c *canary) awaitPod(ctx context.Context) error {
+	return watchUntil(ctx, metav1.ListOptions{},
+		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Pod, string, error) {
+			var list corev1.PodList
+			err := c.admin.list(ctx, pods, SystemNamespace, opts, &list)
+			return list.Items, list.ResourceVersion, err
+		},
+		func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			return c.admin.watch(ctx, pods, SystemNamespace, opts)
+		},
+		func(pod *corev1.Pod) bool { return pod.Name == canaryName && podReady(pod) })
 }
 
 // turn lets the canary talk to that target alone, and waits until that is what is seen.

@@ -39,7 +39,6 @@ func (c *Cluster) Clear(ctx context.Context) error {
 // clear is the part of Clear that is done inside the cluster.
 func (c *Cluster) clear(ctx context.Context) error {
 	err := c.closeLab()
-	c.lab = nil
 	// From here on nothing counts as laid.
 	if err = errors.Join(err, c.note(ctx, annotationLaid, "")); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +31,15 @@ import (
 type Surroundings interface {
 	// Ensure makes sure that the outside hosts run, that the lab's pods reach them and no
 	// others, and says where the node is.
-	Ensure(ctx context.Context, hosts []sandbox.External) (node netip.Addr, err error)
+	Ensure(ctx context.Context, hosts []sandbox.External) (Node, error)
+}
+
+// Node is a cluster's node.
+type Node struct {
+	Address netip.Addr
+	// Started is when it started last; zero where that is not known. What the API server
+	// says of pods may be of before for some seconds.
+	Started time.Time
 }
 
 // Options says what a Cluster is like.
@@ -47,11 +56,13 @@ type Options struct {
 }
 
 // Cluster is a cluster in which topologies can be laid, one at a time. Its methods take
-// turns, but for those of what is laid.
+// turns, but for Close and those of what is laid.
 type Cluster struct {
 	*access
 	canary canary
-	lab    *Lab // what this process has laid or found laid last; nil where it is none
+
+	mu  sync.Mutex
+	lab *Lab // what this process has laid, or found laid, or is laying; nil where it is none
 }
 
 // access is the way to a cluster.
@@ -77,6 +88,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	config = rest.CopyConfig(config)
 	config.Dial = a.requests.DialContext
 	config.WarningHandler = rest.NoWarnings{} // about kinds that are deprecated
+	config.Wrap(bounded(maxWrites))
 	var err error
 	if a.admin, err = newAPI(config); err != nil {
 		return nil, err
@@ -102,7 +114,7 @@ const (
 	podsLimit  = 2 * time.Minute
 	openLimit  = 2 * time.Minute
 	clearLimit = time.Minute
-	proofLimit = time.Minute
+	proofLimit = 2 * time.Minute
 )
 
 // within is ctx with a limit of time, which patience makes longer, and what was not to be
@@ -266,8 +278,8 @@ func (a *access) noted(ctx context.Context, annotation string) (string, error) {
 // probes stay.
 func (c *Cluster) Rest() {
 	c.canary.prober.Pause()
-	if c.lab != nil {
-		c.lab.prober.Pause()
+	if lab := c.current(); lab != nil {
+		lab.prober.Pause()
 	}
 	c.requests.CloseAll()
 }
@@ -277,8 +289,8 @@ func (c *Cluster) Rest() {
 func (c *Cluster) Resume() {
 	c.requests.CloseAll()
 	c.canary.prober.Resume()
-	if c.lab != nil {
-		c.lab.prober.Resume()
+	if lab := c.current(); lab != nil {
+		lab.prober.Resume()
 	}
 }
 
@@ -290,15 +302,29 @@ func (c *Cluster) Close() error {
 	return err
 }
 
+func (c *Cluster) current() *Lab {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lab
+}
+
+// closeLab closes what is laid; from then on this process knows of nothing that is.
 func (c *Cluster) closeLab() error {
-	if c.lab == nil {
+	c.mu.Lock()
+	lab := c.lab
+	c.lab = nil
+	c.mu.Unlock()
+	if lab == nil {
 		return nil
 	}
-	return c.lab.Close()
+	return lab.Close()
 }
 
 // open is a lab with the topology, of which nothing is known yet.
 func (c *Cluster) open(t *sandbox.Topology) *Lab {
-	c.lab = newLab(c.access, t)
-	return c.lab
+	lab := newLab(c.access, t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lab = lab
+	return lab
 }

@@ -90,6 +90,12 @@ func TestPodObject_is_as_the_topology_says_and_can_do_nothing(t *testing.T) {
 	if !*api.Spec.SecurityContext.RunAsNonRoot || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Error("the pod has privileges")
 	}
+	for _, r := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		asks, most := c.Resources.Requests[r], c.Resources.Limits[r]
+		if asks.Sign() <= 0 || most.Cmp(asks) < 0 {
+			t.Errorf("%s: the pod asks for %s and may have %s", r, asks.String(), most.String())
+		}
+	}
 	if api.Spec.HostNetwork || len(api.Spec.SecurityContext.Sysctls) != 1 {
 		t.Error("a pod in its own network may serve every port")
 	}
@@ -310,6 +316,8 @@ func fakeCanary(t *testing.T, answer func(target, allowed string) probe.Verdict)
 				allowed = "api"
 			}
 			fmt.Fprint(w, `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}`)
+		case strings.HasSuffix(r.URL.Path, "/namespaces/netpol-lab-system/pods"):
+			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "canary"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]}`)
 		case strings.HasSuffix(r.URL.Path, "/services/kube-dns"):
 			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.96.0.10"}}`)
 		case strings.HasSuffix(r.URL.Path, "/services/kubernetes"):
@@ -408,6 +416,34 @@ func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testi
 		}
 		if got[f.ID] != want {
 			t.Errorf("%s: %q, want %q", f.ID, got[f.ID], want)
+		}
+	}
+}
+
+func TestRuns_what_is_told_of_before_the_node_has_started_does_not_count(t *testing.T) {
+	c := newLab(&access{Options: Options{Log: slog.New(slog.DiscardHandler)}}, small(t))
+	started := time.Now()
+	pod := func(at time.Time, ready corev1.ConditionStatus) *corev1.Pod {
+		return &corev1.Pod{Status: corev1.PodStatus{
+			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}},
+			ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(at.Truncate(time.Second))}}}},
+		}}
+	}
+	if !c.runs(pod(started.Add(-time.Hour), corev1.ConditionTrue)) {
+		t.Error("when the node started is not known, and a pod that is ready does not run")
+	}
+	c.since = started
+	for name, test := range map[string]struct {
+		pod  *corev1.Pod
+		want bool
+	}{
+		"of before":     {pod(started.Add(-time.Minute), corev1.ConditionTrue), false},
+		"at the moment": {pod(started, corev1.ConditionTrue), true},
+		"not ready":     {pod(started.Add(time.Minute), corev1.ConditionFalse), false},
+		"started again": {pod(started.Add(time.Minute), corev1.ConditionTrue), true},
+	} {
+		if got := c.runs(test.pod); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
 }

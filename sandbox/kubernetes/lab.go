@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -25,9 +26,11 @@ type Lab struct {
 	*access
 	topology *sandbox.Topology
 	prober   *probe.Prober
+	closed   atomic.Bool
 
 	mu     sync.RWMutex
 	addrs  sandbox.Addresses
+	since  time.Time       // when the node started
 	opened map[string]bool // The pods whose stream was asked for before.
 
 	// opening is held while a shell is opened or ended.
@@ -52,7 +55,7 @@ func (c *Lab) setPod(name string, addr netip.Addr) {
 
 // locate reads where the Services and the DNS pods are, and notes it with where the
 // node and the outside hosts are.
-func (c *Lab) locate(ctx context.Context, node netip.Addr) error {
+func (c *Lab) locate(ctx context.Context, node Node) error {
 	var list corev1.ServiceList
 	if err := c.admin.list(ctx, services, "", metav1.ListOptions{}, &list); err != nil {
 		return err
@@ -65,7 +68,8 @@ func (c *Lab) locate(ctx context.Context, node netip.Addr) error {
 		}
 	}
 	c.mu.Lock()
-	c.addrs.Node, c.addrs.DNS = node, found[sandbox.DNSNamespace+"/"+sandbox.DNSName]
+	c.since = node.Started
+	c.addrs.Node, c.addrs.DNS = node.Address, found[sandbox.DNSNamespace+"/"+sandbox.DNSName]
 	c.addrs.External, c.addrs.Services = map[string]netip.Addr{}, map[string]netip.Addr{}
 	for _, x := range c.topology.External {
 		c.addrs.External[x.Name] = x.Address
@@ -226,19 +230,35 @@ func splitName(full string) (namespace, name string) {
 	return namespace, name
 }
 
-// refresh reads the pod's address again, and finds all that stands beside the pods.
+// refresh finds all that stands beside the pods, and reads the pod's address again.
 func (c *Lab) refresh(ctx context.Context, name string) error {
+	if err := c.Surround(ctx); err != nil {
+		return err
+	}
 	namespace, pod := splitName(name)
 	var found corev1.Pod
 	if err := c.pods.get(ctx, pods, namespace, pod, &found); err != nil {
 		return err
 	}
 	addr, err := netip.ParseAddr(found.Status.PodIP)
-	if err != nil {
-		return fmt.Errorf("pod %s has no address yet", name)
+	if err != nil || !c.runs(&found) {
+		return fmt.Errorf("pod %s has not started again yet", name)
 	}
 	c.setPod(name, addr)
-	return c.Surround(ctx)
+	return nil
+}
+
+// runs reports whether the pod is ready, and was started since its node was.
+func (c *Lab) runs(pod *corev1.Pod) bool {
+	c.mu.RLock()
+	since := c.since.Truncate(time.Second) // as exact as the API is
+	c.mu.RUnlock()
+	for _, container := range pod.Status.ContainerStatuses {
+		if container.State.Running == nil || container.State.Running.StartedAt.Time.Before(since) {
+			return false
+		}
+	}
+	return podReady(pod)
 }
 
 // Surround finds all that stands beside the pods, and makes sure of it. After a restart
@@ -264,4 +284,7 @@ func (c *Lab) Ready(ctx context.Context) error {
 }
 
 // Close closes the streams to the probes. The cluster goes on running.
-func (c *Lab) Close() error { return c.prober.Close() }
+func (c *Lab) Close() error {
+	c.closed.Store(true)
+	return c.prober.Close()
+}

@@ -26,21 +26,20 @@ import (
 const pace = 50 * time.Millisecond
 
 // LaySteps are the names of the steps that Lay goes through.
-func LaySteps() []string { return sandbox.Names((*Cluster)(nil).laying(nil)) }
+func LaySteps() []string { return sandbox.Names((*Cluster)(nil).laying(nil, nil)) }
 
-// laying are the steps of a Lay of the topology.
-func (c *Cluster) laying(t *sandbox.Topology) []sandbox.Action {
-	var lab *Lab
+// laying are the steps of a Lay of the topology, as lab.
+func (c *Cluster) laying(t *sandbox.Topology, lab **Lab) []sandbox.Action {
 	return []sandbox.Action{
 		{Name: "Start the lab's pods", Do: func(ctx context.Context) error {
 			if err := c.clear(ctx); err != nil {
 				return err
 			}
-			lab = c.open(t)
-			return lab.start(ctx)
+			*lab = c.open(t)
+			return (*lab).start(ctx)
 		}},
 		{Name: "Measure from every pod", Do: func(ctx context.Context) error {
-			if err := lab.awaitOpen(ctx); err != nil {
+			if err := (*lab).awaitOpen(ctx); err != nil {
 				return err
 			}
 			return c.note(ctx, annotationLaid, topologyHash(t))
@@ -51,18 +50,20 @@ func (c *Cluster) laying(t *sandbox.Topology) []sandbox.Action {
 // Lay lays the topology in the cluster, in the place of what is laid there, and measures
 // every flow of it open. Where that fails, failed is the step that did.
 func (c *Cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (lab *Lab, failed string, err error) {
-	failed, err = sandbox.Run(ctx, c.laying(t), progress)
+	failed, err = sandbox.Run(ctx, c.laying(t, &lab), progress)
 	if err != nil {
-		err = errors.Join(err, c.closeLab())
-		c.lab = nil
-		return nil, failed, err
+		return nil, failed, errors.Join(err, c.closeLab())
 	}
-	return c.lab, "", nil
+	return lab, "", nil
 }
 
 // Laid is the topology as it was laid, by an earlier process it may be. It fails with
-// [sandbox.ErrNotLaid] where nothing, or something else, is laid.
+// [sandbox.ErrNotLaid] where nothing, or something else, is laid. What this process has
+// laid, and not closed, it is given again as it is.
 func (c *Cluster) Laid(ctx context.Context, t *sandbox.Topology) (*Lab, error) {
+	if lab := c.current(); lab != nil && !lab.closed.Load() && topologyHash(lab.topology) == topologyHash(t) {
+		return lab, nil
+	}
 	laid, err := c.noted(ctx, annotationLaid)
 	if err != nil {
 		return nil, err
@@ -74,10 +75,11 @@ func (c *Cluster) Laid(ctx context.Context, t *sandbox.Topology) (*Lab, error) {
 		return nil, err
 	}
 	lab := c.open(t)
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return lab.Surround(groupCtx) })
-	group.Go(func() error { return lab.awaitPods(groupCtx) })
-	if err := group.Wait(); err != nil {
+	// First the node: what is told of the pods may be of before it started.
+	if err := lab.Surround(ctx); err != nil {
+		return nil, errors.Join(err, c.closeLab())
+	}
+	if err := lab.awaitPods(ctx); err != nil {
 		return nil, errors.Join(err, c.closeLab())
 	}
 	return lab, nil
@@ -86,7 +88,7 @@ func (c *Cluster) Laid(ctx context.Context, t *sandbox.Topology) (*Lab, error) {
 // start makes everything of the lab and waits until its pods are ready.
 func (c *Lab) start(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	var node netip.Addr
+	var node Node
 	group.Go(func() (err error) {
 		node, err = c.Surroundings.Ensure(groupCtx, c.topology.External)
 		return err
@@ -217,7 +219,7 @@ func (c *Lab) awaitPods(ctx context.Context) error {
 		func(pod *corev1.Pod) bool {
 			name := pod.Namespace + "/" + pod.Name
 			addr, err := netip.ParseAddr(pod.Status.PodIP)
-			if !waiting[name] || err != nil || !podReady(pod) {
+			if !waiting[name] || err != nil || !c.runs(pod) {
 				return len(waiting) == 0
 			}
 			delete(waiting, name)

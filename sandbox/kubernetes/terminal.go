@@ -118,14 +118,7 @@ func terminalPod(image, node string, namespaces []string) *corev1.Pod {
 					{Name: "LANG", Value: "C.UTF-8"},
 					{Name: "NETPOL_LAB_NAMESPACES", Value: strings.Join(namespaces, " ")},
 				},
-				Resources: corev1.ResourceRequirements{
-					Requests: corev1.ResourceList{
-						corev1.ResourceCPU: quantity.MustParse("10m"), corev1.ResourceMemory: quantity.MustParse("16Mi"),
-					},
-					Limits: corev1.ResourceList{
-						corev1.ResourceCPU: quantity.MustParse("1"), corev1.ResourceMemory: quantity.MustParse("256Mi"),
-					},
-				},
+				Resources: resources("10m", "16Mi", "1", "256Mi"),
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: &no,
 					ReadOnlyRootFilesystem:   &yes,

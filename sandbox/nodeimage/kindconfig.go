@@ -31,6 +31,7 @@ const PodSubnet = "10.244.0.0/16"
 //     watch every kind of object there is, for nothing here.
 //   - No pod may have more processes than it can need, and etcd keeps 256 MiB at most:
 //     in the learner's terminal kubectl runs, and whatever else the learner likes.
+//     The API server does 16 writes at once: the lab sends it 8 at most.
 const KindConfig = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
@@ -56,6 +57,7 @@ kubeadmConfigPatches:
   apiServer:
     extraArgs:
       enable-priority-and-fairness: "false"
+      max-mutating-requests-inflight: "16"
   controllerManager:
     extraArgs:
       leader-elect: "false"

@@ -42,16 +42,29 @@ var (
 	_ sandbox.Cluster = (*cluster)(nil)
 )
 
-// Lay lays the topology, and proves that policies are carried out on it.
-func (c *cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Cluster, error) {
-	err := goThrough(ctx, steps.Lay, progress,
-		func() error { return c.begin(t) },
-		func() error {
+// booting are the steps of a boot.
+func (c *cluster) booting() []sandbox.Action {
+	return []sandbox.Action{
+		{Name: "Start the simulated cluster", Do: func(context.Context) error { return c.change(nil, nil) }},
+	}
+}
+
+// laying are the steps of a Lay of the topology.
+func (c *cluster) laying(t *sandbox.Topology) []sandbox.Action {
+	return []sandbox.Action{
+		{Name: "Lay out its network", Do: func(context.Context) error { return c.begin(t) }},
+		{Name: "Prove that policies are enforced in it", Do: func(ctx context.Context) error {
 			if err := sandbox.ProveEnforced(ctx, c, t, proofLimit); err != nil {
 				return err
 			}
 			return c.keep()
-		})
+		}},
+	}
+}
+
+// Lay lays the topology, and proves that policies are carried out on it.
+func (c *cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Cluster, error) {
+	_, err := sandbox.Run(ctx, c.laying(t), progress)
 	if err == nil {
 		return c, nil
 	}

@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -71,42 +70,9 @@ func (p *Provider) Check(context.Context) error {
 	return nil
 }
 
-// The steps that a sandbox goes through, in their order.
-var steps = sandbox.Steps{
-	Boot: []string{"Start the simulated cluster"},
-	Lay:  []string{"Lay out its network", "Prove that policies are enforced in it"},
-}
-
 // Steps lists the names of the steps that Boot and Lay go through.
 func (p *Provider) Steps() sandbox.Steps {
-	return sandbox.Steps{Boot: slices.Clone(steps.Boot), Lay: slices.Clone(steps.Lay)}
-}
-
-// goThrough goes through steps of those names, until one fails or ctx ends.
-func goThrough(ctx context.Context, names []string, progress sandbox.Progress, do ...func() error) error {
-	for i, name := range names {
-		began := time.Now()
-		tell := func(status sandbox.StepStatus) {
-			step := sandbox.Step{Index: i + 1, Total: len(names), Name: name, Status: status}
-			if status != sandbox.StepRunning {
-				step.ElapsedMillis = time.Since(began).Milliseconds()
-			}
-			if progress != nil {
-				progress(step)
-			}
-		}
-		tell(sandbox.StepRunning)
-		err := context.Cause(ctx)
-		if err == nil {
-			err = do[i]()
-		}
-		if err != nil {
-			tell(sandbox.StepFailed)
-			return err
-		}
-		tell(sandbox.StepDone)
-	}
-	return context.Cause(ctx) // It may have ended while the last step was told.
+	return sandbox.Steps{Boot: sandbox.Names((*cluster)(nil).booting()), Lay: sandbox.Names((*cluster)(nil).laying(nil))}
 }
 
 // Boot makes a cluster, in which nothing is laid.
@@ -115,8 +81,7 @@ func (p *Provider) Boot(ctx context.Context, id sandbox.ClusterID, progress sand
 		return nil, err
 	}
 	c := &cluster{path: p.path(id), changed: make(chan struct{})}
-	err := goThrough(ctx, steps.Boot, progress, func() error { return c.change(nil, nil) })
-	if err != nil {
+	if _, err := sandbox.Run(ctx, c.booting(), progress); err != nil {
 		return nil, p.abandon(ctx, id, err)
 	}
 	p.mu.Lock()
