@@ -23,21 +23,20 @@ import (
 )
 
 type serveCmd struct {
-	Sandbox           string         `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind where Docker and the node image are ready, else simulated), kind (refuse to start where they are not) or simulated (needs nothing; every page says so)."`
-	Listen            string         `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
-	Host              []string       `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost and, where others can reach it, the machine's own names and addresses: behind a proxy, for example. Requests for any other name are refused."`
-	TrustedProxies    []netip.Prefix `placeholder:"CIDR" env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
-	Open              bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
-	MaxSandboxes      int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as fit on the machine (netpol-lab doctor says what limits them), and 5000 simulated ones. More than the memory has room for there are never."`
-	PoolReserve       int            `default:"-1" env:"NETPOL_LAB_POOL_RESERVE" help:"How many clusters are kept booted and paused for whoever starts next, so that they need not wait; -1 means 1 where there may be at least 3 sandboxes. None is kept for simulated sandboxes."`
-	PoolMax           int            `default:"-1" env:"NETPOL_LAB_POOL_MAX" help:"How many clusters there may be in all when one is booted for the reserve; -1 means as many as --max-sandboxes, 0 that none is kept in reserve."`
-	PauseAfter        time.Duration  `default:"5m" env:"NETPOL_LAB_PAUSE_AFTER" help:"How long a sandbox may be left alone, with no page open, before it is paused: it keeps everything and costs no CPU, and wakes in about half a second. 0 pauses none."`
-	Supervised        bool           `env:"NETPOL_LAB_SUPERVISED" help:"Somebody looks after the class: no sandbox is stopped for its age, for being left alone, or to make room for those who wait."`
-	ForgetAfter       int            `default:"90" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
-	Lessons           string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
-	Quizzes           string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
-	MetricsListen     string         `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9090, without a token: nobody else is to reach it. On the lab's own address /metrics is for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
-	OperatorTokenFile string         `type:"existingfile" placeholder:"FILE" env:"NETPOL_LAB_OPERATOR_TOKEN_FILE" help:"File with the token for /operator, the page of whoever runs the lab; without, one is made at the first start and kept in the data folder."`
+	Sandbox        string         `enum:"auto,kind,simulated" default:"auto" env:"NETPOL_LAB_SANDBOX" help:"What sandboxes are made of: auto (kind where Docker and the node image are ready, else simulated), kind (refuse to start where they are not) or simulated (needs nothing; every page says so)."`
+	Listen         string         `default:"127.0.0.1:8080" env:"NETPOL_LAB_LISTEN" help:"Address to serve on."`
+	Host           []string       `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost and, where others can reach it, the machine's own names and addresses: behind a proxy, for example. Requests for any other name are refused."`
+	TrustedProxies []netip.Prefix `placeholder:"CIDR" env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
+	Open           bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
+	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as fit on the machine (netpol-lab doctor says what limits them), and 5000 simulated ones. More than the memory has room for there are never."`
+	PoolReserve    int            `default:"-1" env:"NETPOL_LAB_POOL_RESERVE" help:"How many clusters are kept booted and paused for whoever starts next, so that they need not wait; -1 means 1 where there may be at least 3 sandboxes. None is kept for simulated sandboxes."`
+	PoolMax        int            `default:"-1" env:"NETPOL_LAB_POOL_MAX" help:"How many clusters there may be in all when one is booted for the reserve; -1 means as many as --max-sandboxes, 0 that none is kept in reserve."`
+	PauseAfter     time.Duration  `default:"5m" env:"NETPOL_LAB_PAUSE_AFTER" help:"How long a sandbox may be left alone, with no page open, before it is paused: it keeps everything and costs no CPU, and wakes in about half a second. 0 pauses none."`
+	Supervised     bool           `env:"NETPOL_LAB_SUPERVISED" help:"Somebody looks after the class: no sandbox is stopped for its age, for being left alone, or to make room for those who wait."`
+	ForgetAfter    int            `default:"90" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
+	Lessons        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
+	Quizzes        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
+	watchFlags
 	dataFlags
 	kindFlags
 	patience patience
