@@ -175,7 +175,7 @@ func (s Sources) inotify(m *Machine) {
 	var all bool
 	m.InotifyInstances.Used, m.InotifyWatches.Used, all = s.countInotify()
 	if !all {
-		m.Unknown = append(m.Unknown, "What others use of inotify could not all be seen: only root sees that.")
+		m.Unknown = append(m.Unknown, "What others use of inotify is more than is counted here: not every process could be looked into (root sees most of them).")
 	}
 }
 
@@ -196,7 +196,12 @@ func (s Sources) countInotify() (instances, watches int64, all bool) {
 			all = false
 		}
 		for _, f := range open { // none where the process has ended meanwhile
-			if to, err := os.Readlink(filepath.Join(process, "fd", f.Name())); err != nil || to != "anon_inode:inotify" {
+			to, err := os.Readlink(filepath.Join(process, "fd", f.Name()))
+			if errors.Is(err, fs.ErrPermission) {
+				all = false
+				break
+			}
+			if to != "anon_inode:inotify" {
 				continue
 			}
 			instances++
