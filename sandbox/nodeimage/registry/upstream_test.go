@@ -303,22 +303,27 @@ func runsALab(t *testing.T, instance string) {
 	if err := p.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const id sandbox.ID = "way"
+	const id sandbox.ClusterID = "way"
 	t.Cleanup(func() {
 		if err := p.Delete(context.Background(), id); err != nil {
 			t.Error(err)
 		}
 	})
 	began := time.Now()
-	c, err := p.Create(t.Context(), sandbox.Spec{ID: id, Topology: topology}, func(s sandbox.Step) {
+	told := func(s sandbox.Step) {
 		if s.Status != sandbox.StepRunning {
 			t.Logf("%6.2fs  %s: %s", time.Since(began).Seconds(), s.Name, s.Status)
 		}
-	})
+	}
+	b, err := p.Boot(t.Context(), id, told)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer b.Close()
+	c, err := b.Lay(t.Context(), topology, told)
+	if err != nil {
+		t.Fatal(err)
+	}
 	lab := sandboxtest.Lab{Cluster: c, Topology: topology, Measured: true}
 	lab.Expect(t)
 	lab.Apply(t, sandboxtest.DenyProduction)
