@@ -228,16 +228,16 @@ func TestReset_one_after_the_other_waits_for_a_place(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{Removal: 3 * time.Second}, func(o *sandbox.Options) { o.MaxSandboxes, o.MaxCreating = 1, 20 })
 		defer l.Close()
 		id := l.ready("ann")
-		for range 11 {
-			s, _, err := l.Reset(id)
-			if err != nil {
-				t.Fatal(err)
-			}
+		s, _, err := l.Reset(id)
+		if err != nil || s.ID == id {
+			t.Fatalf("the reset of %s gave %s, %v", id, s.ID, err)
+		}
+		id = s.ID
+		for range 10 {
 			synctest.Wait()
-			if s = l.get(s.ID); s.ID == id || s.State != sandbox.Queued || s.Waiting == nil || !s.Waiting.Full || s.Waiting.Place != 1 {
-				t.Errorf("the reset of %s gave %s, %s, waiting %+v", id, s.ID, s.State, s.Waiting)
+			if s, _, err := l.Reset(id); err != nil || s.ID != id || s.State != sandbox.Queued || s.Waiting == nil || !s.Waiting.Full || s.Waiting.Place != 1 {
+				t.Errorf("the reset of %s, which waits, gave %s, %s, waiting %+v, %v", id, s.ID, s.State, s.Waiting, err)
 			}
-			id = s.ID
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()

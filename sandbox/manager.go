@@ -194,7 +194,8 @@ func (m *Manager) Create(owner, from string, lab *Topology) (Snapshot, int64, er
 }
 
 // Reset throws the sandbox away and makes its owner, who asks from the address, a fresh
-// one of the same lab. Where somebody else was first, theirs is returned.
+// one of the same lab. One that is not made yet stays. Where somebody else was first,
+// theirs is returned.
 func (m *Manager) Reset(id ID, from string) (Snapshot, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -207,6 +208,11 @@ func (m *Manager) Reset(id ID, from string) (Snapshot, int64, error) {
 			return Snapshot{}, 0, notFound(id) // for it gave way to another lab's
 		}
 		s, seq := now.feed.snapshot()
+		return s, seq, nil
+	}
+	switch in.feed.state() {
+	case Queued, Creating: // It is a fresh one.
+		s, seq := in.feed.snapshot()
 		return s, seq, nil
 	}
 	return m.begin(in.owner, from, in.topology, &succession{reason: "You asked for a fresh one."})

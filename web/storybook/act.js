@@ -93,7 +93,7 @@
     "sandbox-full": async () => {
       await place("see");
       await press("Start");
-      await says("#status", /in use/);
+      await says("#status", /So many people wait/);
     },
     "sandbox-other": async () => {
       await place("see");
