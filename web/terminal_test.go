@@ -230,7 +230,8 @@ func TestA_terminal_whose_client_does_not_read_costs_the_shell_a_wait_and_nothin
 	id := v.start()
 	slow := v.terminal(id)
 	slow.sees("lab$ ")
-	slow.typed("yes\n") // and then it reads nothing more
+	slow.typed("yes\n")
+	slow.sees("y\r\n") // so it has begun; and then it reads nothing more
 	again := v.terminal(id)
 	again.sees("y\r\ny\r\n")
 	again.typed("\x03")
