@@ -147,8 +147,10 @@ func TestBooted_clear_leaves_nothing_of_what_was_laid(t *testing.T) {
 	if got := strings.Join(strings.Fields(inNode(t, "kubectl get namespaces -o jsonpath='{.items[*].metadata.name}'")), " "); got != want {
 		t.Errorf("the namespaces are %s, want %s", got, want)
 	}
-	if left := inNode(t, "kubectl get clusterroles,clusterrolebindings -o name | grep terminal || true"); left != "" {
-		t.Errorf("of the terminal there is %s", left)
+	for line := range strings.Lines(inNode(t, "kubectl get clusterroles,clusterrolebindings -o name")) {
+		if strings.Contains(line, "terminal") {
+			t.Errorf("of the terminal there is %s", line)
+		}
 	}
 	if left := inNode(t, "ip route show proto "+routesOf); left != "" {
 		t.Errorf("routes: %s", left)

@@ -394,6 +394,7 @@ func ordered(places []place) []place {
 func TestConfined_nobody_outside_is_asked_for_a_name(t *testing.T) {
 	dns := lab.Addresses().DNS.String()
 	began := time.Now()
+	// nslookup ends with 1 where there is no such name, as is wanted here.
 	out := mustOnNode(t, lab.booted.node(), "busybox nslookup example.org. "+dns+" 2>&1 || true")
 	if took := time.Since(began); !strings.Contains(out, "NXDOMAIN") || took > 2*time.Second {
 		t.Errorf("a name outside the cluster: %s, after %s; want NXDOMAIN at once", out, took)
@@ -491,6 +492,7 @@ func TestConfined_a_fork_bomb_and_a_hog_in_the_terminal_end_there(t *testing.T) 
 	}
 	s.typed("bomb() { bomb | bomb & }; bomb 2>/dev/null\n")
 	processes := func() int {
+		// grep ends with 1 where it counts 0; a process may end before it is looked at.
 		out := mustOnNode(t, lab.booted.node(), "for p in /proc/[0-9]*; do stat -c %u $p 2>/dev/null; done | grep -c '^65533$' || true")
 		n, err := strconv.Atoi(out)
 		if err != nil {
