@@ -288,9 +288,6 @@ func (in *instance) withdraw() {
 	m := in.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if in.waiter == nil {
-		return
-	}
 	if !m.queue.leave(in.waiter) {
 		select {
 		case g := <-in.waiter.got:
@@ -298,7 +295,8 @@ func (in *instance) withdraw() {
 				in.member = nil
 				if mem.used {
 					m.discard(mem)
-				} else if mem.state, mem.owner = booting, ""; !m.closed {
+				} else {
+					mem.state, mem.owner = booting, ""
 					m.work.Go(func() { m.use(mem, mem.booted) })
 				}
 			}
@@ -585,6 +583,9 @@ func (in *instance) end() {
 	_ = in.save()
 	in.background.Wait()
 	m.mu.Lock()
+	if in.waiter != nil {
+		m.queue.leave(in.waiter) // where an earlier process has left two of one owner's
+	}
 	mem, heir := in.member, in.heir
 	in.member, in.heir = nil, nil
 	switch {

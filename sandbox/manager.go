@@ -116,9 +116,7 @@ type Manager struct {
 	current map[string]*instance
 	pool    pool
 	queue   queue
-	// isSurveyed says that surveyed is closed.
-	isSurveyed bool
-	closed     bool
+	closed  bool
 }
 
 // NewManager starts a Manager. In the background it adopts the sandboxes that an

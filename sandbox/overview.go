@@ -74,7 +74,7 @@ func (m *Manager) Overview() Overview {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o := Overview{
-		Provider: m.opts.Provider.Name(), Surveyed: m.isSurveyed,
+		Provider: m.opts.Provider.Name(), Surveyed: m.Surveyed(),
 		MaxSandboxes: m.opts.MaxSandboxes, MaxWaiting: m.opts.MaxWaiting, PoolReserve: m.opts.PoolReserve, PoolMax: m.opts.PoolMax,
 		Waiting: len(m.queue.waiters), Hits: m.pool.hits, Misses: m.pool.misses, BootMillis: m.pool.took.Milliseconds(),
 		Sandboxes: make([]Brief, 0, len(m.instances)),

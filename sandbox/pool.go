@@ -131,7 +131,7 @@ func (p *pool) measured(took time.Duration) {
 // dispatch gives those who wait what there is, and sees to it that there will be more:
 // it is called whenever something of that has changed. It needs m.mu.
 func (m *Manager) dispatch() {
-	if m.closed || !m.isSurveyed {
+	if m.closed || !m.Surveyed() {
 		return
 	}
 	for w := m.queue.first(m.mayHave); w != nil; w = m.queue.first(m.mayHave) {
@@ -291,16 +291,15 @@ func (m *Manager) use(mem *member, booted Booted) {
 		m.mu.Lock()
 		mem.booted = booted
 		switch w := m.queue.first(m.mayHave); {
+		case m.closed || w == nil && mem.paused && len(m.pool.in(reserved)) < m.opts.PoolReserve:
+			mem.state = reserved // Close removes what is kept for nobody.
+			m.mu.Unlock()
+			return
 		case w != nil:
 			m.pool.misses++
 			m.queue.take(w)
 			m.grant(w, mem)
 			m.dispatch()
-			m.mu.Unlock()
-			return
-		case m.closed || mem.paused && len(m.pool.in(reserved)) < m.opts.PoolReserve:
-			// The next process removes what this one has kept for nobody.
-			mem.state = reserved
 			m.mu.Unlock()
 			return
 		case mem.paused, len(m.pool.in(reserved)) >= m.opts.PoolReserve:

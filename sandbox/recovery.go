@@ -112,7 +112,6 @@ func (m *Manager) survey() {
 			in.inBackground(func() { _ = in.save(); in.let() })
 		}
 	}
-	m.isSurveyed = true
 	close(m.surveyed)
 	m.dispatch()
 }

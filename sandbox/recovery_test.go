@@ -266,6 +266,30 @@ func TestRestart_of_two_of_one_owner_the_newer_stays(t *testing.T) {
 	})
 }
 
+// A server that was killed while one gave way to another has left both.
+func TestRestart_of_two_of_one_owner_that_wait_one_is_served(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		l.Close()
+		for i, id := range []sandbox.ID{"older", "newer"} {
+			rec := sandbox.Record{ID: id, Owner: "ann", Lab: "small", State: sandbox.Queued, Created: time.Now().Add(time.Duration(i) * time.Second)}
+			if err := l.records.Save(t.Context(), rec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.start()
+		defer l.Close()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := l.get("newer"); s.State != sandbox.Ready {
+			t.Errorf("the newer is %s", s.State)
+		}
+		if left := l.recorded(); len(left) != 1 || l.provider.Live() != 1 || l.provider.Most() != 1 {
+			t.Errorf("records: %+v; %d clusters, up to %d", left, l.provider.Live(), l.provider.Most())
+		}
+	})
+}
+
 func TestRestart_a_record_that_makes_no_sense_is_named_and_costs_nobody_else_anything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
