@@ -7,10 +7,18 @@ import (
 	"time"
 )
 
-// janitor stops the sandboxes that nobody uses or that are too old, and writes down
-// what could not be written down before.
+// janitorPace is the pause between two rounds of the janitor.
+const janitorPace = time.Minute
+
+// janitor is one round: what is to end ends, and who waits gets room.
 func (m *Manager) janitor() {
-	ticker := time.NewTicker(time.Minute)
+	m.tidy()
+	m.makeWay()
+}
+
+// every does it again and again, with that pause, until the Manager closes.
+func (m *Manager) every(pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
 		select {
@@ -18,11 +26,12 @@ func (m *Manager) janitor() {
 			return
 		case <-ticker.C:
 		}
-		m.tidy()
-		m.makeWay()
+		do()
 	}
 }
 
+// tidy stops the sandboxes that nobody uses or that are too old, and writes down what
+// could not be written down before.
 func (m *Manager) tidy() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

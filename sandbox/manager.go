@@ -134,8 +134,8 @@ func NewManager(opts Options) (*Manager, error) {
 		return nil, err
 	}
 	m.work.Go(m.survey)
-	m.work.Go(m.janitor)
-	m.work.Go(m.refill)
+	m.work.Go(func() { m.every(janitorPace, m.janitor) })
+	m.work.Go(func() { m.every(refillPace, m.refill) })
 	m.work.Go(func() { m.availability.run(ctx) })
 	return m, nil
 }

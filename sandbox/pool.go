@@ -171,20 +171,11 @@ func (m *Manager) wantedInReserve() int {
 	return 1
 }
 
-// refill keeps the reserve.
+// refill sees to it that the reserve is filled when its time has come.
 func (m *Manager) refill() {
-	ticker := time.NewTicker(refillPace)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		m.mu.Lock()
-		m.dispatch()
-		m.mu.Unlock()
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dispatch()
 }
 
 // mayHave reports whether the waiter may be given a cluster now: an owner has two on the

@@ -177,35 +177,26 @@ func (p *Prober) Probe(ctx context.Context, pod string, requests []Request, repo
 // Pause is called before the pods are frozen: until Resume nobody waits for an answer,
 // so no stream is given up for want of one. What is being measured, and what is asked for
 // meanwhile, is reported Unknown.
-func (p *Prober) Pause() {
-	p.mu.Lock()
-	p.paused = true
-	links := slices.Collect(maps.Values(p.links))
-	p.mu.Unlock()
-	for _, l := range links {
-		l.mu.Lock()
-		s := l.stream
-		l.mu.Unlock()
-		if s != nil {
-			s.setPaused(true)
-		}
-	}
-}
+func (p *Prober) Pause() { p.setPaused(true) }
 
 // Resume ends a pause. Streams that were lost are opened again at once.
-func (p *Prober) Resume() {
+func (p *Prober) Resume() { p.setPaused(false) }
+
+func (p *Prober) setPaused(paused bool) {
 	p.mu.Lock()
-	p.paused = false
+	p.paused = paused
 	links := slices.Collect(maps.Values(p.links))
-	close(p.woken)
-	p.woken = make(chan struct{})
+	if !paused {
+		close(p.woken)
+		p.woken = make(chan struct{})
+	}
 	p.mu.Unlock()
 	for _, l := range links {
 		l.mu.Lock()
 		s := l.stream
 		l.mu.Unlock()
 		if s != nil {
-			s.setPaused(false)
+			s.setPaused(paused)
 		}
 	}
 }
