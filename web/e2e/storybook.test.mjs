@@ -53,11 +53,36 @@ function badlyLaid() {
   return wrong;
 }
 
+// Where all is that can be pressed or read as a title, two frames from now.
+async function places() {
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  return [...document.querySelectorAll("button, summary, h1, h2, h3, table, svg, form")]
+    .map((e) => [e.tagName, ...Object.values(e.getBoundingClientRect().toJSON()).map(Math.round)].join())
+    .join("\n");
+}
+
+/** Waits until what the page's width decides is drawn anew: the script sees it some frames later. */
+async function atRest(page) {
+  let before;
+  let alike = 0;
+  await until(
+    async () => {
+      const now = await page.evaluate(places);
+      alike = now === before ? alike + 1 : 0;
+      before = now;
+      return alike === 3;
+    },
+    "nothing on the page moves any more",
+    10_000,
+  );
+}
+
 /** Draws the page in every width and scheme. */
 async function looksOf(page, name) {
   const looks = [];
   for (const [width, height] of widths) {
     await page.setViewportSize({ width, height });
+    await atRest(page);
     for (const colorScheme of schemes) {
       await page.emulateMedia({ colorScheme });
       const where = `${name} at ${width} px, ${colorScheme}`;
