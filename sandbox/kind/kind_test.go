@@ -329,6 +329,27 @@ func TestDelete_fails_where_something_is_left(t *testing.T) {
 	}
 }
 
+func TestAdopt_a_cluster_without_a_kubeconfig_is_gone_and_a_failed_look_for_it_says_nothing(t *testing.T) {
+	p, err := New(Options{Instance: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for look, gone := range map[string]bool{
+		"echo missing": true,
+		"echo 'Error response from daemon: cannot exec now' >&2; exit 1":     false,
+		"echo 'Error response from daemon: Container is paused' >&2; exit 1": false,
+	} {
+		scriptDocker(t, `case "$1" in
+container) echo '[{"State":{"Running":true}}]' ;;
+exec) `+look+` ;;
+esac
+`)
+		if _, err := p.Adopt(t.Context(), "x"); err == nil || errors.Is(err, sandbox.ErrGone) != gone {
+			t.Errorf("%s: got %v, want ErrGone: %v", look, err, gone)
+		}
+	}
+}
+
 // TestRecall has a node that does not run, and a clock that the test turns.
 func TestRecall_starts_a_node_that_has_stopped_and_gives_it_up_in_the_end(t *testing.T) {
 	notes := filepath.Join(t.TempDir(), "asked")
