@@ -50,11 +50,12 @@ func filter(ctx context.Context, cluster string, routes []string, hosts []sandbo
 	for i, x := range hosts {
 		addresses[i] = x.Address.String()
 	}
-	script := append([]string{lockNode, installFilter}, routes...)
+	// In braces, so that none of it is done where not all of it arrives.
+	script := append([]string{"{", lockNode, installFilter}, routes...)
 	script = append(script,
 		"echo '"+strings.Join(addresses, ", ")+"' >/run/netpol-lab/outside.new",
 		"mv /run/netpol-lab/outside.new /run/netpol-lab/outside",
-		"/usr/local/sbin/netpol-lab-filter")
+		"/usr/local/sbin/netpol-lab-filter", "}")
 	if _, err := dockerInput(ctx, strings.NewReader(strings.Join(script, "\n")), "exec", "--interactive", nodeName(cluster), "sh", "-es"); err != nil {
 		return fmt.Errorf("the node cannot be kept apart from the network: %w", err)
 	}

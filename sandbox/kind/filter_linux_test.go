@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// fakeNode has what a node runs carried out in a folder of the test's own, and puts
-// commands in the place of those that would change the machine. It returns the folder.
+// fakeNode has what a node runs, or as much of it as ARRIVES bytes, carried out in a
+// folder of the test's own, and puts commands in the place of those that would change the
+// machine. It returns the folder.
 func fakeNode(t *testing.T, commands map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -26,7 +27,7 @@ func fakeNode(t *testing.T, commands map[string]string) string {
 	}
 	t.Setenv("ROOT", root)
 	t.Setenv("PATH", filepath.Join(root, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-	scriptDocker(t, `sed "s,/usr/local/\|/etc/\|/run/,$ROOT&,g" | sh -es`)
+	scriptDocker(t, `head -c "${ARRIVES:-1000000}" | sed "s,/usr/local/\|/etc/\|/run/,$ROOT&,g" | sh -es`)
 	return root
 }
 
@@ -47,5 +48,24 @@ func TestFilter_one_script_at_a_time_is_at_work_in_a_node(t *testing.T) {
 	outside, err := os.ReadFile(filepath.Join(root, "run/netpol-lab/outside"))
 	if err != nil || strings.TrimSpace(string(outside)) != "192.0.2.1" {
 		t.Errorf("the outside hosts are %q, %v", outside, err)
+	}
+}
+
+func TestFilter_a_script_that_is_cut_off_changes_nothing(t *testing.T) {
+	root := fakeNode(t, map[string]string{"ip": "", "nft": "cat >/dev/null"})
+	program := filepath.Join(root, "usr/local/sbin/netpol-lab-filter")
+	t.Setenv("ARRIVES", "1000")
+	if err := filter(t.Context(), "x", nil, nil); err == nil {
+		t.Error("half a script has done it")
+	}
+	if text, err := os.ReadFile(program); err == nil {
+		t.Errorf("the node has a program of %d bytes", len(text))
+	}
+	t.Setenv("ARRIVES", "")
+	if err := filter(t.Context(), "x", nil, nil); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(program); err != nil || len(text) < 1000 {
+		t.Errorf("the node has a program of %d bytes, %v", len(text), err)
 	}
 }
