@@ -387,6 +387,52 @@ func TestCanary_finds_a_network_that_does_not_follow_its_policy(t *testing.T) {
 	}
 }
 
+func TestCanary_whoever_s_time_is_over_counts_and_only_what_was_measured_does(t *testing.T) {
+	open := func(_, _ string) probe.Verdict { return probe.Open }
+	unknown := func(_, _ string) probe.Verdict { return probe.Unknown }
+	for name, test := range map[string]struct {
+		answer func(target, allowed string) probe.Verdict
+		end    func(context.Context) (context.Context, context.CancelFunc)
+		want   bool
+	}{
+		"the caller's time":   {open, soon, true},
+		"nothing is measured": {unknown, soon, false},
+		"the caller gives up": {open, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(300*time.Millisecond, cancel)
+			return ctx, cancel
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := test.end(t.Context())
+			defer cancel()
+			err := fakeCanary(t, test.answer).prove(ctx)
+			if err == nil || errors.Is(err, sandbox.ErrNotEnforced) != test.want {
+				t.Errorf("got %v, want ErrNotEnforced: %v", err, test.want)
+			}
+		})
+	}
+	t.Run("the API server hangs", func(t *testing.T) {
+		c := fakeCanary(t, open)
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		defer server.Close()
+		var err error
+		if c.admin, err = newAPI(&rest.Config{Host: server.URL, QPS: -1}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := soon(t.Context())
+		defer cancel()
+		if err := c.prove(ctx); err == nil || errors.Is(err, sandbox.ErrNotEnforced) {
+			t.Errorf("got %v, and nothing is known", err)
+		}
+	})
+}
+
+// soon is ctx with an end that comes soon.
+func soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 300*time.Millisecond)
+}
+
 // fakeLab is a lab whose pods answer every request with the verdict that answer gives.
 func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
 	t.Helper()
