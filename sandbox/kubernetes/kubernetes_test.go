@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -440,6 +441,30 @@ func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
 	c.addrs, c.prober = addrs, probe.NewProber(fakeOpen(answer), c.Log)
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+func TestLay_does_not_wait_for_ever_until_what_was_laid_is_gone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := newAPI(&rest.Config{Host: "http://api.test", QPS: -1, Transport: hangs{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		c := &Cluster{access: &access{Options: Options{Log: slog.New(slog.DiscardHandler), Patience: 2}, admin: client}}
+		_, failed, err := c.Lay(ctx, small(t), nil)
+		if err == nil || failed != LaySteps()[0] || !strings.Contains(err.Error(), "not cleared away within 2m0s") {
+			t.Errorf("got %q, %v, want to be told that it was given up", failed, err)
+		}
+	})
+}
+
+// hangs is a connection over which nothing is answered.
+type hangs struct{}
+
+func (hangs) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testing.T) {
