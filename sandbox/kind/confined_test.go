@@ -470,7 +470,7 @@ func TestConfined_a_node_has_limits_and_what_asks_for_more_is_ended_there(t *tes
 	}
 	t.Logf("%d processes and threads", now)
 	t.Cleanup(func() {
-		if err := shared.limit(context.Background(), lab.booted.name); err != nil {
+		if err := limitNode(context.Background(), lab.booted.name); err != nil {
 			t.Error(err)
 		}
 	})

@@ -63,8 +63,8 @@ func filter(ctx context.Context, cluster string, routes []string, hosts []sandbo
 }
 
 // confine gives a new node its limits, and keeps it apart from everybody.
-func (p *Provider) confine(ctx context.Context, cluster string) error {
-	if err := p.limit(ctx, cluster); err != nil {
+func confine(ctx context.Context, cluster string) error {
+	if err := limitNode(ctx, cluster); err != nil {
 		return err
 	}
 	return filter(ctx, cluster, nil, nil)

@@ -44,8 +44,6 @@ type Options struct {
 	// Patience is how many times longer than on a usual machine anything may take before
 	// it is given up. Default 1.
 	Patience float64
-	// Limits bound each sandbox.
-	Limits Limits
 	// Log receives what is for whoever runs the server. Default slog.Default.
 	Log *slog.Logger
 }
@@ -96,7 +94,6 @@ func New(opts Options) (*Provider, error) {
 	if opts.PodImage == "" {
 		opts.PodImage = "netpol-lab/pod:latest"
 	}
-	opts.Limits = opts.Limits.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
