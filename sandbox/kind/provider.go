@@ -41,8 +41,9 @@ type Options struct {
 	// LoadImages are archives, as "docker save" writes them, of what the
 	// manifest's pods run. They are loaded into a node without Calico.
 	LoadImages []string
-	// Patience is how many times longer than on a usual machine anything may take before
-	// it is given up. Default 1.
+	// Patience is how many times longer than on a usual machine each part of a boot and of
+	// a Lay, and the return of a node that has stopped, may take before it is given up.
+	// Less than 1 counts as 1.
 	Patience float64
 	// Log receives what is for whoever runs the server. Default slog.Default.
 	Log *slog.Logger
@@ -97,9 +98,7 @@ func New(opts Options) (*Provider, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	if opts.Patience == 0 {
-		opts.Patience = 1
-	}
+	opts.Patience = max(opts.Patience, 1)
 	return &Provider{opts: opts, log: opts.Log, hosts: map[string][]outside{}}, nil
 }
 
