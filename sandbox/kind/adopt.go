@@ -71,7 +71,6 @@ func (b *booted) takeUp(ctx context.Context) error {
 	if err := b.awaitBack(ctx); err != nil {
 		return err
 	}
-	b.back()
 	if err := b.cluster.WasBooted(ctx); err != nil {
 		return err
 	}
@@ -81,15 +80,17 @@ func (b *booted) takeUp(ctx context.Context) error {
 // awaitBack waits until the API server is ready, and starts the node again where that has
 // stopped. It fails with [sandbox.ErrGone] where neither comes back.
 func (b *booted) awaitBack(ctx context.Context) error {
+	var reason error // why the node was not there when it was last looked at
 	for {
 		err := b.cluster.AwaitAPI(ctx, readyAtOnce)
 		if err == nil {
+			b.back()
 			return nil
 		}
 		if ctx.Err() != nil {
-			return err
+			return errors.Join(err, reason)
 		}
-		if reason := b.recall(ctx); errors.Is(reason, sandbox.ErrGone) {
+		if reason = b.recall(ctx); errors.Is(reason, sandbox.ErrGone) {
 			return errors.Join(reason, err)
 		}
 	}
