@@ -38,12 +38,18 @@ func (m *making) open(ctx context.Context, s *store.Store, log *slog.Logger) err
 
 func (f *kindFlags) making(d *data, log *slog.Logger) (making, error) {
 	provider, err := kind.New(kind.Options{
-		Instance: d.instance, NodeImage: f.NodeImage, CalicoManifest: f.CalicoManifest, LoadImages: f.LoadImages, Log: log,
+		Instance: d.instance, NodeImage: f.NodeImage, CalicoManifest: f.CalicoManifest, LoadImages: f.LoadImages,
+		Patience: float64(f.Patience), Log: log,
 	})
 	if err != nil {
 		return making{}, err
 	}
-	return making{Options: sandbox.Options{Provider: provider}, folder: d.path("sandboxes"), machine: provider.Machine}, nil
+	var usual sandbox.Options
+	usual.Defaults()
+	return making{
+		Options: sandbox.Options{Provider: provider, CreateTimeout: f.Patience.of(usual.CreateTimeout)},
+		folder:  d.path("sandboxes"), machine: provider.Machine,
+	}, nil
 }
 
 // fit sets how many sandboxes there may be where nobody says, by what the machine has.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,36 @@ func TestMaking_a_docker_that_hangs_is_given_up_and_that_is_said(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("that took %s", took)
+	}
+}
+
+func TestMaking_patience_stretches_what_a_boot_and_a_lay_may_take(t *testing.T) {
+	for patience, want := range map[times]time.Duration{0: 5 * time.Minute, 1: 5 * time.Minute, 2.5: 12*time.Minute + 30*time.Second} {
+		m, err := (&kindFlags{Patience: patience}).making(&data{instance: "one"}, newLog(os.Stderr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.CreateTimeout != want {
+			t.Errorf("patience %g: a boot may take %s, want %s", patience, m.CreateTimeout, want)
+		}
+	}
+}
+
+func TestPatience_is_at_least_1_by_flag_and_environment(t *testing.T) {
+	var usage *usageError
+	for _, n := range []string{"0", "0.5", "-2", "NaN", "Inf", "1e9", "much", ""} {
+		if _, err := command(t, "doctor", "--patience="+n); !errors.As(err, &usage) || !strings.Contains(err.Error(), "patience") {
+			t.Errorf("--patience=%s: got %v, want a usage error that names it", n, err)
+		}
+	}
+	t.Setenv("NETPOL_LAB_PATIENCE", "0.9")
+	if _, err := command(t, "doctor"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "NETPOL_LAB_PATIENCE") {
+		t.Errorf("in the environment: got %v, want a usage error that names it", err)
+	}
+	t.Setenv("NETPOL_LAB_PATIENCE", "1.5")
+	t.Setenv("PATH", t.TempDir())
+	if _, err := command(t, "doctor"); errors.As(err, &usage) {
+		t.Errorf("1.5 in the environment: %v", err)
 	}
 }
 

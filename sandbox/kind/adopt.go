@@ -45,8 +45,12 @@ func (p *Provider) adopt(ctx context.Context, id sandbox.ClusterID) (*booted, er
 	}
 	// Of a cluster that was being made when the earlier process ended there
 	// may never be a kubeconfig; one that was ready has it.
-	if _, err := docker(ctx, "exec", nodeName(name), "test", "-s", "/etc/kubernetes/scheduler.conf"); err != nil {
-		return nil, fmt.Errorf("the cluster was never finished: %w", errors.Join(sandbox.ErrGone, err))
+	missing, err := docker(ctx, "exec", nodeName(name), "sh", "-c", "test -s /etc/kubernetes/scheduler.conf || echo missing")
+	if err != nil {
+		return nil, err // Docker does not do it now: nothing is known.
+	}
+	if missing != "" {
+		return nil, fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
 	}
 	f, err := p.flavour(ctx)
 	if err != nil {
@@ -67,7 +71,6 @@ func (b *booted) takeUp(ctx context.Context) error {
 	if err := b.awaitBack(ctx); err != nil {
 		return err
 	}
-	b.back()
 	if err := b.cluster.WasBooted(ctx); err != nil {
 		return err
 	}
@@ -77,15 +80,17 @@ func (b *booted) takeUp(ctx context.Context) error {
 // awaitBack waits until the API server is ready, and starts the node again where that has
 // stopped. It fails with [sandbox.ErrGone] where neither comes back.
 func (b *booted) awaitBack(ctx context.Context) error {
+	var reason error // why the node was not there when it was last looked at
 	for {
 		err := b.cluster.AwaitAPI(ctx, readyAtOnce)
 		if err == nil {
+			b.back()
 			return nil
 		}
 		if ctx.Err() != nil {
-			return err
+			return errors.Join(err, reason)
 		}
-		if reason := b.recall(ctx); errors.Is(reason, sandbox.ErrGone) {
+		if reason = b.recall(ctx); errors.Is(reason, sandbox.ErrGone) {
 			return errors.Join(reason, err)
 		}
 	}

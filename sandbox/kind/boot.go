@@ -121,7 +121,7 @@ func (b *boot) startNode(ctx context.Context) (err error) {
 		return err
 	}
 	// Before anything of the cluster runs there.
-	if err := b.provider.confine(ctx, b.name); err != nil {
+	if err := confine(ctx, b.name); err != nil {
 		return err
 	}
 	return await(ctx, b.kindLog.configured)

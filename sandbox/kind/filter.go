@@ -25,9 +25,15 @@ var (
 	filterUnit string
 )
 
+// lockNode waits until no other script of this kind is at work in the node, and keeps
+// others waiting until this one has ended. The program's own lock is for whoever else runs
+// that, as the unit does.
+const lockNode = `mkdir -p /run/netpol-lab
+exec 8>/run/netpol-lab/script.lock
+flock 8`
+
 // installFilter puts both into the node. systemd reads the unit when the node starts anew.
-var installFilter = `mkdir -p /run/netpol-lab
-cat >/usr/local/sbin/netpol-lab-filter <<'END OF PROGRAM'
+var installFilter = `cat >/usr/local/sbin/netpol-lab-filter <<'END OF PROGRAM'
 ` + filterProgram + `END OF PROGRAM
 chmod 755 /usr/local/sbin/netpol-lab-filter
 cat >/etc/systemd/system/netpol-lab-filter.service <<'END OF UNIT'
@@ -44,11 +50,12 @@ func filter(ctx context.Context, cluster string, routes []string, hosts []sandbo
 	for i, x := range hosts {
 		addresses[i] = x.Address.String()
 	}
-	script := append([]string{installFilter}, routes...)
+	// In braces, so that none of it is done where not all of it arrives.
+	script := append([]string{"{", lockNode, installFilter}, routes...)
 	script = append(script,
 		"echo '"+strings.Join(addresses, ", ")+"' >/run/netpol-lab/outside.new",
 		"mv /run/netpol-lab/outside.new /run/netpol-lab/outside",
-		"/usr/local/sbin/netpol-lab-filter")
+		"/usr/local/sbin/netpol-lab-filter", "}")
 	if _, err := dockerInput(ctx, strings.NewReader(strings.Join(script, "\n")), "exec", "--interactive", nodeName(cluster), "sh", "-es"); err != nil {
 		return fmt.Errorf("the node cannot be kept apart from the network: %w", err)
 	}
@@ -56,8 +63,8 @@ func filter(ctx context.Context, cluster string, routes []string, hosts []sandbo
 }
 
 // confine gives a new node its limits, and keeps it apart from everybody.
-func (p *Provider) confine(ctx context.Context, cluster string) error {
-	if err := p.limit(ctx, cluster); err != nil {
+func confine(ctx context.Context, cluster string) error {
+	if err := limitNode(ctx, cluster); err != nil {
 		return err
 	}
 	return filter(ctx, cluster, nil, nil)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,10 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/rest"
 	kinderrors "sigs.k8s.io/kind/pkg/errors"
 	"sigs.k8s.io/kind/pkg/exec"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
 )
 
 func TestNew_wants_a_plain_instance(t *testing.T) {
@@ -329,6 +333,27 @@ func TestDelete_fails_where_something_is_left(t *testing.T) {
 	}
 }
 
+func TestAdopt_a_cluster_without_a_kubeconfig_is_gone_and_a_failed_look_for_it_says_nothing(t *testing.T) {
+	p, err := New(Options{Instance: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for look, gone := range map[string]bool{
+		"echo missing": true,
+		"echo 'Error response from daemon: cannot exec now' >&2; exit 1":     false,
+		"echo 'Error response from daemon: Container is paused' >&2; exit 1": false,
+	} {
+		scriptDocker(t, `case "$1" in
+container) echo '[{"State":{"Running":true}}]' ;;
+exec) `+look+` ;;
+esac
+`)
+		if _, err := p.Adopt(t.Context(), "x"); err == nil || errors.Is(err, sandbox.ErrGone) != gone {
+			t.Errorf("%s: got %v, want ErrGone: %v", look, err, gone)
+		}
+	}
+}
+
 // TestRecall has a node that does not run, and a clock that the test turns.
 func TestRecall_starts_a_node_that_has_stopped_and_gives_it_up_in_the_end(t *testing.T) {
 	notes := filepath.Join(t.TempDir(), "asked")
@@ -381,6 +406,44 @@ func TestRecall_a_node_that_is_not_there_is_gone_and_a_Docker_that_does_not_answ
 	scriptDocker(t, `echo "Cannot connect to the Docker daemon" >&2; exit 1`)
 	if err := b.recall(t.Context()); err == nil || errors.Is(err, sandbox.ErrGone) {
 		t.Errorf("got %v, want another error", err)
+	}
+}
+
+// unreachable is a cluster whose node Docker has, and whose API server does not answer.
+func unreachable(t *testing.T) *booted {
+	t.Helper()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	p, err := New(Options{Instance: "a", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &booted{provider: p, name: p.clusterName("x"), log: p.log}
+	if b.cluster, err = kubernetes.New(&rest.Config{Host: server.URL, QPS: -1}, kubernetes.Options{Log: p.log}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func TestAwaitBack_says_what_kept_the_node_from_coming_back(t *testing.T) {
+	b := unreachable(t)
+	scriptDocker(t, `[ "$1" = container ] && echo '[{"State":{"Running":false}}]' && exit
+echo "Error response from daemon: the cgroup is full" >&2; exit 1`)
+	ctx, cancel := context.WithTimeout(t.Context(), readyAtOnce+500*time.Millisecond)
+	defer cancel()
+	if err := b.awaitBack(ctx); err == nil || !strings.Contains(err.Error(), "cgroup is full") || !strings.Contains(err.Error(), "readyz") {
+		t.Errorf("got %v, want what Docker has said, and what the API server has not", err)
+	}
+}
+
+func TestWake_says_why_the_first_proof_has_failed(t *testing.T) {
+	b := unreachable(t)
+	scriptDocker(t, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := b.Wake(ctx); err == nil || !strings.Contains(err.Error(), "services/kube-dns") || !strings.Contains(err.Error(), "readyz") {
+		t.Errorf("got %v, want where the canary's targets were not to be had, and that the API server is not ready", err)
 	}
 }
 

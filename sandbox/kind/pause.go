@@ -39,15 +39,19 @@ func (b *booted) wake(ctx context.Context) error {
 	}
 	b.setPaused(false)
 	b.cluster.Resume()
-	if b.proveAtOnce(ctx) == nil {
+	atOnce := b.proveAtOnce(ctx)
+	if atOnce == nil {
 		b.back()
 		return nil
 	}
-	if err := b.awaitBack(ctx); err != nil {
-		return err
+	err := b.awaitBack(ctx)
+	if err == nil {
+		err = b.cluster.Prove(ctx)
 	}
-	b.back()
-	return b.cluster.Prove(ctx)
+	if err != nil {
+		return errors.Join(err, atOnce)
+	}
+	return nil
 }
 
 // proveAtOnce proves a cluster that is as it was before.

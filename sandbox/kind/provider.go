@@ -41,11 +41,10 @@ type Options struct {
 	// LoadImages are archives, as "docker save" writes them, of what the
 	// manifest's pods run. They are loaded into a node without Calico.
 	LoadImages []string
-	// Patience is how many times longer than on a usual machine anything may take before
-	// it is given up. Default 1.
+	// Patience is how many times longer than on a usual machine each part of a boot and of
+	// a Lay, and the return of a node that has stopped, may take before it is given up.
+	// Less than 1 counts as 1.
 	Patience float64
-	// Limits bound each sandbox.
-	Limits Limits
 	// Log receives what is for whoever runs the server. Default slog.Default.
 	Log *slog.Logger
 }
@@ -96,13 +95,10 @@ func New(opts Options) (*Provider, error) {
 	if opts.PodImage == "" {
 		opts.PodImage = "netpol-lab/pod:latest"
 	}
-	opts.Limits = opts.Limits.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	if opts.Patience == 0 {
-		opts.Patience = 1
-	}
+	opts.Patience = max(opts.Patience, 1)
 	return &Provider{opts: opts, log: opts.Log, hosts: map[string][]outside{}}, nil
 }
 

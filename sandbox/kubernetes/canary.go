@@ -120,12 +120,13 @@ func (c *canary) locate(ctx context.Context) error {
 	return nil
 }
 
-// prove turns the policy and waits until the network has followed.
+// prove turns the policy and waits until the network has followed. Where it is seen not to
+// have done so when the time is over, the caller's or its own, policies are not enforced.
 func (c *canary) prove(ctx context.Context) error {
 	limited, cancel := c.within(ctx, c.limit, "policies were not seen enforced")
 	defer cancel()
 	err := c.turnOver(limited)
-	if err == nil || ctx.Err() != nil || limited.Err() == nil || errors.Is(err, errUnmeasured) {
+	if !errors.Is(err, errOtherwise) || !errors.Is(limited.Err(), context.DeadlineExceeded) {
 		return err
 	}
 	return &sandbox.Failure{
@@ -134,8 +135,9 @@ func (c *canary) prove(ctx context.Context) error {
 	}
 }
 
-// errUnmeasured says that nothing is known of a target, since nothing could be measured.
-var errUnmeasured = errors.New("the canary could not be asked")
+// errOtherwise says that a target was measured, and was not as the policy wants it. Where
+// nothing could be measured, or the API server does not answer, nothing is known.
+var errOtherwise = errors.New("the policy is not followed")
 
 func (c *canary) turnOver(ctx context.Context) error {
 	if err := c.locate(ctx); err != nil {
@@ -143,7 +145,7 @@ func (c *canary) turnOver(ctx context.Context) error {
 	}
 	if c.seen < 0 { // That it turns is to be seen.
 		if err := c.awaitPod(ctx); err != nil {
-			return errors.Join(errUnmeasured, err)
+			return err
 		}
 		if err := c.turn(ctx, canaryDNS); err != nil {
 			return err
@@ -205,8 +207,8 @@ func (c *canary) await(ctx context.Context, target netip.AddrPort, wanted probe.
 		case <-time.After(canaryPause):
 		case <-ctx.Done():
 			err := fmt.Errorf("%w: %s is %s %s, not %s", context.Cause(ctx), target, seen.Verdict, seen.Detail, wanted)
-			if seen.Verdict == probe.Unknown {
-				err = fmt.Errorf("%w: %w", errUnmeasured, err)
+			if seen.Verdict != probe.Unknown {
+				err = fmt.Errorf("%w: %w", errOtherwise, err)
 			}
 			return err
 		}

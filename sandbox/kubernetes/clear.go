@@ -22,22 +22,27 @@ var inNamespaces = []resource{
 // Clear takes away what is laid: its namespaces with all that is in them, the terminal,
 // and the outside hosts.
 func (c *Cluster) Clear(ctx context.Context) error {
-	ctx, cancel := c.within(ctx, clearLimit, "what was laid was not cleared away")
-	defer cancel()
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.clear(groupCtx) })
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.clear(ctx) })
 	group.Go(func() error {
-		_, err := c.Surroundings.Ensure(groupCtx, nil)
+		_, err := c.Surroundings.Ensure(ctx, nil)
 		return err
 	})
-	if err := group.Wait(); err != nil {
+	return group.Wait()
+}
+
+// clear is the part of Clear that is done inside the cluster. It has a limit of time.
+func (c *Cluster) clear(ctx context.Context) error {
+	ctx, cancel := c.within(ctx, clearLimit, "what was laid was not cleared away")
+	defer cancel()
+	if err := c.removeLaid(ctx); err != nil {
 		return errors.Join(err, context.Cause(ctx))
 	}
 	return nil
 }
 
-// clear is the part of Clear that is done inside the cluster.
-func (c *Cluster) clear(ctx context.Context) error {
+// removeLaid removes all namespaces but the lab's own, and what there is for the terminal.
+func (c *Cluster) removeLaid(ctx context.Context) error {
 	err := c.closeLab()
 	// From here on nothing counts as laid.
 	if err = errors.Join(err, c.note(ctx, annotationLaid, "")); err != nil {

@@ -181,20 +181,6 @@ func (a *access) PublishCA(ctx context.Context, namespace string) error {
 // rootCA is the ConfigMap with the cluster's certificate authority in each namespace.
 const rootCA = "kube-root-ca.crt"
 
-// OneDNSReplica scales the cluster's DNS down, as soon as kubeadm has made it, from
-// two replicas to the one that a node has use for.
-func (c *Cluster) OneDNSReplica(ctx context.Context) error {
-	for {
-		err := c.admin.scale(ctx, sandbox.DNSNamespace, "coredns", 1)
-		if !apierrors.IsNotFound(err) {
-			return err
-		}
-		if !pause(ctx) {
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // Prepare makes the lab's own namespace, its accounts, and the canary's pod. No network
 // need be there yet.
 func (c *Cluster) Prepare(ctx context.Context) error {

@@ -38,8 +38,19 @@ const corefile = sandbox.ClusterDomain + `:53 in-addr.arpa:53 ip6.arpa:53 {
 // configuration.
 func (c *Cluster) KeepDNSInside(ctx context.Context) error {
 	config := &corev1.ConfigMap{ObjectMeta: meta(sandbox.DNSNamespace, "coredns"), Data: map[string]string{"Corefile": corefile}}
+	return onceThere(ctx, func() error { return c.admin.update(ctx, configMaps, sandbox.DNSNamespace, config.Name, config) })
+}
+
+// OneDNSReplica scales the cluster's DNS down, as soon as kubeadm has made it, from
+// two replicas to the one that a node has use for.
+func (c *Cluster) OneDNSReplica(ctx context.Context) error {
+	return onceThere(ctx, func() error { return c.admin.scale(ctx, sandbox.DNSNamespace, "coredns", 1) })
+}
+
+// onceThere does something to an object as soon as that is there.
+func onceThere(ctx context.Context, do func() error) error {
 	for {
-		err := c.admin.update(ctx, configMaps, sandbox.DNSNamespace, config.Name, config)
+		err := do()
 		if !apierrors.IsNotFound(err) {
 			return err
 		}

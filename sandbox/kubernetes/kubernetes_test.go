@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -387,6 +388,52 @@ func TestCanary_finds_a_network_that_does_not_follow_its_policy(t *testing.T) {
 	}
 }
 
+func TestCanary_whoever_s_time_is_over_counts_and_only_what_was_measured_does(t *testing.T) {
+	open := func(_, _ string) probe.Verdict { return probe.Open }
+	unknown := func(_, _ string) probe.Verdict { return probe.Unknown }
+	for name, test := range map[string]struct {
+		answer func(target, allowed string) probe.Verdict
+		end    func(context.Context) (context.Context, context.CancelFunc)
+		want   bool
+	}{
+		"the caller's time":   {open, soon, true},
+		"nothing is measured": {unknown, soon, false},
+		"the caller gives up": {open, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(300*time.Millisecond, cancel)
+			return ctx, cancel
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := test.end(t.Context())
+			defer cancel()
+			err := fakeCanary(t, test.answer).prove(ctx)
+			if err == nil || errors.Is(err, sandbox.ErrNotEnforced) != test.want {
+				t.Errorf("got %v, want ErrNotEnforced: %v", err, test.want)
+			}
+		})
+	}
+	t.Run("the API server hangs", func(t *testing.T) {
+		c := fakeCanary(t, open)
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		defer server.Close()
+		var err error
+		if c.admin, err = newAPI(&rest.Config{Host: server.URL, QPS: -1}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := soon(t.Context())
+		defer cancel()
+		if err := c.prove(ctx); err == nil || errors.Is(err, sandbox.ErrNotEnforced) {
+			t.Errorf("got %v, and nothing is known", err)
+		}
+	})
+}
+
+// soon is ctx with an end that comes soon.
+func soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 300*time.Millisecond)
+}
+
 // fakeLab is a lab whose pods answer every request with the verdict that answer gives.
 func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
 	t.Helper()
@@ -394,6 +441,30 @@ func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
 	c.addrs, c.prober = addrs, probe.NewProber(fakeOpen(answer), c.Log)
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+func TestLay_does_not_wait_for_ever_until_what_was_laid_is_gone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := newAPI(&rest.Config{Host: "http://api.test", QPS: -1, Transport: hangs{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		c := &Cluster{access: &access{Options: Options{Log: slog.New(slog.DiscardHandler), Patience: 2}, admin: client}}
+		_, failed, err := c.Lay(ctx, small(t), nil)
+		if err == nil || failed != LaySteps()[0] || !strings.Contains(err.Error(), "not cleared away within 2m0s") {
+			t.Errorf("got %q, %v, want to be told that it was given up", failed, err)
+		}
+	})
+}
+
+// hangs is a connection over which nothing is answered.
+type hangs struct{}
+
+func (hangs) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testing.T) {

@@ -94,46 +94,45 @@ func (p *Provider) Check(ctx context.Context) error {
 
 // Steps are two, and one.
 func (p *Provider) Steps() sandbox.Steps {
-	return sandbox.Steps{Boot: []string{"Start the node", "Start the network"}, Lay: []string{"Start the pods"}}
+	return sandbox.Steps{Boot: sandbox.Names(p.booting()), Lay: sandbox.Names((*Cluster)(nil).laying())}
 }
 
-// teller tells the progress of steps of those names.
-func teller(progress sandbox.Progress, names []string) func(i int, status sandbox.StepStatus) {
-	return func(i int, status sandbox.StepStatus) {
-		if progress != nil {
-			progress(sandbox.Step{Index: i, Total: len(names), Name: names[i-1], Status: status})
-		}
+func (p *Provider) booting() []sandbox.Action {
+	return []sandbox.Action{
+		{Name: "Start the node", Do: func(context.Context) error { return nil }},
+		{Name: "Start the network", Do: func(ctx context.Context) error {
+			if p.create != nil {
+				if err := p.create(ctx); err != nil {
+					return err
+				}
+			}
+			return wait(ctx, p.BootTime)
+		}},
+	}
+}
+
+// wait lets the time pass, unless ctx ends first.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
 // Boot goes through its two steps.
 func (p *Provider) Boot(ctx context.Context, id sandbox.ClusterID, progress sandbox.Progress) (sandbox.Booted, error) {
-	step := teller(progress, p.Steps().Boot)
 	if p.Cluster(id) != nil {
 		return nil, fmt.Errorf("boot cluster %s: it exists", id)
 	}
 	defer p.make(id)()
-	step(1, sandbox.StepRunning)
-	step(1, sandbox.StepDone)
-	step(2, sandbox.StepRunning)
-	var err error
-	if p.create != nil {
-		err = p.create(ctx)
-	}
-	if err == nil && p.BootTime > 0 {
-		select {
-		case <-ctx.Done():
-		case <-time.After(p.BootTime):
-		}
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		step(2, sandbox.StepFailed)
+	if _, err := sandbox.Run(ctx, p.booting(), progress); err != nil {
 		return nil, err
 	}
-	step(2, sandbox.StepDone)
 	return p.add(id), nil
 }
 
@@ -174,12 +173,8 @@ func (p *Provider) Adopt(_ context.Context, id sandbox.ClusterID) (sandbox.Boote
 
 // Delete forgets the cluster, after the time that this takes.
 func (p *Provider) Delete(ctx context.Context, id sandbox.ClusterID) error {
-	if p.Removal > 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(p.Removal):
-		}
+	if err := wait(ctx, p.Removal); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -258,27 +253,21 @@ var (
 	_ sandbox.Cluster = (*Cluster)(nil)
 )
 
+func (c *Cluster) laying() []sandbox.Action {
+	return []sandbox.Action{{Name: "Start the pods", Do: func(ctx context.Context) error {
+		if err := c.Clear(ctx); err != nil {
+			return err
+		}
+		if err := c.provider.troubles().lay; err != nil {
+			return err
+		}
+		return wait(ctx, c.provider.LayTime)
+	}}}
+}
+
 // Lay lays the topology in the place of what is laid.
 func (c *Cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Cluster, error) {
-	step := teller(progress, c.provider.Steps().Lay)
-	step(1, sandbox.StepRunning)
-	if err := c.Clear(ctx); err != nil {
-		step(1, sandbox.StepFailed)
-		return nil, err
-	}
-	err := c.provider.troubles().lay
-	if err == nil && c.provider.LayTime > 0 {
-		select {
-		case <-ctx.Done():
-		case <-time.After(c.provider.LayTime):
-		}
-	}
-	if err = errors.Join(err, ctx.Err()); err != nil {
-		step(1, sandbox.StepFailed)
-		return nil, err
-	}
-	step(1, sandbox.StepDone)
-	if err := ctx.Err(); err != nil {
+	if _, err := sandbox.Run(ctx, c.laying(), progress); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -333,12 +322,8 @@ func (c *Cluster) Wake(ctx context.Context) error {
 	if err := c.provider.troubles().wake; err != nil {
 		return err
 	}
-	if c.provider.WakeTime > 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(c.provider.WakeTime):
-		}
+	if err := wait(ctx, c.provider.WakeTime); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

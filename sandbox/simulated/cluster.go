@@ -68,14 +68,7 @@ func (c *cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox
 	if err == nil {
 		return c, nil
 	}
-	left := c.Clear(context.WithoutCancel(ctx))
-	if cause := context.Cause(ctx); cause != nil {
-		return nil, errors.Join(fmt.Errorf("simulated: lay %s: %w", t.Name, cause), left)
-	}
-	return nil, &sandbox.Failure{
-		Message: "The simulated sandbox could not be made. Press Start to try again; the server's log says what went wrong.",
-		Err:     errors.Join(fmt.Errorf("simulated: lay %s: %w", t.Name, err), left),
-	}
+	return nil, failed(ctx, "lay "+t.Name, err, c.Clear(context.WithoutCancel(ctx)))
 }
 
 // Laid takes up the topology where it is what is laid, with its policies.

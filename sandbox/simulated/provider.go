@@ -82,7 +82,7 @@ func (p *Provider) Boot(ctx context.Context, id sandbox.ClusterID, progress sand
 	}
 	c := &cluster{path: p.path(id), changed: make(chan struct{})}
 	if _, err := sandbox.Run(ctx, c.booting(), progress); err != nil {
-		return nil, p.abandon(ctx, id, err)
+		return nil, failed(ctx, "boot cluster "+string(id), err, p.Delete(context.WithoutCancel(ctx), id))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,15 +106,15 @@ func (p *Provider) reserve(id sandbox.ClusterID) error {
 	return nil
 }
 
-// abandon removes what a failed Boot has made, and returns why it failed.
-func (p *Provider) abandon(ctx context.Context, id sandbox.ClusterID, err error) error {
-	left := p.Delete(context.WithoutCancel(ctx), id)
+// failed is the error of a step that could not be done, and of what could not be taken back
+// then; where ctx has ended, its cause.
+func failed(ctx context.Context, what string, err, left error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		return errors.Join(fmt.Errorf("simulated: boot cluster %s: %w", id, cause), left)
+		return errors.Join(fmt.Errorf("simulated: %s: %w", what, cause), left)
 	}
 	return &sandbox.Failure{
 		Message: "The simulated sandbox could not be made. Press Start to try again; the server's log says what went wrong.",
-		Err:     errors.Join(fmt.Errorf("simulated: boot cluster %s: %w", id, err), left),
+		Err:     errors.Join(fmt.Errorf("simulated: %s: %w", what, err), left),
 	}
 }
 
