@@ -12,7 +12,10 @@ import (
 // it, so that one digest says what both are.
 func (g *getter) fromRegistry(ctx context.Context, node, pod string) (bool, error) {
 	ref := g.ask.Registry
-	if ref == "" {
+	if ref == "" { // one that was named before stays
+		if ids, err := g.tagged(ctx, node, pod); err != nil || !slices.Contains(ids, "") {
+			return false, err
+		}
 		return false, errors.New("no release has named an image yet (--image-from NAME@sha256:... names one)")
 	}
 	if !byDigest.MatchString(ref) {

@@ -1,0 +1,42 @@
+package nodeimage
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fetchedDocker is a docker that has the node and the pod as they came from a registry,
+// and any other image that it is asked for; then is what else its script does.
+func fetchedDocker(t *testing.T, then string) scripted {
+	t.Helper()
+	dir := t.TempDir()
+	s := scripted{docker: filepath.Join(dir, "docker"), calls: filepath.Join(dir, "calls")}
+	script := `#!/bin/sh
+echo "$*" >>` + s.calls + `
+case "$*" in
+` + then + `
+"version "*) echo linux amd64 ;;
+"image inspect "*) echo '[{"Id":"sha256:x","Os":"linux","Architecture":"amd64","RepoTags":["netpol-lab/node:from-registry","netpol-lab/node:latest"],"Config":{"Labels":{"netpol-lab.pod-image":"x"}}}]' ;;
+esac
+`
+	if err := os.WriteFile(s.docker, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestGet_an_image_that_was_named_once_stays_when_none_is_named(t *testing.T) {
+	s := fetchedDocker(t, "")
+	got, err := Get(t.Context(), Ask{Build: Options{Repo: t.TempDir(), Docker: s.docker, CacheDir: t.TempDir()}})
+	if err != nil || got.Way != FromRegistry || got.New {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	calls, err := os.ReadFile(s.calls)
+	for _, word := range []string{"pull ", "build "} {
+		if err != nil || strings.Contains(string(calls), word) {
+			t.Errorf("docker was called with %s (%v)", calls, err)
+		}
+	}
+}
