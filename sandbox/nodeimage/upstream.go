@@ -140,26 +140,11 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	var fetched []string // what was not there before: only layers of it are needed afterwards
 	defer func() { g.engine.forget(ctx, fetched...) }()
 	pull := func(what, ref string) error {
-		return g.progress.step("fetch "+what+" from "+registryOf(ref), func() error {
-			_, there, err := g.engine.image(ctx, ref)
-			if err != nil {
-				return err
-			}
-			if err := g.engine.pull(ctx, ref, g.progress.say); err != nil {
-				return err
-			}
-			if !there {
-				fetched = append(fetched, ref)
-			}
-			found, ok, err := g.engine.image(ctx, ref)
-			if err == nil && !ok {
-				err = errors.New("Docker has it not after all")
-			}
-			if have := found.Os + "/" + found.Architecture; err == nil && have != g.engine.platform() {
-				err = fmt.Errorf("it is for %s, and Docker here runs %s", have, g.engine.platform())
-			}
-			return err
-		})
+		_, was, err := g.fetch(ctx, what, ref)
+		if !was {
+			fetched = append(fetched, ref)
+		}
+		return err
 	}
 	if err := pull("kind's node image with Kubernetes "+u.Kubernetes, u.Node); err != nil {
 		return false, err

@@ -318,17 +318,6 @@ func (g *getter) remove(ctx context.Context, ref string) {
 // was meant, whoever sends it.
 var byDigest = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$`)
 
-// usable says what is wrong with an image as the lab's node, or nothing.
-func (g *getter) usable(i image) error {
-	if have := i.Os + "/" + i.Architecture; have != g.engine.platform() {
-		return fmt.Errorf("it is for %s, and Docker here runs %s", have, g.engine.platform())
-	}
-	if i.Config.Labels[LabelPodImage] == "" {
-		return errors.New("it is no node image of this lab")
-	}
-	return nil
-}
-
 // Described is a way and what there is to say of it on this machine.
 type Described struct {
 	Way  Way

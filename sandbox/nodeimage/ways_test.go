@@ -40,3 +40,28 @@ func TestGet_an_image_that_was_named_once_stays_when_none_is_named(t *testing.T)
 		}
 	}
 }
+
+func TestGet_of_a_way_that_failed_what_was_there_before_is_there_and_nothing_else(t *testing.T) {
+	ref := "registry.test/lab/node@sha256:" + strings.Repeat("0", 64)
+	for name, was := range map[string]bool{"it was there": true, "it was fetched": false} {
+		t.Run(name, func(t *testing.T) {
+			pulled := filepath.Join(t.TempDir(), "pulled")
+			if was {
+				if err := os.WriteFile(pulled, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := fetchedDocker(t, `"pull "*) touch `+pulled+` ;;
+"image inspect `+ref+`") if [ -e `+pulled+` ]; then echo '[{"Os":"linux","Architecture":"amd64","Config":{"Labels":{"netpol-lab.pod-image":"x"}}}]'; else echo "No such image" >&2; exit 1; fi ;;
+"build "*) echo "no space left" >&2; exit 1 ;;`)
+			_, err := Get(t.Context(), Ask{Way: FromRegistry, Registry: ref, Build: Options{Docker: s.docker, CacheDir: t.TempDir()}})
+			if err == nil || !strings.Contains(err.Error(), "no space left") {
+				t.Errorf("got %v", err)
+			}
+			calls, err := os.ReadFile(s.calls)
+			if removed := strings.Contains(string(calls), "image rm "+ref); err != nil || removed == was {
+				t.Errorf("docker was called with %s (%v)", calls, err)
+			}
+		})
+	}
+}
