@@ -66,7 +66,7 @@ func Save(ctx context.Context, a Ask, name string) error {
 	if err != nil {
 		return err
 	}
-	b, err := newBuild(ctx, a.Build)
+	b, err := newBuild(ctx, a.Build, imageLog)
 	if err != nil {
 		return err
 	}

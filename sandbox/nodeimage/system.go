@@ -689,7 +689,7 @@ func (b *build) store(ctx context.Context, w *layerWriter, storeProgram string, 
 // sweep removes from the cache what the plan does not name.
 func (b *build) sweep(p plan) {
 	keep := map[string]bool{
-		"lock": true, "build.log": true, "netpol-probe": true,
+		"lock": true, "build.log": true, imageLog: true, "netpol-probe": true,
 		"debian-" + p.debian: true, "packages-" + p.packages: true,
 		"system-" + p.system: true, "store-" + p.node: true, "pod-" + p.probe: true,
 	}

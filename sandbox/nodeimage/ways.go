@@ -162,6 +162,10 @@ func (g *getter) ways(ctx context.Context) ([]Way, error) {
 	return list, nil
 }
 
+// imageLog is the log of what is no build from source: the log of a build that failed,
+// which its error names, stays until the next build.
+const imageLog = "image.log"
+
 // try takes one way.
 func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
 	g.progress = &progress{w: g.ask.Build.Progress, now: time.Now}
@@ -173,7 +177,7 @@ func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
 		}
 		return Got{Way: way, Node: r.Node, Pod: r.Pod, NodeSize: r.NodeSize, New: r.Built, Stock: r.Stock}, err
 	}
-	b, err := newBuild(ctx, g.ask.Build) // whoever else is at it here comes first
+	b, err := newBuild(ctx, g.ask.Build, imageLog) // whoever else is at it here comes first
 	if err != nil {
 		return Got{}, err
 	}

@@ -65,3 +65,21 @@ func TestGet_of_a_way_that_failed_what_was_there_before_is_there_and_nothing_els
 		})
 	}
 }
+
+func TestBuild_the_log_that_its_error_names_is_not_written_over_by_another_way(t *testing.T) {
+	s, cache := fetchedDocker(t, ""), t.TempDir()
+	o := Options{Repo: t.TempDir(), Docker: s.docker, CacheDir: cache}
+	log := filepath.Join(cache, "build.log")
+	if _, err := Build(t.Context(), o); err == nil || !strings.Contains(err.Error(), log) {
+		t.Fatalf("got %v, want it to name %s", err, log)
+	}
+	if _, err := Get(t.Context(), Ask{Way: FromRegistry, Build: o}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Save(t.Context(), Ask{Build: o}, filepath.Join(t.TempDir(), "lab.tar.zst")); err == nil {
+		t.Fatal("this docker saves nothing")
+	}
+	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "go build") {
+		t.Errorf("the log says %q (%v)", text, err)
+	}
+}
