@@ -83,10 +83,14 @@ func Save(ctx context.Context, a Ask, name string) error {
 			return fmt.Errorf("%s is not in Docker: netpol-lab image gets it; then save", ref)
 		}
 	}
+	work, err := b.work() // Not beside the file: that may be a slow stick.
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
 	var images []*saved
 	err = p.step("ask Docker for the images", func() (err error) {
-		// Not beside the file: that may be a slow stick.
-		images, err = e.saveAll(ctx, b.cache, []string{node, pod}, p.say)
+		images, err = e.saveAll(ctx, work, []string{node, pod}, p.say)
 		return err
 	})
 	if err != nil {

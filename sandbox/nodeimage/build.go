@@ -149,6 +149,16 @@ func (b *build) close() {
 	b.unlock()
 }
 
+// work makes an empty folder in the cache for what is needed once. It is always the same,
+// so that what a run that was killed has left there goes: the lock keeps others out.
+func (b *build) work() (string, error) {
+	dir := filepath.Join(b.cache, "work")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, os.Mkdir(dir, 0o755)
+}
+
 // lock keeps two builds from using the same cache at once; the second waits.
 func lock(ctx context.Context, path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)

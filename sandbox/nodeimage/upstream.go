@@ -104,7 +104,7 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	if err := u.check(); err != nil {
 		return false, err
 	}
-	work, err := os.MkdirTemp(b.cache, "upstream-work-")
+	work, err := b.work()
 	if err != nil {
 		return false, err
 	}
