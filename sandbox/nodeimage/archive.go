@@ -150,13 +150,7 @@ func writeArchive(ctx context.Context, node, pod *saved, labels map[string]strin
 			}{m, r}, nil
 		}
 	}
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: archiveTable, Mode: 0o644, Size: int64(len(text)), ModTime: layerTime}); err != nil {
-		return err
-	}
-	if _, err := w.Write(text); err != nil {
-		return err
-	}
-	if err := writeContents(w, t.Files); err != nil {
+	if err := writeContents(w, append([]content{inMemory(archiveTable, text)}, t.Files...)); err != nil {
 		return err
 	}
 	_ = f.Chmod(0o644) // a stick's file system may know no modes

@@ -269,10 +269,17 @@ type content struct {
 func configName(digest string) string { return strings.TrimPrefix(digest, "sha256:") + ".json" }
 func layerName(digest string) string  { return strings.TrimPrefix(digest, "sha256:") + ".tar" }
 
-func (i savedImage) digest() string {
-	sum := sha256.Sum256(i.config)
+func digestOf(text []byte) string {
+	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
+
+// inMemory is a file that is in memory.
+func inMemory(name string, text []byte) content {
+	return content{name, int64(len(text)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }}
+}
+
+func (i savedImage) digest() string { return digestOf(i.config) }
 
 func (i savedImage) diffIDs() []string {
 	var ids []string
@@ -291,9 +298,7 @@ func contents(images []*saved) []content {
 		}
 	}
 	for _, i := range images {
-		add(content{configName(i.digest()), int64(len(i.config)), func() (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(i.config)), nil
-		}})
+		add(inMemory(configName(i.digest()), i.config))
 		for _, l := range i.layers {
 			add(content{layerName(l.digest), l.size, func() (io.ReadCloser, error) { return i.open(l.from) }})
 		}
@@ -362,10 +367,7 @@ func writeLoadable(w *tar.Writer, list []loadable) error {
 	if err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "manifest.json", Mode: 0o644, Size: int64(len(text)), ModTime: layerTime}); err != nil {
-		return err
-	}
-	if _, err := w.Write(text); err != nil {
+	if err := writeContents(w, []content{inMemory("manifest.json", text)}); err != nil {
 		return err
 	}
 	return w.Close()
