@@ -41,8 +41,7 @@ func (g *getter) fromRegistry(ctx context.Context, node, pod string) (_ bool, er
 		return false, err
 	}
 	err = g.progress.step("make the pod image out of it", func() error {
-		_, err := g.engine.run(ctx, strings.NewReader(podOfNode(node)), "build", "--quiet", "--tag", pod, "-")
-		return err
+		return g.engine.build(ctx, pod, nil, []file{podDockerfile("--from=" + node + " " + probeRoot + "/netpol-probe")})
 	})
 	return true, err
 }
@@ -91,13 +90,4 @@ func familiar(ref string) string {
 		name = name[:strings.LastIndexByte(name, ':')]
 	}
 	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/") + "@" + digest
-}
-
-// podOfNode is the Dockerfile of the pods' image out of a node that has their program.
-func podOfNode(node string) string {
-	return fmt.Sprintf(`FROM scratch
-COPY --from=%s %s/netpol-probe /netpol-probe
-ENTRYPOINT ["/netpol-probe"]
-CMD ["serve"]
-`, node, probeRoot)
 }

@@ -159,7 +159,7 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	}
 	err = g.progress.step("make the pod image", func() error {
 		return g.engine.build(ctx, pod, nil, []file{
-			{name: "Dockerfile", text: []byte("FROM scratch\nCOPY netpol-probe /\nENTRYPOINT [\"/netpol-probe\"]\nCMD [\"serve\"]\n")},
+			podDockerfile("netpol-probe"),
 			{name: "netpol-probe", mode: 0o755, path: probe},
 		})
 	})
