@@ -96,8 +96,7 @@ func (s *saved) read() error {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	counted := &counter{r: bufio.NewReaderSize(s.file, 1<<20)}
-	for r := tar.NewReader(counted); ; {
+	for r := tar.NewReader(s.file); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -107,7 +106,12 @@ func (s *saved) read() error {
 		name := path.Clean(h.Name)
 		switch h.Typeflag {
 		case tar.TypeReg:
-			s.members[name] = member{offset: counted.n, size: h.Size}
+			// The reader has read to the end of the header, and seeks past what follows.
+			at, err := s.file.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return err
+			}
+			s.members[name] = member{offset: at, size: h.Size}
 		case tar.TypeSymlink:
 			s.members[name] = member{link: path.Join(path.Dir(name), h.Linkname)}
 		case tar.TypeLink:
@@ -246,17 +250,6 @@ const (
 	// maxWindow is how much memory a compressed file may ask for, in bytes.
 	maxWindow = 64 << 20
 )
-
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
 
 // content is one file of an archive of ours, under a name that is its content's
 // SHA-256.
