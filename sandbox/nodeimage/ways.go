@@ -168,7 +168,6 @@ const imageLog = "image.log"
 
 // try takes one way.
 func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
-	g.progress = &progress{w: g.ask.Build.Progress, now: time.Now}
 	if way == FromSource {
 		g.say("source: what is not up to date is compiled here, at first for half an hour")
 		r, err := Build(ctx, g.ask.Build)
@@ -182,6 +181,7 @@ func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
 		return Got{}, err
 	}
 	defer b.close()
+	g.progress = b.progress
 	limited, cancel := context.WithTimeoutCause(ctx, g.ask.Limit, fmt.Errorf("it is not done after %s (--limit gives it longer)", g.ask.Limit))
 	defer cancel()
 	node, pod := g.ask.Node+":"+tagOf(way), g.ask.Pod+":"+tagOf(way)
