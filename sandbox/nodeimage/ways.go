@@ -276,8 +276,11 @@ func (g *getter) settle(ctx context.Context, way Way, node, pod string) (size in
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
 	defer cancel()
 	found, ok, err := g.engine.image(ctx, node)
-	if err != nil || !ok {
-		return 0, errors.Join(err, fmt.Errorf("Docker has no %s after all", node))
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, fmt.Errorf("Docker has no %s after all", node)
 	}
 	for _, name := range []struct{ from, to string }{{pod, g.ask.Pod + ":latest"}, {node, g.ask.Node + ":latest"}} {
 		was, _, err := g.engine.image(ctx, name.to)

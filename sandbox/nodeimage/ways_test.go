@@ -83,3 +83,14 @@ func TestBuild_the_log_that_its_error_names_is_not_written_over_by_another_way(t
 		t.Errorf("the log says %q (%v)", text, err)
 	}
 }
+
+func TestGet_a_docker_that_ends_on_the_way_is_all_that_is_said(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "gone")
+	s := fetchedDocker(t, `"image inspect "*) if [ -e `+gone+` ]; then echo "the daemon is gone" >&2; exit 1; fi
+	echo '[{"Os":"linux","Architecture":"amd64","Config":{"Labels":{"netpol-lab.pod-image":"x"}}}]' ;;
+"build "*) touch `+gone+` ;;`)
+	_, err := Get(t.Context(), Ask{Way: FromRegistry, Registry: "registry.test/lab/node@sha256:" + strings.Repeat("0", 64), Build: Options{Docker: s.docker, CacheDir: t.TempDir()}})
+	if err == nil || err.Error() != "registry: the daemon is gone" {
+		t.Errorf("got %v", err)
+	}
+}
