@@ -78,7 +78,7 @@ func TestDoctor_names_the_ways_to_the_images_also_without_docker(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "install Docker") {
 		t.Errorf("got %v, want it to name what is missing", err)
 	}
-	for _, part := range []string{"registry", "archive", "--load FILE", "--save FILE", "upstream", "quay.io", "source"} {
+	for _, part := range []string{"registry", "archive", "--load FILE", "--save FILE", "upstream", "quay.io", "raw.githubusercontent.com", "source"} {
 		if !strings.Contains(said, part) {
 			t.Errorf("%q is not said: %s", part, said)
 		}

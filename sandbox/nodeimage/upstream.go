@@ -59,10 +59,14 @@ const (
 	LabelImages   = "netpol-lab.images"   // the archive of the images to load, in the node
 )
 
-func (u Upstream) registries() []string {
+// hosts are those that have to answer.
+func (u Upstream) hosts() []string {
 	seen := map[string]bool{registryOf(u.Node): true}
 	for _, ref := range u.Images {
 		seen[registryOf(ref)] = true
+	}
+	if at, err := url.Parse(u.Manifest); err == nil { // else check says so
+		seen[at.Host] = true
 	}
 	return slices.Sorted(maps.Keys(seen))
 }

@@ -52,7 +52,7 @@ type Ask struct {
 	// [NodeRepository] and [PodRepository]. From source only these are made.
 	Node, Pod string
 	// Build is how FromSource builds; the other ways, too, use its Repo, CacheDir,
-	// Docker and Progress.
+	// Docker, Progress and Probe.
 	Build Options
 }
 
@@ -355,7 +355,7 @@ func Describe(ctx context.Context, a Ask) []Described {
 	list := []Described{
 		{Way: FromRegistry, Text: registry},
 		{Way: FromArchive, Text: "--load FILE; --save FILE writes one where the images are"},
-		{Way: FromUpstream, Text: fmt.Sprintf("kind's node image with Kubernetes %s and Calico %s, where %s answer; has no terminal", a.Upstream.Kubernetes, a.Upstream.Calico, strings.Join(a.Upstream.registries(), " and "))},
+		{Way: FromUpstream, Text: fmt.Sprintf("kind's node image with Kubernetes %s and Calico %s, where %s answer; has no terminal", a.Upstream.Kubernetes, a.Upstream.Calico, strings.Join(a.Upstream.hosts(), ", "))},
 		{Way: FromSource, Text: source},
 	}
 	for i := range list {
