@@ -55,8 +55,8 @@ func (c *doctorCmd) Run(ctx context.Context, std streams) error {
 		}
 		return errNo
 	}
-	tellWays(ctx, std.stdout)
 	out := bufio.NewWriter(std.stdout)
+	tellWays(limited, out)
 	if missing == nil {
 		fmt.Fprintln(out, "Docker answers and the images are there: kind sandboxes can be made here.")
 	}

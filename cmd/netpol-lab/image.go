@@ -14,7 +14,7 @@ import (
 // imageCmd gets the images of the lab.
 type imageCmd struct {
 	Way       string        `enum:"auto,registry,upstream,source" default:"auto" env:"NETPOL_LAB_IMAGE_WAY" help:"How to get the images: registry (the lab's own image, fetched), upstream (kind's node image and Calico's images as they are published; has no terminal), source (everything compiled here, up to half an hour), or auto: the first of these that works, beginning with that which was taken before."`
-	ImageFrom string        `placeholder:"NAME@sha256:..." env:"NETPOL_LAB_IMAGE_FROM" help:"Fetch this node image of the lab's from a registry, and take no other way."`
+	ImageFrom string        `placeholder:"NAME@sha256:..." help:"Fetch this node image of the lab's from a registry, and take no other way."`
 	Load      string        `placeholder:"FILE" help:"Load the images from an archive that --save has written, and take no other way."`
 	Save      string        `placeholder:"FILE" help:"Write the images that are there into an archive, for --load on another machine."`
 	Limit     time.Duration `default:"20m" env:"NETPOL_LAB_IMAGE_LIMIT" help:"How long fetching or loading may take before the next way is tried."`

@@ -47,6 +47,18 @@ func TestImage_says_what_cannot_be_meant(t *testing.T) {
 	}
 }
 
+// An image is named where it is meant: one in the environment would stand against the
+// file that is asked for.
+func TestImage_none_is_named_by_the_environment(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("NETPOL_LAB_IMAGE_FROM", "x.test/y@sha256:0")
+	for _, flag := range []string{"--load", "--save"} {
+		if _, err := command(t, "image", flag, filepath.Join(t.TempDir(), "lab.tar.zst")); err == nil || !strings.Contains(err.Error(), "install Docker") {
+			t.Errorf("%s: got %v, want Docker alone to be missing", flag, err)
+		}
+	}
+}
+
 func TestImage_without_docker_says_so_whatever_the_way(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	file := filepath.Join(t.TempDir(), "lab.tar.zst")
@@ -66,7 +78,7 @@ func TestDoctor_names_the_ways_to_the_images_also_without_docker(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "install Docker") {
 		t.Errorf("got %v, want it to name what is missing", err)
 	}
-	for _, part := range []string{"registry", "archive", "--load FILE", "--save FILE", "upstream", "quay.io", "source"} {
+	for _, part := range []string{"registry", "archive", "--load FILE", "--save FILE", "upstream", "quay.io", "raw.githubusercontent.com", "source"} {
 		if !strings.Contains(said, part) {
 			t.Errorf("%q is not said: %s", part, said)
 		}

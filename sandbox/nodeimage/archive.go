@@ -66,7 +66,7 @@ func Save(ctx context.Context, a Ask, name string) error {
 	if err != nil {
 		return err
 	}
-	b, err := newBuild(ctx, a.Build)
+	b, err := newBuild(ctx, a.Build, imageLog)
 	if err != nil {
 		return err
 	}
@@ -83,10 +83,14 @@ func Save(ctx context.Context, a Ask, name string) error {
 			return fmt.Errorf("%s is not in Docker: netpol-lab image gets it; then save", ref)
 		}
 	}
+	work, err := b.work() // Not beside the file: that may be a slow stick.
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
 	var images []*saved
 	err = p.step("ask Docker for the images", func() (err error) {
-		// Not beside the file: that may be a slow stick.
-		images, err = e.saveAll(ctx, b.cache, []string{node, pod}, p.say)
+		images, err = e.saveAll(ctx, work, []string{node, pod}, p.say)
 		return err
 	})
 	if err != nil {
@@ -146,13 +150,7 @@ func writeArchive(ctx context.Context, node, pod *saved, labels map[string]strin
 			}{m, r}, nil
 		}
 	}
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: archiveTable, Mode: 0o644, Size: int64(len(text)), ModTime: layerTime}); err != nil {
-		return err
-	}
-	if _, err := w.Write(text); err != nil {
-		return err
-	}
-	if err := writeContents(w, t.Files); err != nil {
+	if err := writeContents(w, append([]content{inMemory(archiveTable, text)}, t.Files...)); err != nil {
 		return err
 	}
 	_ = f.Chmod(0o644) // a stick's file system may know no modes

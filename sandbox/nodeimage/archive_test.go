@@ -455,11 +455,39 @@ func TestSave_that_is_stopped_leaves_the_file_that_was_there(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("that took %s", took)
 	}
-	if left, err := filepath.Glob(filepath.Join(cache, ".netpol-lab-*")); err != nil || len(left) > 0 {
-		t.Errorf("in the cache there are %v (%v)", left, err)
-	}
+	nothingLeft(t, cache)
 	all, err := os.ReadDir(filepath.Dir(name))
 	if text, _ := os.ReadFile(name); err != nil || len(all) != 1 || string(text) != "as before" {
 		t.Errorf("there are %v (%v), with %q", all, err, text)
 	}
+}
+
+// nothingLeft fails where a cache has more in it than what every way leaves.
+func nothingLeft(t *testing.T, cache string) {
+	t.Helper()
+	entries, err := os.ReadDir(cache)
+	if err != nil || len(entries) != 2 || entries[0].Name() != imageLog || entries[1].Name() != "lock" {
+		t.Errorf("in the cache there are %v (%v)", entries, err)
+	}
+}
+
+func TestSave_removes_what_a_run_that_was_killed_has_left(t *testing.T) {
+	s, cache := scriptDocker(t, "linux/amd64", asDockerSaves(t, "20.10")), t.TempDir()
+	a := Ask{Build: Options{Docker: s.docker, CacheDir: cache}}
+	b, err := newBuild(t.Context(), a.Build, imageLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work, err := b.work()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(work, "half of an image"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.close() // as the end of a process does
+	if err := Save(t.Context(), a, filepath.Join(t.TempDir(), "lab.tar.zst")); err != nil {
+		t.Fatal(err)
+	}
+	nothingLeft(t, cache)
 }

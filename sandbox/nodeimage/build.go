@@ -95,7 +95,7 @@ type build struct {
 
 // Build builds whatever of the images is missing.
 func Build(ctx context.Context, o Options) (Result, error) {
-	b, err := newBuild(ctx, o)
+	b, err := newBuild(ctx, o, "build.log")
 	if err != nil {
 		return Result{}, err
 	}
@@ -107,8 +107,8 @@ func Build(ctx context.Context, o Options) (Result, error) {
 	return res, nil
 }
 
-// newBuild opens the cache, for one at a time.
-func newBuild(ctx context.Context, o Options) (*build, error) {
+// newBuild opens the cache, for one at a time, and begins the file log in it anew.
+func newBuild(ctx context.Context, o Options, log string) (*build, error) {
 	b := &build{repo: o.Repo, cache: o.CacheDir, docker: o.Docker, probe: o.Probe, arch: "amd64"}
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -136,7 +136,7 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 	if b.unlock, err = lock(ctx, filepath.Join(b.cache, "lock")); err != nil {
 		return nil, fmt.Errorf("node image: %w", err)
 	}
-	if b.log, err = os.Create(filepath.Join(b.cache, "build.log")); err != nil {
+	if b.log, err = os.Create(filepath.Join(b.cache, log)); err != nil {
 		b.unlock()
 		return nil, fmt.Errorf("node image: %w", err)
 	}
@@ -147,6 +147,16 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 func (b *build) close() {
 	b.log.Close()
 	b.unlock()
+}
+
+// work makes an empty folder in the cache for what is needed once. It is always the same,
+// so that what a run that was killed has left there goes: the lock keeps others out.
+func (b *build) work() (string, error) {
+	dir := filepath.Join(b.cache, "work")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, os.Mkdir(dir, 0o755)
 }
 
 // lock keeps two builds from using the same cache at once; the second waits.

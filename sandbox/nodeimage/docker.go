@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -46,56 +44,23 @@ func (img dockerImage) archive(w io.Writer) error {
 		Config       imageConfig `json:"config"`
 		RootFS       rootfs      `json:"rootfs"`
 	}{"amd64", "linux", layerTime.UTC().Format("2006-01-02T15:04:05Z"), img.config, rootfs{Type: "layers"}}
-	type entry struct {
-		Config   string
-		RepoTags []string
-		Layers   []string
-	}
-	manifest := entry{RepoTags: img.tags}
 	for _, l := range img.layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.Digest)
-		manifest.Layers = append(manifest.Layers, strings.TrimPrefix(l.Digest, "sha256:")+".tar")
 	}
-	raw, err := json.Marshal(config)
+	text, err := json.Marshal(config)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(raw)
-	manifest.Config = hex.EncodeToString(sum[:]) + ".json"
-
+	digest := digestOf(text)
+	all := []content{inMemory(configName(digest), text)}
+	for _, l := range img.layers {
+		all = append(all, content{layerName(l.Digest), l.Size, func() (io.ReadCloser, error) { return os.Open(l.path) }})
+	}
 	tw := tar.NewWriter(w)
-	put := func(name string, content []byte) error {
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content)), ModTime: layerTime}); err != nil {
-			return err
-		}
-		_, err := tw.Write(content)
+	if err := writeContents(tw, all); err != nil {
 		return err
 	}
-	if err := put(manifest.Config, raw); err != nil {
-		return err
-	}
-	for i, l := range img.layers {
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: manifest.Layers[i], Mode: 0o644, Size: l.Size, ModTime: layerTime}); err != nil {
-			return err
-		}
-		f, err := os.Open(l.path)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(tw, f)
-		f.Close()
-		if err != nil {
-			return err
-		}
-	}
-	list, err := json.Marshal([]entry{manifest})
-	if err != nil {
-		return err
-	}
-	if err := put("manifest.json", list); err != nil {
-		return err
-	}
-	return tw.Close()
+	return writeLoadable(tw, []loadable{newLoadable(digest, config.RootFS.DiffIDs, img.tags...)})
 }
 
 // load hands an image to Docker. Layers that Docker has already are not unpacked

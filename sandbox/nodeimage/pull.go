@@ -10,9 +10,12 @@ import (
 
 // fromRegistry has Docker fetch the lab's node image. The pods' image is made out of
 // it, so that one digest says what both are.
-func (g *getter) fromRegistry(ctx context.Context, node, pod string) (bool, error) {
+func (g *getter) fromRegistry(ctx context.Context, node, pod string) (_ bool, err error) {
 	ref := g.ask.Registry
-	if ref == "" {
+	if ref == "" { // one that was named before stays
+		if ids, err := g.tagged(ctx, node, pod); err != nil || !slices.Contains(ids, "") {
+			return false, err
+		}
 		return false, errors.New("no release has named an image yet (--image-from NAME@sha256:... names one)")
 	}
 	if !byDigest.MatchString(ref) {
@@ -22,40 +25,52 @@ func (g *getter) fromRegistry(ctx context.Context, node, pod string) (bool, erro
 		return false, err
 	}
 	g.progress.total = 2
-	err := g.progress.step("fetch the node image from "+registryOf(ref), func() error {
-		_, there, err := g.engine.image(ctx, ref)
-		if err != nil {
+	found, was, err := g.fetch(ctx, "the node image", ref)
+	defer func() {
+		if err != nil && !was {
+			g.engine.forget(ctx, ref)
+		}
+	}()
+	if err != nil {
+		return false, err
+	}
+	if found.Config.Labels[LabelPodImage] == "" {
+		return false, fmt.Errorf("%s is no node image of this lab", ref)
+	}
+	if _, err := g.engine.run(ctx, nil, "tag", ref, node); err != nil {
+		return false, err
+	}
+	err = g.progress.step("make the pod image out of it", func() error {
+		return g.engine.build(ctx, pod, nil, []file{podDockerfile("--from=" + node + " " + probeRoot + "/netpol-probe")})
+	})
+	return true, err
+}
+
+// fetch has Docker fetch an image that runs on its platform, and finds it. It was there
+// already where was says so: whoever has it fetched then leaves it there.
+func (g *getter) fetch(ctx context.Context, what, ref string) (found image, was bool, err error) {
+	err = g.progress.step("fetch "+what+" from "+registryOf(ref), func() error {
+		var err error
+		if _, was, err = g.engine.image(ctx, ref); err != nil {
+			was = true // as far as is known
 			return err
 		}
 		if err := g.engine.pull(ctx, ref, g.progress.say); err != nil {
 			return err
 		}
-		found, ok, err := g.engine.image(ctx, ref)
-		if err == nil && !ok {
-			err = errors.New("Docker has it not after all")
+		var ok bool
+		if found, ok, err = g.engine.image(ctx, ref); err != nil {
+			return err
 		}
-		if err == nil {
-			err = g.usable(found)
+		if !ok {
+			return errors.New("Docker has it not after all")
 		}
-		if err == nil {
-			_, err = g.engine.run(ctx, nil, "tag", ref, node)
+		if have := found.Os + "/" + found.Architecture; have != g.engine.platform() {
+			return fmt.Errorf("it is for %s, and Docker here runs %s", have, g.engine.platform())
 		}
-		if err != nil && !there {
-			g.engine.forget(ctx, ref)
-		}
-		return err
+		return nil
 	})
-	if err != nil {
-		return false, err
-	}
-	err = g.progress.step("make the pod image out of it", func() error {
-		_, err := g.engine.run(ctx, strings.NewReader(podOfNode(node)), "build", "--quiet", "--tag", pod, "-")
-		return err
-	})
-	if err != nil {
-		g.engine.forget(ctx, ref)
-	}
-	return true, err
+	return found, was, err
 }
 
 // pulled reports whether these images are of the reference already.
@@ -75,13 +90,4 @@ func familiar(ref string) string {
 		name = name[:strings.LastIndexByte(name, ':')]
 	}
 	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/") + "@" + digest
-}
-
-// podOfNode is the Dockerfile of the pods' image out of a node that has their program.
-func podOfNode(node string) string {
-	return fmt.Sprintf(`FROM scratch
-COPY --from=%s %s/netpol-probe /netpol-probe
-ENTRYPOINT ["/netpol-probe"]
-CMD ["serve"]
-`, node, probeRoot)
 }

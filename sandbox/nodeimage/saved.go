@@ -96,8 +96,7 @@ func (s *saved) read() error {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	counted := &counter{r: bufio.NewReaderSize(s.file, 1<<20)}
-	for r := tar.NewReader(counted); ; {
+	for r := tar.NewReader(s.file); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -107,7 +106,12 @@ func (s *saved) read() error {
 		name := path.Clean(h.Name)
 		switch h.Typeflag {
 		case tar.TypeReg:
-			s.members[name] = member{offset: counted.n, size: h.Size}
+			// The reader has read to the end of the header, and seeks past what follows.
+			at, err := s.file.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return err
+			}
+			s.members[name] = member{offset: at, size: h.Size}
 		case tar.TypeSymlink:
 			s.members[name] = member{link: path.Join(path.Dir(name), h.Linkname)}
 		case tar.TypeLink:
@@ -247,17 +251,6 @@ const (
 	maxWindow = 64 << 20
 )
 
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
 // content is one file of an archive of ours, under a name that is its content's
 // SHA-256.
 type content struct {
@@ -269,10 +262,17 @@ type content struct {
 func configName(digest string) string { return strings.TrimPrefix(digest, "sha256:") + ".json" }
 func layerName(digest string) string  { return strings.TrimPrefix(digest, "sha256:") + ".tar" }
 
-func (i savedImage) digest() string {
-	sum := sha256.Sum256(i.config)
+func digestOf(text []byte) string {
+	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
+
+// inMemory is a file that is in memory.
+func inMemory(name string, text []byte) content {
+	return content{name, int64(len(text)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }}
+}
+
+func (i savedImage) digest() string { return digestOf(i.config) }
 
 func (i savedImage) diffIDs() []string {
 	var ids []string
@@ -291,9 +291,7 @@ func contents(images []*saved) []content {
 		}
 	}
 	for _, i := range images {
-		add(content{configName(i.digest()), int64(len(i.config)), func() (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(i.config)), nil
-		}})
+		add(inMemory(configName(i.digest()), i.config))
 		for _, l := range i.layers {
 			add(content{layerName(l.digest), l.size, func() (io.ReadCloser, error) { return i.open(l.from) }})
 		}
@@ -362,10 +360,7 @@ func writeLoadable(w *tar.Writer, list []loadable) error {
 	if err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "manifest.json", Mode: 0o644, Size: int64(len(text)), ModTime: layerTime}); err != nil {
-		return err
-	}
-	if _, err := w.Write(text); err != nil {
+	if err := writeContents(w, []content{inMemory("manifest.json", text)}); err != nil {
 		return err
 	}
 	return w.Close()

@@ -194,7 +194,7 @@ func (b *build) makeStock(ctx context.Context, p plan, s stockPlan) error {
 	}
 
 	// The layers are large and needed once.
-	work, err := os.MkdirTemp(b.cache, "stock-work-")
+	work, err := b.work()
 	if err != nil {
 		return err
 	}

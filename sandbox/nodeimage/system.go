@@ -91,6 +91,13 @@ func nodeImages(p plan) []storeImage {
 // podConfig is how the lab's pods start, in Docker and in a node.
 var podConfig = imageConfig{Entrypoint: []string{"/netpol-probe"}, Cmd: []string{"serve"}}
 
+// podDockerfile makes the pods' image of their program, which COPY finds by from.
+func podDockerfile(from string) file {
+	quoted := func(command []string) string { return `["` + strings.Join(command, `", "`) + `"]` }
+	return file{name: "Dockerfile", text: fmt.Appendf(nil, "FROM scratch\nCOPY %s /netpol-probe\nENTRYPOINT %s\nCMD %s\n",
+		from, quoted(podConfig.Entrypoint), quoted(podConfig.Cmd))}
+}
+
 // makeSteps is how many steps make has.
 const makeSteps = 9
 
@@ -689,7 +696,7 @@ func (b *build) store(ctx context.Context, w *layerWriter, storeProgram string, 
 // sweep removes from the cache what the plan does not name.
 func (b *build) sweep(p plan) {
 	keep := map[string]bool{
-		"lock": true, "build.log": true, "netpol-probe": true,
+		"lock": true, "build.log": true, imageLog: true, "netpol-probe": true,
 		"debian-" + p.debian: true, "packages-" + p.packages: true,
 		"system-" + p.system: true, "store-" + p.node: true, "pod-" + p.probe: true,
 	}

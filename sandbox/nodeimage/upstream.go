@@ -59,10 +59,14 @@ const (
 	LabelImages   = "netpol-lab.images"   // the archive of the images to load, in the node
 )
 
-func (u Upstream) registries() []string {
+// hosts are those that have to answer.
+func (u Upstream) hosts() []string {
 	seen := map[string]bool{registryOf(u.Node): true}
 	for _, ref := range u.Images {
 		seen[registryOf(ref)] = true
+	}
+	if at, err := url.Parse(u.Manifest); err == nil { // else check says so
+		seen[at.Host] = true
 	}
 	return slices.Sorted(maps.Keys(seen))
 }
@@ -104,7 +108,7 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	if err := u.check(); err != nil {
 		return false, err
 	}
-	work, err := os.MkdirTemp(b.cache, "upstream-work-")
+	work, err := b.work()
 	if err != nil {
 		return false, err
 	}
@@ -140,26 +144,11 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	var fetched []string // what was not there before: only layers of it are needed afterwards
 	defer func() { g.engine.forget(ctx, fetched...) }()
 	pull := func(what, ref string) error {
-		return g.progress.step("fetch "+what+" from "+registryOf(ref), func() error {
-			_, there, err := g.engine.image(ctx, ref)
-			if err != nil {
-				return err
-			}
-			if err := g.engine.pull(ctx, ref, g.progress.say); err != nil {
-				return err
-			}
-			if !there {
-				fetched = append(fetched, ref)
-			}
-			found, ok, err := g.engine.image(ctx, ref)
-			if err == nil && !ok {
-				err = errors.New("Docker has it not after all")
-			}
-			if have := found.Os + "/" + found.Architecture; err == nil && have != g.engine.platform() {
-				err = fmt.Errorf("it is for %s, and Docker here runs %s", have, g.engine.platform())
-			}
-			return err
-		})
+		_, was, err := g.fetch(ctx, what, ref)
+		if !was {
+			fetched = append(fetched, ref)
+		}
+		return err
 	}
 	if err := pull("kind's node image with Kubernetes "+u.Kubernetes, u.Node); err != nil {
 		return false, err
@@ -174,7 +163,7 @@ func (g *getter) fromUpstream(ctx context.Context, b *build, node, pod string) (
 	}
 	err = g.progress.step("make the pod image", func() error {
 		return g.engine.build(ctx, pod, nil, []file{
-			{name: "Dockerfile", text: []byte("FROM scratch\nCOPY netpol-probe /\nENTRYPOINT [\"/netpol-probe\"]\nCMD [\"serve\"]\n")},
+			podDockerfile("netpol-probe"),
 			{name: "netpol-probe", mode: 0o755, path: probe},
 		})
 	})

@@ -52,7 +52,7 @@ type Ask struct {
 	// [NodeRepository] and [PodRepository]. From source only these are made.
 	Node, Pod string
 	// Build is how FromSource builds; the other ways, too, use its Repo, CacheDir,
-	// Docker and Progress.
+	// Docker, Progress and Probe.
 	Build Options
 }
 
@@ -162,9 +162,12 @@ func (g *getter) ways(ctx context.Context) ([]Way, error) {
 	return list, nil
 }
 
+// imageLog is the log of what is no build from source: the log of a build that failed,
+// which its error names, stays until the next build.
+const imageLog = "image.log"
+
 // try takes one way.
 func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
-	g.progress = &progress{w: g.ask.Build.Progress, now: time.Now}
 	if way == FromSource {
 		g.say("source: what is not up to date is compiled here, at first for half an hour")
 		r, err := Build(ctx, g.ask.Build)
@@ -173,11 +176,12 @@ func (g *getter) try(ctx context.Context, way Way) (got Got, err error) {
 		}
 		return Got{Way: way, Node: r.Node, Pod: r.Pod, NodeSize: r.NodeSize, New: r.Built, Stock: r.Stock}, err
 	}
-	b, err := newBuild(ctx, g.ask.Build) // whoever else is at it here comes first
+	b, err := newBuild(ctx, g.ask.Build, imageLog) // whoever else is at it here comes first
 	if err != nil {
 		return Got{}, err
 	}
 	defer b.close()
+	g.progress = b.progress
 	limited, cancel := context.WithTimeoutCause(ctx, g.ask.Limit, fmt.Errorf("it is not done after %s (--limit gives it longer)", g.ask.Limit))
 	defer cancel()
 	node, pod := g.ask.Node+":"+tagOf(way), g.ask.Pod+":"+tagOf(way)
@@ -272,8 +276,11 @@ func (g *getter) settle(ctx context.Context, way Way, node, pod string) (size in
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
 	defer cancel()
 	found, ok, err := g.engine.image(ctx, node)
-	if err != nil || !ok {
-		return 0, errors.Join(err, fmt.Errorf("Docker has no %s after all", node))
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, fmt.Errorf("Docker has no %s after all", node)
 	}
 	for _, name := range []struct{ from, to string }{{pod, g.ask.Pod + ":latest"}, {node, g.ask.Node + ":latest"}} {
 		was, _, err := g.engine.image(ctx, name.to)
@@ -318,17 +325,6 @@ func (g *getter) remove(ctx context.Context, ref string) {
 // was meant, whoever sends it.
 var byDigest = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$`)
 
-// usable says what is wrong with an image as the lab's node, or nothing.
-func (g *getter) usable(i image) error {
-	if have := i.Os + "/" + i.Architecture; have != g.engine.platform() {
-		return fmt.Errorf("it is for %s, and Docker here runs %s", have, g.engine.platform())
-	}
-	if i.Config.Labels[LabelPodImage] == "" {
-		return errors.New("it is no node image of this lab")
-	}
-	return nil
-}
-
 // Described is a way and what there is to say of it on this machine.
 type Described struct {
 	Way  Way
@@ -359,7 +355,7 @@ func Describe(ctx context.Context, a Ask) []Described {
 	list := []Described{
 		{Way: FromRegistry, Text: registry},
 		{Way: FromArchive, Text: "--load FILE; --save FILE writes one where the images are"},
-		{Way: FromUpstream, Text: fmt.Sprintf("kind's node image with Kubernetes %s and Calico %s, where %s answer; has no terminal", a.Upstream.Kubernetes, a.Upstream.Calico, strings.Join(a.Upstream.registries(), " and "))},
+		{Way: FromUpstream, Text: fmt.Sprintf("kind's node image with Kubernetes %s and Calico %s, where %s answer; has no terminal", a.Upstream.Kubernetes, a.Upstream.Calico, strings.Join(a.Upstream.hosts(), ", "))},
 		{Way: FromSource, Text: source},
 	}
 	for i := range list {

@@ -315,6 +315,10 @@ func TestRegistry_one_digest_brings_the_node_and_the_pod(t *testing.T) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		}
+		// The folder has nothing that another way could begin with.
+		if got, _, err := ask(t, nodeimage.Ask{Build: nodeimage.Options{Repo: t.TempDir()}}); err != nil || got.New || got.Way != nodeimage.FromRegistry {
+			t.Errorf("asked without a word: got %+v, %v", got, err)
+		}
 	})
 	t.Run("another_digest_takes_its_place_and_nothing_of_the_first_is_left", func(t *testing.T) {
 		second := r.push(t, small(t, "two", podLabel), "lab/node")

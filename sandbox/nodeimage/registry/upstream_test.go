@@ -103,6 +103,15 @@ func loads(t *testing.T, node string) map[string]string {
 	return found
 }
 
+// nothingLeft fails where a cache has more in it than what every way leaves.
+func nothingLeft(t *testing.T, cache string) {
+	t.Helper()
+	entries, err := os.ReadDir(cache)
+	if err != nil || len(entries) != 2 || entries[0].Name() != "image.log" || entries[1].Name() != "lock" {
+		t.Errorf("in the cache there are %v (%v)", entries, err)
+	}
+}
+
 // manifestAt answers with Calico's manifest where it is asked for.
 func manifestAt(text string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, request *http.Request) bool {
@@ -132,9 +141,7 @@ func TestUpstream_what_is_made_of_it_stays_until_it_changes(t *testing.T) {
 	if there(u.Node) || there(u.Images[calico]) {
 		t.Error("what it was made of is still there under names of its own")
 	}
-	if left, err := filepath.Glob(filepath.Join(cache, "upstream-work-*")); err != nil || len(left) > 0 {
-		t.Errorf("in the cache there are %v (%v)", left, err)
-	}
+	nothingLeft(t, cache)
 	r.answer(t, func(_ http.ResponseWriter, request *http.Request) bool {
 		t.Errorf("asked for %s", request.URL)
 		return false
@@ -184,9 +191,7 @@ func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 				t.Errorf("got %v, want it to say %q", err, test.says)
 			}
 			noImages(t, u.Node, u.Images[calico])
-			if left, err := filepath.Glob(filepath.Join(cache, "upstream-work-*")); err != nil || len(left) > 0 {
-				t.Errorf("in the cache there are %v (%v)", left, err)
-			}
+			nothingLeft(t, cache)
 		})
 	}
 	t.Run("Ctrl_C", func(t *testing.T) {
@@ -207,9 +212,7 @@ func TestUpstream_what_goes_wrong_leaves_nothing(t *testing.T) {
 			t.Errorf("got %v after %s", err, took)
 		}
 		noImages(t, u.Node, u.Images[calico])
-		if left, err := filepath.Glob(filepath.Join(cache, "upstream-work-*")); err != nil || len(left) > 0 {
-			t.Errorf("in the cache there are %v (%v)", left, err)
-		}
+		nothingLeft(t, cache)
 	})
 }
 
