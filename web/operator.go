@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -235,15 +236,13 @@ func (s *server) operatorView(all allSandboxes, text string) views.Operator {
 		view.Watchers += b.Watchers
 		row := views.OperatorRow{
 			ID: string(b.ID), Learner: all.Names[b.Owner], Owner: b.Owner[:min(8, len(b.Owner))], Lab: s.lessonTitle(b.Lab), State: string(b.State), Reason: b.Reason,
-			Cluster: string(b.Cluster), Age: now.Sub(b.Created), Unused: now.Sub(b.Used), Watchers: b.Watchers, Policies: b.Policies, Place: b.Place, Disagreeing: b.Disagreeing,
+			Cluster: string(b.Cluster), Age: now.Sub(b.Created), Unused: now.Sub(b.Used), Watchers: b.Watchers, Policies: b.Policies, Place: b.Place, Disagreeing: b.Disagreeing, Extendable: b.Extendable,
 		}
 		if b.Ends != nil {
 			row.Left = b.Ends.Sub(now)
 		}
 		switch b.State {
-		case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused:
-			row.Stoppable, row.Extendable = true, b.Ends != nil
-		case sandbox.Failed:
+		case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused, sandbox.Failed:
 			row.Stoppable = true
 		}
 		if row.Has(text) {
@@ -291,6 +290,19 @@ func (s *server) extendAny(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// toOperator is the error in words for the operator, where learners are told of their own.
+func toOperator(err error) error {
+	switch {
+	case errors.Is(err, sandbox.ErrNotFound):
+		return &statusError{http.StatusNotFound, "There is no such sandbox any more: it was stopped meanwhile.", err}
+	case errors.Is(err, sandbox.ErrNotReady):
+		return &statusError{http.StatusConflict, "The sandbox has failed, or is being stopped, so it cannot be kept longer.", err}
+	case errors.Is(err, sandbox.ErrWaitedFor):
+		return &statusError{http.StatusConflict, "Others wait for a sandbox, so none is kept longer. Stop one that nobody uses; who waits gets its place.", err}
+	}
+	return err
+}
+
 // doToAny does something to somebody's sandbox, and goes back to the page.
 func (s *server) doToAny(w http.ResponseWriter, r *http.Request, what deed, do func(sandbox.ID) error) error {
 	if err := s.may(r, what); err != nil {
@@ -302,7 +314,7 @@ func (s *server) doToAny(w http.ResponseWriter, r *http.Request, what deed, do f
 	id := sandbox.ID(chi.URLParam(r, "id"))
 	isAbout(r.Context(), id)
 	if err := do(id); err != nil {
-		return err
+		return toOperator(err)
 	}
 	s.log(r.Context()).Info("done by the operator", "path", logged(r.URL.Path), "client", clientOf(r).addr)
 	if !wantsHTML(r) {

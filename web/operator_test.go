@@ -49,7 +49,7 @@ func (l *lab) onlooker(t testing.TB, id string) *sandbox.Subscription {
 }
 
 func TestOperator_sees_every_sandbox_and_learners_none_but_their_own(t *testing.T) {
-	l := newLab(t, setup{})
+	l := newLab(t, setup{maxAge: time.Hour})
 	ann := l.learner(t)
 	if a := ann.page("POST", "/me/name", url.Values{"name": {"Ann <b>"}}); a.status != http.StatusSeeOther {
 		t.Fatalf("name: %d", a.status)
@@ -129,8 +129,9 @@ func TestOperator_stops_a_sandbox_and_its_learner_is_told_so(t *testing.T) {
 }
 
 func TestOperator_keeps_a_sandbox_longer(t *testing.T) {
-	l := newLab(t, setup{})
+	l := newLab(t, setup{maxAge: time.Hour})
 	id := l.learner(t).start()
+	before := *l.manager.Overview().Sandboxes[0].Ends
 	sub := l.onlooker(t, id)
 	if a := l.operator(t).send("POST", "/operator/sandboxes/"+id+"/extend", nil); a.status != http.StatusAccepted {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -143,6 +144,33 @@ func TestOperator_keeps_a_sandbox_longer(t *testing.T) {
 		for _, e := range events {
 			told = told || e.Ends != nil && e.Ends.Extended
 		}
+	}
+	if after := *l.manager.Overview().Sandboxes[0].Ends; after.Sub(before) < time.Hour {
+		t.Errorf("it ends at %s, where it was to end at %s", after, before)
+	}
+	// It cannot be kept any longer now, so that is not offered.
+	if page := l.operator(t).page("GET", "/operator", nil).body; strings.Contains(page, "/"+id+"/extend") || !strings.Contains(page, "/"+id+"/stop") {
+		t.Error("it is offered again")
+	}
+}
+
+func TestOperator_is_told_in_words_of_their_own_why_something_is_not_done(t *testing.T) {
+	l := newLab(t, setup{max: 1, maxAge: time.Hour})
+	id := l.learner(t).start()
+	waits := l.learner(t)
+	waits.create()
+	waits.until("somebody waits", func() bool { return l.manager.Overview().Waiting == 1 })
+	v := l.operator(t)
+	for _, c := range []struct {
+		path   string
+		status int
+		said   string
+	}{
+		{id + "/extend", http.StatusConflict, "Others wait for a sandbox, so none is kept longer."},
+		{"none/extend", http.StatusNotFound, "it was stopped meanwhile"},
+		{"none/stop", http.StatusNotFound, "it was stopped meanwhile"},
+	} {
+		contains(t, refusal(t, v.send("POST", "/operator/sandboxes/"+c.path, nil), c.status), c.said)
 	}
 }
 
