@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -83,8 +84,9 @@ func (s *server) may(r *http.Request, _ deed) error {
 // often, and then not even told whether the next is right.
 func (s *server) shows(r *http.Request, token string) error {
 	key := addressKey(r)
-	// What is a header's is told by the refusal, where there is one.
-	if _, tries, err := s.guesses.Status(key); err != nil || int(tries) >= s.limits.guesses.requests {
+	// Rounded as the counter rounds: what it would not count is not let through. What is a
+	// header's is told by the refusal, where there is one.
+	if _, tries, err := s.guesses.Status(key); err != nil || int(math.Round(tries)) >= s.limits.guesses.requests {
 		return refuse(http.StatusTooManyRequests, "That was the wrong token too often. Wait %.0f seconds, then try again.", s.limits.guesses.window.Seconds())
 	}
 	if s.Operator.Token.is(token) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -195,6 +196,33 @@ func TestOperator_a_token_is_guessed_only_so_often(t *testing.T) {
 	if a := in.page("GET", "/operator", nil); a.status != http.StatusOK {
 		t.Errorf("whoever is logged in is shut out: %d", a.status)
 	}
+}
+
+// The counter slides: of a window that is over, a part still counts.
+func TestOperator_a_token_is_guessed_no_more_often_where_a_window_ends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{limits: limits{guesses: rate{3, time.Minute}}, Deps: Deps{Operator: &Operator{Token: HashToken(operatorsToken)}}}
+		s.guesses = s.counter(s.limits.guesses)
+		r, _ := http.NewRequest("GET", "/operator", nil)
+		guesses := func(seconds int) (heard int) {
+			for range seconds {
+				time.Sleep(time.Second)
+				if answerTo(s.shows(r, "guess")).status == http.StatusUnauthorized {
+					heard++
+				}
+			}
+			return heard
+		}
+		time.Sleep(50 * time.Second)
+		if n := guesses(9); n != 3 {
+			t.Errorf("%d guesses in the first window, want 3", n)
+		}
+		for window := range 3 {
+			if n := guesses(60); n < 1 || n > 3 {
+				t.Errorf("%d guesses in the minute %d after that, want 1 to 3", n, window+1)
+			}
+		}
+	})
 }
 
 func TestOperator_the_right_token_is_no_guess(t *testing.T) {
