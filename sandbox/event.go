@@ -61,7 +61,7 @@ type Snapshot struct {
 	Reason   string `json:"reason,omitempty"`
 	// Waiting is there while the sandbox is queued and it is known what it waits for.
 	Waiting *Waiting `json:"waiting,omitempty"`
-	// Ends is there while the sandbox's end is near.
+	// Ends is there while the end of a sandbox that can be used is near.
 	Ends     *Ending         `json:"ends,omitempty"`
 	Steps    []Step          `json:"steps"`
 	Policies []AppliedPolicy `json:"policies"`
