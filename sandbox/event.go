@@ -97,11 +97,11 @@ type Waiting struct {
 	// Place counts from 1, which is next; Of is how many wait.
 	Place int `json:"place"`
 	Of    int `json:"of"`
-	// Full says that as many clusters are there as may be, so that somebody else has to
-	// stop first.
+	// Full says that, with those for whoever is before, as many clusters are there as may
+	// be, so that somebody else has to stop first.
 	Full bool `json:"full,omitempty"`
 	// Seconds is how long it will probably take to get a cluster, by what those before
-	// have taken; absent where nothing is known.
+	// have taken; absent where nothing is known, and where it is full.
 	Seconds int `json:"seconds,omitempty"`
 }
 
