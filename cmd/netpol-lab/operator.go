@@ -30,8 +30,6 @@ type operatorToken struct {
 	hash web.TokenHash
 	// file is where it stands.
 	file string
-	// made is the token where it was made just now; empty where it was there.
-	made string
 }
 
 // operatorToken reads the operator's token from the file, where one is given, or else from
@@ -43,8 +41,8 @@ func (d *data) operatorToken(file string) (operatorToken, error) {
 	}
 	text, err := os.ReadFile(t.file)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
-		t.made = strings.ToLower(rand.Text())
-		text, err = []byte(t.made), d.writeToken(t.made)
+		made := strings.ToLower(rand.Text())
+		text, err = []byte(made), d.writeToken(made)
 	}
 	if err != nil {
 		if file == "" {
@@ -85,10 +83,8 @@ func (d *data) writeToken(token string) error {
 	return err
 }
 
-// note tells whoever starts the server where their page is. The token itself is told once.
+// note tells whoever starts the server where their page is, and where the token: what is
+// printed stands in more logs than anybody thinks of.
 func (t operatorToken) note(url string) string {
-	if t.made != "" {
-		return fmt.Sprintf("The operator's page is at %soperator; its token is %s (kept in %s)\n", url, t.made, t.file)
-	}
 	return fmt.Sprintf("The operator's page is at %soperator; its token is in %s\n", url, t.file)
 }
