@@ -42,7 +42,10 @@ func (d *data) operatorToken(file string) (operatorToken, error) {
 	text, err := os.ReadFile(t.file)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
 		made := strings.ToLower(rand.Text())
-		text, err = []byte(made), d.writeToken(made)
+		text, err = []byte(made), d.replace(operatorTokenFile, func(f *os.File) error {
+			_, err := fmt.Fprintln(f, made)
+			return err
+		})
 	}
 	if err != nil {
 		if file == "" {
@@ -65,22 +68,6 @@ func (d *data) operatorToken(file string) (operatorToken, error) {
 	}
 	t.hash = web.HashToken(token)
 	return t, nil
-}
-
-// writeToken writes the token, the whole of it or nothing, for this user alone.
-func (d *data) writeToken(token string) error {
-	tmp, err := os.CreateTemp(d.dir, operatorTokenFile+".*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(tmp, token)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), d.path(operatorTokenFile))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name()) // What is left is removed at the next start.
-	}
-	return err
 }
 
 // note tells whoever starts the server where their page is, and where the token: what is
