@@ -55,19 +55,9 @@ func (h TokenHash) is(token string) bool {
 	return subtle.ConstantTimeCompare(given[:], h[:]) == 1
 }
 
-// deed is something that is not a learner's own matter.
-type deed int
-
-const (
-	seeAll deed = iota
-	stopAny
-	extendAny
-	readMetrics
-)
-
 // may alone decides who may do what is not a learner's own matter, as sandboxOf does of
 // that: the operator may do all of it, and nobody else any. The error is the refusal.
-func (s *server) may(r *http.Request, _ deed) error {
+func (s *server) may(r *http.Request) error {
 	if s.Operator == nil {
 		return refuse(http.StatusNotFound, "There is nothing at this address.")
 	}
@@ -129,12 +119,8 @@ func (s *server) isLoggedIn(r *http.Request) bool {
 }
 
 func (s *server) setOperatorCookie(w http.ResponseWriter, r *http.Request, value string, age time.Duration) {
-	seconds := int(age.Seconds())
-	if value == "" {
-		seconds = -1
-	}
 	http.SetCookie(w, &http.Cookie{
-		Name: operatorCookieName(r), Value: value, Path: operatorPath, MaxAge: seconds,
+		Name: operatorCookieName(r), Value: value, Path: operatorPath, MaxAge: int(age.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: clientOf(r).encrypted,
 	})
 }
@@ -154,7 +140,7 @@ func (s *server) logIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) logOut(w http.ResponseWriter, r *http.Request) error {
-	s.setOperatorCookie(w, r, "", 0)
+	s.setOperatorCookie(w, r, "", -time.Second)
 	http.Redirect(w, r, operatorPath, http.StatusSeeOther)
 	return nil
 }
@@ -177,7 +163,7 @@ func (s *server) refuseOperator(w http.ResponseWriter, r *http.Request, err erro
 }
 
 func (s *server) showMetrics(w http.ResponseWriter, r *http.Request) error {
-	if err := s.may(r, readMetrics); err != nil {
+	if err := s.may(r); err != nil {
 		return s.refuseOperator(w, r, err)
 	}
 	s.Operator.Metrics.ServeHTTP(w, r)
@@ -194,7 +180,7 @@ type allSandboxes struct {
 }
 
 func (s *server) showOperator(w http.ResponseWriter, r *http.Request) error {
-	if err := s.may(r, seeAll); err != nil {
+	if err := s.may(r); err != nil {
 		return s.refuseOperator(w, r, err)
 	}
 	all := allSandboxes{Overview: s.Operator.Sandboxes.Overview(), Missing: []string{}}
@@ -282,11 +268,11 @@ func (s *server) lessonTitle(lab string) string {
 const reasonOperator = "Whoever runs the lab stopped it. Press Start for a new one; your policies stay in the workspace as drafts."
 
 func (s *server) stopAny(w http.ResponseWriter, r *http.Request) error {
-	return s.doToAny(w, r, stopAny, func(id sandbox.ID) error { return s.Operator.Sandboxes.StopFor(id, reasonOperator) })
+	return s.doToAny(w, r, func(id sandbox.ID) error { return s.Operator.Sandboxes.StopFor(id, reasonOperator) })
 }
 
 func (s *server) extendAny(w http.ResponseWriter, r *http.Request) error {
-	return s.doToAny(w, r, extendAny, func(id sandbox.ID) error {
+	return s.doToAny(w, r, func(id sandbox.ID) error {
 		_, err := s.Operator.Sandboxes.Extend(id)
 		return err
 	})
@@ -306,8 +292,8 @@ func toOperator(err error) error {
 }
 
 // doToAny does something to somebody's sandbox, and goes back to the page.
-func (s *server) doToAny(w http.ResponseWriter, r *http.Request, what deed, do func(sandbox.ID) error) error {
-	if err := s.may(r, what); err != nil {
+func (s *server) doToAny(w http.ResponseWriter, r *http.Request, do func(sandbox.ID) error) error {
+	if err := s.may(r); err != nil {
 		return s.refuseOperator(w, r, err)
 	}
 	if err := parseForm(w, r, maxFormBytes); err != nil {
