@@ -21,7 +21,7 @@ const (
 
 // watchFlags are for whoever watches the lab.
 type watchFlags struct {
-	MetricsListen     string `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9090, without a token: nobody else is to reach it. On the lab's own address /metrics is for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
+	MetricsListen     string `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9464, without a token: nobody else is to reach it. On the lab's own address /metrics is for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
 	OperatorTokenFile string `type:"existingfile" placeholder:"FILE" env:"NETPOL_LAB_OPERATOR_TOKEN_FILE" help:"File with the token for /operator, the page of whoever runs the lab; without, one is made at the first start and kept in the data folder."`
 }
 
