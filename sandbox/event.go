@@ -61,7 +61,7 @@ type Snapshot struct {
 	Reason   string `json:"reason,omitempty"`
 	// Waiting is there while the sandbox is queued and it is known what it waits for.
 	Waiting *Waiting `json:"waiting,omitempty"`
-	// Ends is there while the sandbox's end is near.
+	// Ends is there while the end of a sandbox that can be used is near.
 	Ends     *Ending         `json:"ends,omitempty"`
 	Steps    []Step          `json:"steps"`
 	Policies []AppliedPolicy `json:"policies"`
@@ -97,11 +97,11 @@ type Waiting struct {
 	// Place counts from 1, which is next; Of is how many wait.
 	Place int `json:"place"`
 	Of    int `json:"of"`
-	// Full says that as many clusters are there as may be, so that somebody else has to
-	// stop first.
+	// Full says that, with those for whoever is before, as many clusters are there as may
+	// be, so that somebody else has to stop first.
 	Full bool `json:"full,omitempty"`
 	// Seconds is how long it will probably take to get a cluster, by what those before
-	// have taken; absent where nothing is known.
+	// have taken; absent where nothing is known, and where it is full.
 	Seconds int `json:"seconds,omitempty"`
 }
 

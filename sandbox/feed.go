@@ -95,6 +95,9 @@ func (f *feed) emitLocked(e Event) {
 		f.picture.State, f.picture.Reason, f.picture.Notice, f.picture.Waiting = e.State.State, e.State.Reason, nil, nil
 		f.ended = e.State.State == Stopped
 		f.picture.Disagreement = nil // Nothing is measured any more, or nothing yet.
+		if !e.State.State.live() {
+			f.picture.Ends = nil // There is nothing to be kept longer.
+		}
 	case EventWaiting:
 		f.picture.Waiting = e.Waiting
 	case EventEnds:

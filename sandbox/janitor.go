@@ -56,7 +56,7 @@ func (m *Manager) tidy() {
 			in.stop(fmt.Sprintf("Sandboxes live %s unless you keep them longer. Press Start for a new one; your policies stay in the workspace as drafts.", inWords(m.opts.MaxAge)))
 		case idle > m.opts.Idle:
 			in.stop(fmt.Sprintf("Nobody has used this sandbox for %s. Press Start for a new one; your policies stay in the workspace as drafts.", inWords(m.opts.Idle)))
-		case left < m.opts.Warning:
+		case left < m.opts.Warning && in.live():
 			in.warn()
 		}
 	}

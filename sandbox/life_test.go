@@ -59,6 +59,33 @@ func TestEnd_is_told_before_it_comes_and_can_be_put_off_also_over_a_restart(t *t
 	})
 }
 
+func TestEnd_of_what_has_failed_or_stops_is_not_told(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &sandboxtest.Provider{Removal: 10 * time.Minute}
+		l := newLab(t, p, func(o *sandbox.Options) { o.MaxAge, o.Warning, o.Idle = time.Hour, 30*time.Minute, 24*time.Hour })
+		defer l.Close()
+		for what, end := range map[sandbox.State]func(sandbox.ID){
+			sandbox.Failed: func(id sandbox.ID) { l.cluster(id).LoseNode() },
+			sandbox.Stopping: func(id sandbox.ID) {
+				if err := l.Stop(id); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			id := l.ready("owner of one that is " + string(what))
+			time.Sleep(35 * time.Minute)
+			if s := l.get(id); s.Ends == nil {
+				t.Error("its end is near, and is not told")
+			}
+			end(id)
+			time.Sleep(5 * time.Minute) // in which the janitor comes
+			if s := l.get(id); s.State != what || s.Ends != nil {
+				t.Errorf("it is %s, and its end is told: %+v", s.State, s.Ends)
+			}
+		}
+	})
+}
+
 func TestEnd_cannot_be_put_off_while_others_wait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })

@@ -128,13 +128,7 @@ func (in *instance) touch() {
 }
 
 // live reports whether the sandbox is one to be used, now or soon.
-func (in *instance) live() bool {
-	switch in.feed.state() {
-	case Queued, Creating, Ready, Paused:
-		return true
-	}
-	return false
-}
+func (in *instance) live() bool { return in.feed.state().live() }
 
 // inBackground does work that is over before the sandbox ends. It needs Manager.mu,
 // a Manager that is not closed, and a sandbox that is not Stopping.

@@ -196,6 +196,42 @@ func TestOverview_tells_all_that_there_is(t *testing.T) {
 	})
 }
 
+func TestOverview_tells_whose_end_can_be_put_off(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, supervised := range []bool{false, true} {
+			l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) {
+				o.MaxAge, o.Extension, o.Idle, o.Supervised = 3*time.Hour, 2*time.Hour, 24*time.Hour, supervised
+			})
+			id := l.ready("ann")
+			can := func(what string, want bool) {
+				t.Helper()
+				if got := l.Overview().Sandboxes[0].Extendable; got != (want && !supervised) {
+					t.Errorf("supervised %t, %s: %t", supervised, what, got)
+				}
+			}
+			can("at first", false)
+			time.Sleep(30 * time.Minute)
+			can("while the end is further away than that", false)
+			time.Sleep(40 * time.Minute)
+			can("once it is nearer", true)
+			if _, err := l.Extend(id); err != nil {
+				t.Fatal(err)
+			}
+			can("when that was done", false)
+			time.Sleep(10 * time.Minute)
+			can("some minutes later", true)
+			l.cluster(id).LoseNode()
+			time.Sleep(5 * time.Minute)
+			synctest.Wait()
+			if s := l.get(id); s.State != sandbox.Failed {
+				t.Fatalf("it is %s", s.State)
+			}
+			can("of one that has failed", false)
+			l.Close()
+		}
+	})
+}
+
 func TestOverview_tells_of_flows_that_are_not_as_predicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		count, countingIt := counting()

@@ -58,6 +58,8 @@ type Brief struct {
 	// Ends is when it is stopped at the latest; nothing where its end is nobody's but its
 	// learner's and the operator's.
 	Ends *time.Time `json:"ends,omitempty"`
+	// Extendable says that [Manager.Extend] would put that off, by a minute at least.
+	Extendable bool `json:"extendable,omitempty"`
 	// Used is when somebody last did something with it, or watched it.
 	Used     time.Time `json:"used"`
 	Watchers int       `json:"watchers"`
@@ -123,6 +125,7 @@ func (in *instance) brief() Brief {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.State, b.Reason, b.Watchers, b.Policies = f.picture.State, f.picture.Reason, f.watchers, len(f.picture.Policies)
+	b.Extendable = b.Ends != nil && b.State.live() && time.Until(ends) <= in.m.opts.Extension-janitorPace
 	if d := f.picture.Disagreement; d != nil {
 		b.Disagreeing = len(d.Flows)
 	}

@@ -154,8 +154,7 @@ func (m *Manager) dispatch() {
 		last.given = true
 		last.giveUp()
 	}
-	full := m.isFull() && len(boots) == 0
-	m.queue.tell(boots, m.opts.MaxCreating, full, m.pool.took)
+	m.queue.tell(boots, m.opts.MaxCreating, m.opts.MaxSandboxes-len(m.pool.members), m.pool.took)
 }
 
 // wantedInReserve is how many clusters are to be booted for nobody in particular now:

@@ -141,15 +141,16 @@ func (q *queue) yields(from string) *waiter {
 }
 
 // tell tells every waiter where they stand. boots are the clusters on their way, the
-// oldest first; took is how long one takes, 0 where that is not known.
-func (q *queue) tell(boots []*member, slots int, full bool, took time.Duration) {
+// oldest first; room is how many more there may be, and took how long one takes, 0 where
+// that is not known.
+func (q *queue) tell(boots []*member, slots, room int, took time.Duration) {
 	for i, w := range q.waiters {
 		if i < len(boots) {
 			w.watch(boots[i])
 			continue
 		}
-		now := Waiting{Place: i + 1, Of: len(q.waiters), Full: full}
-		if !full && took > 0 {
+		now := Waiting{Place: i + 1, Of: len(q.waiters), Full: i >= len(boots)+room}
+		if !now.Full && took > 0 {
 			// Those before are served as many at a time as there are slots.
 			rounds := i/max(1, slots) + 1
 			now.Seconds = int((time.Duration(rounds) * took).Round(time.Second) / time.Second)

@@ -64,6 +64,15 @@ func (s State) CanBecome(next State) bool {
 	return false
 }
 
+// live reports whether a sandbox in the state is one to be used, now or soon.
+func (s State) live() bool {
+	switch s {
+	case Queued, Creating, Ready, Paused:
+		return true
+	}
+	return false
+}
+
 // Observation is one measured flow.
 type Observation struct {
 	// Flow is a [Flow.ID].

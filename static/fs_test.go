@@ -3,8 +3,10 @@ package static
 import (
 	"compress/gzip"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -173,6 +175,26 @@ func TestStyle_sheets_are_joined_in_the_order_that_is_written_down(t *testing.T)
 	want := ".tokens{} .base{} .frame{} .home{} .lesson{} .quiz{} .write{} .see{} .why{} .history{} .build{} .terminal{} .operator{}"
 	if got := strings.Join(strings.Fields(string(loaded.Content(Styles))), " "); got != want {
 		t.Errorf("the style sheet is\n%s, want\n%s", got, want)
+	}
+}
+
+// The sheets are one file, so what the operator's page alone is for has to say so.
+func TestThe_operators_styles_are_for_the_operators_page_alone(t *testing.T) {
+	sheet, err := fs.ReadFile(Content(), "css/operator.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?s)/\*.*?\*/|@media[^{]*\{|\([^()]*\)`).ReplaceAllString(string(sheet), "")
+	rules := regexp.MustCompile(`([^{}]+)\{[^{}]*\}`).FindAllStringSubmatch(text, -1)
+	if len(rules) < 20 {
+		t.Fatalf("%d rules were found", len(rules))
+	}
+	for _, rule := range rules {
+		for _, selector := range strings.Split(rule[1], ",") {
+			if selector = strings.TrimSpace(selector); !strings.HasPrefix(selector, ".operator") && !strings.HasPrefix(selector, ".gauges") {
+				t.Errorf("%q is for every page", selector)
+			}
+		}
 	}
 }
 

@@ -7,11 +7,22 @@ import (
 	"sync"
 
 	"github.com/go-chi/httprate"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/capacity"
 )
 
 // connectionsAtMost is how many connections the server has open, however many files it
 // may: as many for pages as for websockets.
 const connectionsAtMost = 2 * socketsAtMost
+
+// openFiles is how many files the process may have open. The runtime has raised that to
+// what the system allows; where nobody says, it is taken for what the most websockets need.
+func openFiles() int {
+	if files := capacity.OpenFiles().Total; files > 0 {
+		return int(min(files, 1<<30))
+	}
+	return 2 * socketsAtMost
+}
 
 // BoundConnections has the listener give out three quarters as many connections as the
 // process may open files, and to one address half of these, whether anything is asked for

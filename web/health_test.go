@@ -70,11 +70,17 @@ func TestReady_says_what_learners_lack(t *testing.T) {
 
 func TestReady_is_not_asked_for_nothing(t *testing.T) {
 	few := defaultLimits
-	few.strays = rate{2, few.strays.window}
+	few.ready, few.strays = rate{2, few.ready.window}, rate{2, few.strays.window}
 	v := newLab(t, setup{limits: few}).learner(t)
-	for _, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
-		if a := v.send("GET", "/readyz", nil); a.status != want {
-			t.Errorf("status %d, want %d", a.status, want)
+	// Who asks for what is not there does not keep the probe behind the same address out.
+	for _, c := range []struct {
+		path    string
+		allowed int
+	}{{"/nowhere", http.StatusNotFound}, {"/readyz", http.StatusOK}} {
+		for _, want := range []int{c.allowed, c.allowed, http.StatusTooManyRequests} {
+			if a := v.send("GET", c.path, nil); a.status != want {
+				t.Errorf("%s: status %d, want %d", c.path, a.status, want)
+			}
 		}
 	}
 }

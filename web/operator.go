@@ -6,6 +6,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -53,19 +55,9 @@ func (h TokenHash) is(token string) bool {
 	return subtle.ConstantTimeCompare(given[:], h[:]) == 1
 }
 
-// deed is something that is not a learner's own matter.
-type deed int
-
-const (
-	seeAll deed = iota
-	stopAny
-	extendAny
-	readMetrics
-)
-
 // may alone decides who may do what is not a learner's own matter, as sandboxOf does of
 // that: the operator may do all of it, and nobody else any. The error is the refusal.
-func (s *server) may(r *http.Request, _ deed) error {
+func (s *server) may(r *http.Request) error {
 	if s.Operator == nil {
 		return refuse(http.StatusNotFound, "There is nothing at this address.")
 	}
@@ -82,8 +74,9 @@ func (s *server) may(r *http.Request, _ deed) error {
 // often, and then not even told whether the next is right.
 func (s *server) shows(r *http.Request, token string) error {
 	key := addressKey(r)
-	// What is a header's is told by the refusal, where there is one.
-	if _, tries, err := s.guesses.Status(key); err != nil || int(tries) >= s.limits.guesses.requests {
+	// Rounded as the counter rounds: what it would not count is not let through. What is a
+	// header's is told by the refusal, where there is one.
+	if _, tries, err := s.guesses.Status(key); err != nil || int(math.Round(tries)) >= s.limits.guesses.requests {
 		return refuse(http.StatusTooManyRequests, "That was the wrong token too often. Wait %.0f seconds, then try again.", s.limits.guesses.window.Seconds())
 	}
 	if s.Operator.Token.is(token) {
@@ -126,12 +119,8 @@ func (s *server) isLoggedIn(r *http.Request) bool {
 }
 
 func (s *server) setOperatorCookie(w http.ResponseWriter, r *http.Request, value string, age time.Duration) {
-	seconds := int(age.Seconds())
-	if value == "" {
-		seconds = -1
-	}
 	http.SetCookie(w, &http.Cookie{
-		Name: operatorCookieName(r), Value: value, Path: operatorPath, MaxAge: seconds,
+		Name: operatorCookieName(r), Value: value, Path: operatorPath, MaxAge: int(age.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: clientOf(r).encrypted,
 	})
 }
@@ -151,7 +140,7 @@ func (s *server) logIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) logOut(w http.ResponseWriter, r *http.Request) error {
-	s.setOperatorCookie(w, r, "", 0)
+	s.setOperatorCookie(w, r, "", -time.Second)
 	http.Redirect(w, r, operatorPath, http.StatusSeeOther)
 	return nil
 }
@@ -174,7 +163,7 @@ func (s *server) refuseOperator(w http.ResponseWriter, r *http.Request, err erro
 }
 
 func (s *server) showMetrics(w http.ResponseWriter, r *http.Request) error {
-	if err := s.may(r, readMetrics); err != nil {
+	if err := s.may(r); err != nil {
 		return s.refuseOperator(w, r, err)
 	}
 	s.Operator.Metrics.ServeHTTP(w, r)
@@ -191,7 +180,7 @@ type allSandboxes struct {
 }
 
 func (s *server) showOperator(w http.ResponseWriter, r *http.Request) error {
-	if err := s.may(r, seeAll); err != nil {
+	if err := s.may(r); err != nil {
 		return s.refuseOperator(w, r, err)
 	}
 	all := allSandboxes{Overview: s.Operator.Sandboxes.Overview(), Missing: []string{}}
@@ -235,15 +224,13 @@ func (s *server) operatorView(all allSandboxes, text string) views.Operator {
 		view.Watchers += b.Watchers
 		row := views.OperatorRow{
 			ID: string(b.ID), Learner: all.Names[b.Owner], Owner: b.Owner[:min(8, len(b.Owner))], Lab: s.lessonTitle(b.Lab), State: string(b.State), Reason: b.Reason,
-			Cluster: string(b.Cluster), Age: now.Sub(b.Created), Unused: now.Sub(b.Used), Watchers: b.Watchers, Policies: b.Policies, Place: b.Place, Disagreeing: b.Disagreeing,
+			Cluster: string(b.Cluster), Age: now.Sub(b.Created), Unused: now.Sub(b.Used), Watchers: b.Watchers, Policies: b.Policies, Place: b.Place, Disagreeing: b.Disagreeing, Extendable: b.Extendable,
 		}
 		if b.Ends != nil {
 			row.Left = b.Ends.Sub(now)
 		}
 		switch b.State {
-		case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused:
-			row.Stoppable, row.Extendable = true, b.Ends != nil
-		case sandbox.Failed:
+		case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused, sandbox.Failed:
 			row.Stoppable = true
 		}
 		if row.Has(text) {
@@ -281,19 +268,32 @@ func (s *server) lessonTitle(lab string) string {
 const reasonOperator = "Whoever runs the lab stopped it. Press Start for a new one; your policies stay in the workspace as drafts."
 
 func (s *server) stopAny(w http.ResponseWriter, r *http.Request) error {
-	return s.doToAny(w, r, stopAny, func(id sandbox.ID) error { return s.Operator.Sandboxes.StopFor(id, reasonOperator) })
+	return s.doToAny(w, r, func(id sandbox.ID) error { return s.Operator.Sandboxes.StopFor(id, reasonOperator) })
 }
 
 func (s *server) extendAny(w http.ResponseWriter, r *http.Request) error {
-	return s.doToAny(w, r, extendAny, func(id sandbox.ID) error {
+	return s.doToAny(w, r, func(id sandbox.ID) error {
 		_, err := s.Operator.Sandboxes.Extend(id)
 		return err
 	})
 }
 
+// toOperator is the error in words for the operator, where learners are told of their own.
+func toOperator(err error) error {
+	switch {
+	case errors.Is(err, sandbox.ErrNotFound):
+		return &statusError{http.StatusNotFound, "There is no such sandbox any more: it was stopped meanwhile.", err}
+	case errors.Is(err, sandbox.ErrNotReady):
+		return &statusError{http.StatusConflict, "The sandbox has failed, or is being stopped, so it cannot be kept longer.", err}
+	case errors.Is(err, sandbox.ErrWaitedFor):
+		return &statusError{http.StatusConflict, "Others wait for a sandbox, so none is kept longer. Stop one that nobody uses; who waits gets its place.", err}
+	}
+	return err
+}
+
 // doToAny does something to somebody's sandbox, and goes back to the page.
-func (s *server) doToAny(w http.ResponseWriter, r *http.Request, what deed, do func(sandbox.ID) error) error {
-	if err := s.may(r, what); err != nil {
+func (s *server) doToAny(w http.ResponseWriter, r *http.Request, do func(sandbox.ID) error) error {
+	if err := s.may(r); err != nil {
 		return s.refuseOperator(w, r, err)
 	}
 	if err := parseForm(w, r, maxFormBytes); err != nil {
@@ -302,7 +302,7 @@ func (s *server) doToAny(w http.ResponseWriter, r *http.Request, what deed, do f
 	id := sandbox.ID(chi.URLParam(r, "id"))
 	isAbout(r.Context(), id)
 	if err := do(id); err != nil {
-		return err
+		return toOperator(err)
 	}
 	s.log(r.Context()).Info("done by the operator", "path", logged(r.URL.Path), "client", clientOf(r).addr)
 	if !wantsHTML(r) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
@@ -49,7 +50,7 @@ func (l *lab) onlooker(t testing.TB, id string) *sandbox.Subscription {
 }
 
 func TestOperator_sees_every_sandbox_and_learners_none_but_their_own(t *testing.T) {
-	l := newLab(t, setup{})
+	l := newLab(t, setup{maxAge: time.Hour})
 	ann := l.learner(t)
 	if a := ann.page("POST", "/me/name", url.Values{"name": {"Ann <b>"}}); a.status != http.StatusSeeOther {
 		t.Fatalf("name: %d", a.status)
@@ -129,8 +130,9 @@ func TestOperator_stops_a_sandbox_and_its_learner_is_told_so(t *testing.T) {
 }
 
 func TestOperator_keeps_a_sandbox_longer(t *testing.T) {
-	l := newLab(t, setup{})
+	l := newLab(t, setup{maxAge: time.Hour})
 	id := l.learner(t).start()
+	before := *l.manager.Overview().Sandboxes[0].Ends
 	sub := l.onlooker(t, id)
 	if a := l.operator(t).send("POST", "/operator/sandboxes/"+id+"/extend", nil); a.status != http.StatusAccepted {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -143,6 +145,33 @@ func TestOperator_keeps_a_sandbox_longer(t *testing.T) {
 		for _, e := range events {
 			told = told || e.Ends != nil && e.Ends.Extended
 		}
+	}
+	if after := *l.manager.Overview().Sandboxes[0].Ends; after.Sub(before) < time.Hour {
+		t.Errorf("it ends at %s, where it was to end at %s", after, before)
+	}
+	// It cannot be kept any longer now, so that is not offered.
+	if page := l.operator(t).page("GET", "/operator", nil).body; strings.Contains(page, "/"+id+"/extend") || !strings.Contains(page, "/"+id+"/stop") {
+		t.Error("it is offered again")
+	}
+}
+
+func TestOperator_is_told_in_words_of_their_own_why_something_is_not_done(t *testing.T) {
+	l := newLab(t, setup{max: 1, maxAge: time.Hour})
+	id := l.learner(t).start()
+	waits := l.learner(t)
+	waits.create()
+	waits.until("somebody waits", func() bool { return l.manager.Overview().Waiting == 1 })
+	v := l.operator(t)
+	for _, c := range []struct {
+		path   string
+		status int
+		said   string
+	}{
+		{id + "/extend", http.StatusConflict, "Others wait for a sandbox, so none is kept longer."},
+		{"none/extend", http.StatusNotFound, "it was stopped meanwhile"},
+		{"none/stop", http.StatusNotFound, "it was stopped meanwhile"},
+	} {
+		contains(t, refusal(t, v.send("POST", "/operator/sandboxes/"+c.path, nil), c.status), c.said)
 	}
 }
 
@@ -167,6 +196,33 @@ func TestOperator_a_token_is_guessed_only_so_often(t *testing.T) {
 	if a := in.page("GET", "/operator", nil); a.status != http.StatusOK {
 		t.Errorf("whoever is logged in is shut out: %d", a.status)
 	}
+}
+
+// The counter slides: of a window that is over, a part still counts.
+func TestOperator_a_token_is_guessed_no_more_often_where_a_window_ends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{limits: limits{guesses: rate{3, time.Minute}}, Deps: Deps{Operator: &Operator{Token: HashToken(operatorsToken)}}}
+		s.guesses = s.counter(s.limits.guesses)
+		r, _ := http.NewRequest("GET", "/operator", nil)
+		guesses := func(seconds int) (heard int) {
+			for range seconds {
+				time.Sleep(time.Second)
+				if answerTo(s.shows(r, "guess")).status == http.StatusUnauthorized {
+					heard++
+				}
+			}
+			return heard
+		}
+		time.Sleep(50 * time.Second)
+		if n := guesses(9); n != 3 {
+			t.Errorf("%d guesses in the first window, want 3", n)
+		}
+		for window := range 3 {
+			if n := guesses(60); n < 1 || n > 3 {
+				t.Errorf("%d guesses in the minute %d after that, want 1 to 3", n, window+1)
+			}
+		}
+	})
 }
 
 func TestOperator_the_right_token_is_no_guess(t *testing.T) {
@@ -260,9 +316,7 @@ func TestOperator_another_sites_page_does_nothing_in_their_name(t *testing.T) {
 func TestOperator_where_there_is_none_nothing_is_there(t *testing.T) {
 	s := &server{}
 	r, _ := http.NewRequest("GET", "/operator", nil)
-	for _, d := range []deed{seeAll, stopAny, extendAny, readMetrics} {
-		if err := s.may(r, d); err == nil {
-			t.Errorf("somebody may do %d", d)
-		}
+	if err := s.may(r); err == nil {
+		t.Error("somebody may do what is the operator's")
 	}
 }

@@ -17,7 +17,7 @@ func (s *server) routes() http.Handler {
 	r.MethodNotAllowed(s.stray(methodNotAllowed(r)))
 
 	r.Get("/healthz", s.handle(s.health))
-	r.With(s.limitByAddress(s.strays)).Get("/readyz", s.handle(s.ready))
+	r.With(s.limitByAddress(s.counter(s.limits.ready))).Get("/readyz", s.handle(s.ready))
 	r.With(s.limitByAddress(s.counter(s.limits.files))).Get("/static/*", s.static)
 
 	if s.Operator != nil {

@@ -198,14 +198,15 @@ func TestWho_comes_when_all_sandboxes_are_in_use_waits_and_sees_their_place(t *t
 }
 
 func TestExtend_puts_off_the_end_unless_others_wait(t *testing.T) {
-	l := newLab(t, setup{max: 1})
+	l := newLab(t, setup{max: 1, maxAge: time.Hour})
 	v := l.learner(t)
 	id := v.start()
+	before := *l.manager.Overview().Sandboxes[0].Ends
 	a := v.send("POST", "/sandboxes/"+id+"/extend", nil)
 	var ending sandbox.Ending
 	strict(t, a.body, &ending)
-	if a.status != http.StatusOK || !ending.Extended || time.Until(ending.At) < time.Hour {
-		t.Errorf("status %d, %+v", a.status, ending)
+	if a.status != http.StatusOK || !ending.Extended || ending.At.Sub(before) < time.Hour || !l.manager.Overview().Sandboxes[0].Ends.Equal(ending.At) {
+		t.Errorf("status %d, %+v where it was %s", a.status, ending, before)
 	}
 	if a := v.page("POST", "/sandboxes/"+id+"/extend", url.Values{"lesson": {"network-policies"}}); a.status != http.StatusSeeOther {
 		t.Errorf("the form: status %d", a.status)

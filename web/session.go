@@ -144,10 +144,11 @@ func (s *server) readSession(r *http.Request) (v visitor) {
 	return v
 }
 
-// seal is what only this process can write behind a token and a day.
-func (s *server) seal(token, day string) string {
+// seal is what only this process can write behind two parts of a cookie: a learner's token
+// and its day, or what the operator's login is and until when it counts.
+func (s *server) seal(what, when string) string {
 	mac := hmac.New(sha256.New, s.sealKey)
-	_, _ = mac.Write([]byte(token + "." + day)) // never fails
+	_, _ = mac.Write([]byte(what + "." + when)) // never fails
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 

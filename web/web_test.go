@@ -45,6 +45,8 @@ type lab struct {
 type setup struct {
 	provider sandbox.Provider
 	max      int
+	// maxAge is how old a sandbox may be.
+	maxAge time.Duration
 	// waiting is how many may wait.
 	waiting int
 	limits  limits
@@ -119,7 +121,7 @@ func newLab(t testing.TB, s setup) *lab {
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	manager, err := sandbox.NewManager(sandbox.Options{
-		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, MaxWaiting: s.waiting, Lab: NewLabs(allLessons, progress).Topology,
+		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, MaxWaiting: s.waiting, MaxAge: s.maxAge, Lab: NewLabs(allLessons, progress).Topology,
 		Pace: sandbox.Pace{
 			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
 			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,

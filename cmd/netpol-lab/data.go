@@ -134,25 +134,35 @@ func (d *data) readInstance(moved bool) error {
 	return nil
 }
 
-// writeInstance writes the name and what the file is, the whole of it or nothing.
+// writeInstance writes the name and what the file is.
 func (d *data) writeInstance(name string) error {
-	tmp, err := os.CreateTemp(d.dir, "instance.*.tmp")
+	err := d.replace("instance", func(f *os.File) error {
+		identity, err := identityOf(f.Name())
+		if err == nil {
+			_, err = fmt.Fprintf(f, "%s\nfile %s\n", name, identity)
+		}
+		return err
+	})
+	if err == nil {
+		d.instance = name
+	}
+	return err
+}
+
+// replace puts what is written in the file's place, the whole of it or nothing, for this
+// user alone.
+func (d *data) replace(name string, write func(*os.File) error) error {
+	tmp, err := os.CreateTemp(d.dir, name+".*.tmp") // with mode 0600
 	if err != nil {
 		return err
 	}
-	identity, err := identityOf(tmp.Name())
-	if err == nil {
-		_, err = fmt.Fprintf(tmp, "%s\nfile %s\n", name, identity)
-	}
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), d.path("instance"))
+	if err = errors.Join(write(tmp), tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), d.path(name))
 	}
 	if err != nil {
 		_ = os.Remove(tmp.Name()) // What is left is removed at the next start.
-		return err
 	}
-	d.instance = name
-	return nil
+	return err
 }
 
 // identityOf is the file's number on its disk, which a copy does not have, and the

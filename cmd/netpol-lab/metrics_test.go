@@ -194,6 +194,9 @@ func TestMonitoring_asks_for_nothing_that_is_not_counted(t *testing.T) {
 		if severity := r.Labels["severity"]; severity != "page" && severity != "ticket" || r.Annotations["summary"] == "" || r.Annotations["look"] == "" || seen[r.Alert] {
 			t.Errorf("%s says too little, or is there twice: %v %v", r.Alert, r.Labels, r.Annotations)
 		}
+		if r.Alert == "NetpolLabAnswersWithErrors" && strings.Count(r.Expr, `route!~"/healthz|/readyz"`) != strings.Count(r.Expr, "netpol_lab_http_requests_total") {
+			t.Errorf("%s counts probes: %s", r.Alert, r.Expr)
+		}
 		seen[r.Alert] = true
 	}
 	ids := map[int]bool{}

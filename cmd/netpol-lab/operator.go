@@ -21,7 +21,7 @@ const (
 
 // watchFlags are for whoever watches the lab.
 type watchFlags struct {
-	MetricsListen     string `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9090, without a token: nobody else is to reach it. On the lab's own address /metrics is for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
+	MetricsListen     string `placeholder:"ADDRESS" env:"NETPOL_LAB_METRICS_LISTEN" help:"Address to serve /metrics on for Prometheus, as 127.0.0.1:9464, without a token: nobody else is to reach it. On the lab's own address /metrics is for whoever has the operator's token. 'netpol-lab monitoring DIR' writes a dashboard, alerts and how to scrape."`
 	OperatorTokenFile string `type:"existingfile" placeholder:"FILE" env:"NETPOL_LAB_OPERATOR_TOKEN_FILE" help:"File with the token for /operator, the page of whoever runs the lab; without, one is made at the first start and kept in the data folder."`
 }
 
@@ -30,8 +30,6 @@ type operatorToken struct {
 	hash web.TokenHash
 	// file is where it stands.
 	file string
-	// made is the token where it was made just now; empty where it was there.
-	made string
 }
 
 // operatorToken reads the operator's token from the file, where one is given, or else from
@@ -43,8 +41,11 @@ func (d *data) operatorToken(file string) (operatorToken, error) {
 	}
 	text, err := os.ReadFile(t.file)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
-		t.made = strings.ToLower(rand.Text())
-		text, err = []byte(t.made), d.writeToken(t.made)
+		made := strings.ToLower(rand.Text())
+		text, err = []byte(made), d.replace(operatorTokenFile, func(f *os.File) error {
+			_, err := fmt.Fprintln(f, made)
+			return err
+		})
 	}
 	if err != nil {
 		if file == "" {
@@ -69,26 +70,8 @@ func (d *data) operatorToken(file string) (operatorToken, error) {
 	return t, nil
 }
 
-// writeToken writes the token, the whole of it or nothing, for this user alone.
-func (d *data) writeToken(token string) error {
-	tmp, err := os.CreateTemp(d.dir, operatorTokenFile+".*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(tmp, token)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), d.path(operatorTokenFile))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name()) // What is left is removed at the next start.
-	}
-	return err
-}
-
-// note tells whoever starts the server where their page is. The token itself is told once.
+// note tells whoever starts the server where their page is, and where the token: what is
+// printed stands in more logs than anybody thinks of.
 func (t operatorToken) note(url string) string {
-	if t.made != "" {
-		return fmt.Sprintf("The operator's page is at %soperator; its token is %s (kept in %s)\n", url, t.made, t.file)
-	}
 	return fmt.Sprintf("The operator's page is at %soperator; its token is in %s\n", url, t.file)
 }

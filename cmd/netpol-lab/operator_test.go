@@ -22,22 +22,26 @@ func TestOperatorToken_is_made_once_and_kept_for_this_user_alone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`^[a-z2-7]{26}$`).MatchString(first.made) || first.hash != web.HashToken(first.made) {
-		t.Errorf("it made %q", first.made)
+	kept, err := os.ReadFile(d.path("operator-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(string(kept))
+	if !regexp.MustCompile(`^[a-z2-7]{26}$`).MatchString(token) || first.hash != web.HashToken(token) {
+		t.Errorf("it made %q", token)
 	}
 	info, err := os.Stat(d.path("operator-token"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("kept with %v: %v", info.Mode(), err)
 	}
 	again, err := d.operatorToken("")
-	if err != nil || again.made != "" || again.hash != first.hash {
+	if err != nil || again.hash != first.hash {
 		t.Errorf("the second start: %+v, %v", again, err)
 	}
-	if strings.Contains(again.note("http://lab/"), first.made) || !strings.Contains(again.note("http://lab/"), "http://lab/operator") || !strings.Contains(again.note("http://lab/"), again.file) {
-		t.Errorf("it is told %q", again.note("http://lab/"))
-	}
-	if !strings.Contains(first.note("http://lab/"), first.made) {
-		t.Errorf("at first it is told %q", first.note("http://lab/"))
+	for _, start := range []operatorToken{first, again} {
+		if note := start.note("http://lab/"); strings.Contains(note, token) || !strings.Contains(note, "http://lab/operator") || !strings.Contains(note, d.path("operator-token")) {
+			t.Errorf("it is told %q", note)
+		}
 	}
 	// A backup may have brought it back for everybody to read.
 	if err := os.Chmod(d.path("operator-token"), 0o644); err != nil {
@@ -72,7 +76,7 @@ func TestOperatorToken_of_ones_own_is_long_enough(t *testing.T) {
 		}
 		got, err := d.operatorToken(file)
 		switch {
-		case want == "" && (err != nil || got.made != "" || got.hash != web.HashToken(strings.TrimSpace(text))):
+		case want == "" && (err != nil || got.hash != web.HashToken(strings.TrimSpace(text))):
 			t.Errorf("%q: %+v, %v", text, got, err)
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file)):
 			t.Errorf("%q: %v, want it to say %q of the file", text, err, want)
@@ -89,11 +93,19 @@ func TestOperatorToken_of_ones_own_is_long_enough(t *testing.T) {
 func TestServe_the_operators_token_opens_their_page_and_the_metrics(t *testing.T) {
 	dir := t.TempDir()
 	s := serveLab(t, "--sandbox", "simulated", "--data", dir, "--metrics-listen", "127.0.0.1:0")
-	said := regexp.MustCompile(`The operator's page is at (\S+); its token is (\S+) \(kept in `).FindStringSubmatch(s.said.text.String())
+	said := regexp.MustCompile(`The operator's page is at (\S+); its token is in (\S+)\n`).FindStringSubmatch(s.said.text.String())
 	if said == nil {
-		t.Fatal("the page and its token are not told")
+		t.Fatal("the page and its token's file are not told")
 	}
-	page, token := said[1], said[2]
+	page := said[1]
+	kept, err := os.ReadFile(said[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(string(kept))
+	if strings.Contains(s.said.text.String(), token) {
+		t.Error("the token itself is told")
+	}
 	for _, url := range []string{page, s.base + "/metrics"} {
 		if status, _ := fetch(t, url); status != http.StatusUnauthorized {
 			t.Errorf("%s without the token: %d", url, status)

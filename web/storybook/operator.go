@@ -60,13 +60,14 @@ func aClass() *class {
 		if tweak != nil {
 			tweak(&b)
 		}
+		b.Extendable = b.Ends != nil && time.Until(*b.Ends) < 2*time.Hour
 		c.overview.Sandboxes = append(c.overview.Sandboxes, b)
 	}
 	add("Ada Lovelace", sandbox.Ready, 47, func(b *sandbox.Brief) { b.Watchers, b.Policies = 1, 3 })
 	add("Grace Hopper", sandbox.Ready, 46, func(b *sandbox.Brief) { b.Watchers, b.Policies, b.Disagreeing = 2, 4, 2 })
 	add("", sandbox.Ready, 44, func(b *sandbox.Brief) { b.Watchers, b.Lab = 1, "tenants" })
 	add("Katherine Johnson", sandbox.Paused, 43, func(b *sandbox.Brief) { b.Used, b.Policies = ago(11), 1 })
-	add("", sandbox.Paused, 135, func(b *sandbox.Brief) { b.Used, b.Policies, b.Lab = ago(80), 2, sandbox.OwnPrefix+"1f2e3d" })
+	add("", sandbox.Paused, 665, func(b *sandbox.Brief) { b.Used, b.Policies, b.Lab = ago(80), 2, sandbox.OwnPrefix+"1f2e3d" })
 	add("Radia Perlman", sandbox.Failed, 9, func(b *sandbox.Brief) {
 		b.Used, b.Reason = ago(4), "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts."
 	})

@@ -207,4 +207,6 @@ test("a_place_in_the_queue_goes_with_the_state_and_an_end_when_it_is_put_off", (
   const ending = after(nothing, snapshot({}), { type: "ends", ends: { at } });
   assert.deepEqual(ending.ends, { at });
   assert.equal(after(ending, { type: "ends", ends: { at, extended: true } }).ends, undefined);
+  assert.deepEqual(after(ending, { type: "state", state: { state: "paused" } }).ends, { at });
+  for (const state of ["stopping", "stopped", "failed"]) assert.equal(after(ending, { type: "state", state: { state } }).ends, undefined);
 });

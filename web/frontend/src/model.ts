@@ -99,9 +99,12 @@ export function reduce(model: Model, event: SandboxEvent): Model {
         notice: s.notice,
       };
     }
-    case "state":
-      if (event.state.state === "stopped") return stopped(model, event.state.reason ?? "");
-      return { ...model, state: event.state.state, reason: event.state.reason ?? "", waiting: undefined, disagreement: [], notice: undefined };
+    case "state": {
+      const { state, reason = "" } = event.state;
+      if (state === "stopped") return stopped(model, reason);
+      const over = state === "stopping" || state === "failed";
+      return { ...model, state, reason, waiting: undefined, ends: over ? undefined : model.ends, disagreement: [], notice: undefined };
+    }
     case "ends":
       return { ...model, ends: event.ends.extended ? undefined : event.ends };
     case "waiting":
