@@ -42,9 +42,8 @@ const PodSubnet = "10.244.0.0/16"
 //     and it says so no more with the next report, a second later.
 //   - A new Service waits a tenth of a second for others to come with it, not a whole.
 //   - Nobody asks twice: the API server reads etcd, which is beside it, without
-//     keeping a copy of it all: of a kind of objects that is new (Calico's) it would
-//     wait two seconds for that copy. etcd does not report that nothing has happened,
-//     and what pods take of the disk is not measured.
+//     keeping a copy of it all, and etcd does not report that nothing has happened.
+//     What pods take of the disk is not measured.
 //   - No pod may have more processes than it can need, and etcd keeps 256 MiB at most:
 //     in the learner's terminal kubectl runs, and whatever else the learner likes.
 const KindConfig = `kind: Cluster
