@@ -8,7 +8,7 @@ STORIES ?= 127.0.0.1:8090
 
 GO_FILES := $(shell find cmd web lessons quizzes sandbox static -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*') go.mod go.sum
 FRONTEND := $(shell find web/frontend -type f -not -path '*/node_modules/*')
-CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files -type f -not -name '*.go')
+CONTENT  := $(shell find lessons quizzes static/css sandbox/nodeimage/files sandbox/kind/filter -type f -not -name '*.go')
 
 # Tests that need something which is missing are left out and named, unless
 # NETPOL_LAB_REQUIRE=all (as in CI) makes that a failure.
@@ -37,8 +37,8 @@ endif
 	bin/netpol-lab serve --sandbox $(SANDBOX) --listen $(LISTEN) --data $(DATA) --open
 
 .PHONY: node-image
-node-image: bin/netpol-lab ## Build the node image (once: up to half an hour; unchanged: nothing)
-	@bin/netpol-lab image
+node-image: bin/netpol-lab ## Build the node image from source (once: up to half an hour; unchanged: nothing)
+	@bin/netpol-lab image --way source
 
 bin/netpol-lab: $(GO_FILES) $(CONTENT) $(VIDEO) static/dist/lab.js
 	@echo "building the lab: a few minutes on a machine that has not done it before, seconds after that"
@@ -79,6 +79,7 @@ check: static/dist/lab.js ## Format, vet, static analysis, generated code, types
 	@before=$$(cat $(GENERATED) | cksum); $(MAKE) --no-print-directory generate || exit 1; \
 	[ "$$before" = "$$(cat $(GENERATED) | cksum)" ] || { echo "what is generated was stale, and is written anew: commit it"; exit 1; }
 	go vet -tags integration ./...
+	GOOS=darwin go vet ./sandbox/nodeimage # that images come to a Mac, too; release-check looks at the rest
 	go tool staticcheck -checks inherit,-ST1005 -tags integration ./...
 	go tool misspell -error -locale UK -i color $(TEXTS)
 	cd web/frontend && npm run --silent check
@@ -118,12 +119,15 @@ else
 	@.ci/left-out note "the test of the video's recorder: no ffmpeg or no Chromium here (on Debian: apt-get install ffmpeg chromium)"
 endif
 
+# The ways to the images are tested by a module of its own, too, which brings an image
+# registry along.
 .PHONY: test-kind
 test-kind: bin/netpol-lab web/e2e/node_modules/.package-lock.json
 ifeq ($(HAVE_DOCKER),yes)
 	bin/netpol-lab image --stock
 	go test -count=1 -tags integration -timeout 30m -v ./sandbox/kind/
 	go test -count=1 -tags integration -timeout 30m -v ./cmd/netpol-lab/
+	cd sandbox/nodeimage/registry && go vet -tags integration ./... && go test -count=1 -tags integration -timeout 30m -v ./...
 else
 	@.ci/left-out note "everything on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"
 endif
@@ -173,7 +177,8 @@ load: bin/netpol-lab ## Measure a class: LEARNERS=200 are connected and type wit
 FUZZTIME ?= 60s
 
 .PHONY: release-check
-release-check: ## What is long by nature: each fuzz test for FUZZTIME=60s, predictions against a real cluster, and all measurements
+release-check: ## What is long by nature: the command on a Mac, each fuzz test for FUZZTIME=60s, predictions against a real cluster, and all measurements
+	GOOS=darwin GOARCH=arm64 go vet ./cmd/netpol-lab
 	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print f[i], $$2; n = 0}' | \
 	while read -r fuzz package; do \
 		echo "$$fuzz, $(FUZZTIME)"; \

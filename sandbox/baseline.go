@@ -94,7 +94,7 @@ func (f *feed) standing() standing {
 	return standing{f.picture.Change, f.picture.Predictions, f.picture.Policies}
 }
 
-// Baseline is what is in force in the sandbox, which must be ready. It does not wait
+// Baseline is what is in force in the sandbox, which must be ready or paused. It does not wait
 // for a change that is at work.
 func (m *Manager) Baseline(id ID) (*Baseline, error) {
 	in, err := m.find(id)
@@ -104,7 +104,7 @@ func (m *Manager) Baseline(id ID) (*Baseline, error) {
 	in.mu.Lock()
 	cluster := in.cluster
 	in.mu.Unlock()
-	if state := in.feed.state(); cluster == nil || state != Ready {
+	if state := in.feed.state(); cluster == nil || state != Ready && state != Paused {
 		return nil, fmt.Errorf("sandbox %s is %s: %w", in.id, state, ErrNotReady)
 	}
 	in.baselines.mu.Lock()

@@ -14,7 +14,7 @@ import (
 // is what the request itself takes, answered-ms.
 func BenchmarkChange(b *testing.B) {
 	m, topology := lessonLab(b)
-	s, _, err := m.Create("ann", topology)
+	s, _, err := m.Create("ann", "", topology)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -122,10 +122,12 @@ func (in *instance) parse(ctx context.Context, src []byte) ([]policy.Policy, []p
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
 	}
+	begun := time.Now()
 	policies, others, err := policy.ParseSettingAside(ctx, src, policy.ParseOptions{Namespaces: in.topology.NamespaceNames()})
 	for i := range policies {
 		policies[i].Source = strings.Clone(policies[i].Source)
 	}
+	in.m.opts.Metrics.Parsed(time.Since(begun))
 	return policies, others, err
 }
 
@@ -170,12 +172,10 @@ func (e *OutdatedError) Error() string {
 // with it; the burst of probes starts before the policies are read back, for what the
 // learner waits for are the flows.
 func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan plan) (PolicyChange, error) {
-	select {
-	case <-in.turn:
-		defer func() { in.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
+	if err := in.takeTurn(ctx); err != nil {
+		return PolicyChange{}, err
 	}
+	defer func() { in.turn <- struct{}{} }()
 	in.touch()
 	in.remember() // Of all that was done no more than the last is lost, whatever happens.
 	in.mu.Lock()
@@ -218,7 +218,7 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	answered := time.Now()
 	in.policies = next
 	in.feed.emit(Event{Type: EventPredictions, Predictions: <-predicted})
-	observer.changed(change{number: number, arrived: arrived, answered: answered})
+	observer.changed(change{number: number, arrived: arrived, answered: answered, asked: true})
 	policies, listErr := cluster.Policies(ctx)
 	var told PolicyChange
 	if listErr == nil {
@@ -234,6 +234,24 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 		return PolicyChange{}, fmt.Errorf("sandbox %s: %w", in.id, unanswered("so it is not known whether that is in force", err))
 	}
 	return told, nil
+}
+
+// takeTurn waits until no other change is at work, and until the sandbox is awake.
+func (in *instance) takeTurn(ctx context.Context) error {
+	for {
+		if err := in.awake(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-in.turn:
+		case <-ctx.Done():
+			return fmt.Errorf("sandbox %s: %w", in.id, ctx.Err())
+		}
+		if in.feed.state() != Paused {
+			return nil
+		}
+		in.turn <- struct{}{}
+	}
 }
 
 // unanswered is what the learner is told where the cluster has not taken a change, or

@@ -177,7 +177,7 @@ func TestSandbox_costs_at_most_1_MiB_whatever_its_owner_applies(t *testing.T) {
 			m, topology, disk := lessonLabOn(t)
 			before := heap()
 			for i := range sandboxes {
-				s, _, err := m.Create(fmt.Sprint("owner ", i), topology)
+				s, _, err := m.Create(fmt.Sprint("owner ", i), "", topology)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -18,6 +18,8 @@ type Event struct {
 
 	Snapshot     *Snapshot     `json:"snapshot,omitempty"`
 	State        *StateChange  `json:"state,omitempty"`
+	Waiting      *Waiting      `json:"waiting,omitempty"`
+	Ends         *Ending       `json:"ends,omitempty"`
 	Step         *Step         `json:"step,omitempty"`
 	Predictions  *Predictions  `json:"predictions,omitempty"`
 	Policies     *PolicyChange `json:"policies,omitempty"`
@@ -34,6 +36,8 @@ type EventType string
 const (
 	EventSnapshot     EventType = "snapshot"
 	EventState        EventType = "state"
+	EventWaiting      EventType = "waiting"
+	EventEnds         EventType = "ends"
 	EventStep         EventType = "step"
 	EventPredictions  EventType = "predictions"
 	EventPolicies     EventType = "policies"
@@ -50,11 +54,15 @@ type Snapshot struct {
 	ID ID `json:"id"`
 	// Owner is who the sandbox was made for, as Create was told. Watchers are not
 	// told it.
-	Owner    string          `json:"-"`
-	Lab      string          `json:"lab"`
-	Provider string          `json:"provider"`
-	State    State           `json:"state"`
-	Reason   string          `json:"reason,omitempty"`
+	Owner    string `json:"-"`
+	Lab      string `json:"lab"`
+	Provider string `json:"provider"`
+	State    State  `json:"state"`
+	Reason   string `json:"reason,omitempty"`
+	// Waiting is there while the sandbox is queued and it is known what it waits for.
+	Waiting *Waiting `json:"waiting,omitempty"`
+	// Ends is there while the sandbox's end is near.
+	Ends     *Ending         `json:"ends,omitempty"`
 	Steps    []Step          `json:"steps"`
 	Policies []AppliedPolicy `json:"policies"`
 	// Change is the number of the last change of policies.
@@ -82,6 +90,26 @@ type Snapshot struct {
 type StateChange struct {
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// Waiting tells a sandbox that is queued where it stands.
+type Waiting struct {
+	// Place counts from 1, which is next; Of is how many wait.
+	Place int `json:"place"`
+	Of    int `json:"of"`
+	// Full says that as many clusters are there as may be, so that somebody else has to
+	// stop first.
+	Full bool `json:"full,omitempty"`
+	// Seconds is how long it will probably take to get a cluster, by what those before
+	// have taken; absent where nothing is known.
+	Seconds int `json:"seconds,omitempty"`
+}
+
+// Ending tells when the sandbox will be stopped, for it is as old as one may be.
+type Ending struct {
+	At time.Time `json:"at"`
+	// Extended says that this was put off, so that the end is not near any more.
+	Extended bool `json:"extended,omitempty"`
 }
 
 // AppliedPolicy is a policy that is in force, with its YAML as applied. The text is

@@ -92,9 +92,16 @@ func (f *feed) emitLocked(e Event) {
 	switch e.Type {
 	case EventState:
 		// A notice is about the state that was.
-		f.picture.State, f.picture.Reason, f.picture.Notice = e.State.State, e.State.Reason, nil
+		f.picture.State, f.picture.Reason, f.picture.Notice, f.picture.Waiting = e.State.State, e.State.Reason, nil, nil
 		f.ended = e.State.State == Stopped
 		f.picture.Disagreement = nil // Nothing is measured any more, or nothing yet.
+	case EventWaiting:
+		f.picture.Waiting = e.Waiting
+	case EventEnds:
+		f.picture.Ends = nil
+		if !e.Ends.Extended {
+			f.picture.Ends = e.Ends
+		}
 	case EventStep:
 		if i := e.Step.Index - 1; i < len(f.picture.Steps) {
 			f.picture.Steps[i] = *e.Step

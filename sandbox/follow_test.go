@@ -21,7 +21,7 @@ func (l *lab) kubectl(id sandbox.ID, yaml string) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := l.provider.Cluster(id).Apply(l.t.Context(), policies); err != nil {
+	if err := l.cluster(id).Apply(l.t.Context(), policies); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -72,7 +72,7 @@ func TestFollow_what_kubectl_changes_is_predicted_measured_and_told_at_once(t *t
 			t.Errorf("explained as %+v, %v", w, err)
 		}
 
-		if err := l.provider.Cluster(id).Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {
+		if err := l.cluster(id).Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {
 			t.Fatal(err)
 		}
 		events = until(t, sub, ofType(sandbox.EventPolicies))
@@ -175,7 +175,7 @@ func TestFollow_more_policies_than_the_lab_follows_are_said_to_be_and_nothing_is
 		if s.Notice == nil || s.Notice.Level != sandbox.NoticeWarning || len(s.Predictions.Expected) != 0 || s.Disagreement != nil {
 			t.Errorf("the notice is %+v, the predictions %+v, the disagreement %+v", s.Notice, s.Predictions, s.Disagreement)
 		}
-		if err := l.provider.Cluster(id).Delete(t.Context(), refs[1:]); err != nil {
+		if err := l.cluster(id).Delete(t.Context(), refs[1:]); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Second)

@@ -370,8 +370,9 @@ func (m *Manager) Restore(ctx context.Context, id ID, change int64, options ...C
 	return m.Replace(ctx, id, OriginRestore, []byte(strings.Join(texts, "\n---\n")), options...)
 }
 
-// remember writes the history down, where that has not been done since it changed.
-func (in *instance) remember() {
+// remember writes the history down, where that has not been done since it changed. It
+// reports false where that cannot be done now; the janitor tries again.
+func (in *instance) remember() bool {
 	in.writing.Lock()
 	defer in.writing.Unlock()
 	in.feed.mu.Lock()
@@ -379,15 +380,17 @@ func (in *instance) remember() {
 	h.entries = slices.Clone(h.entries)
 	in.feed.mu.Unlock()
 	if h.version == in.remembered {
-		return
+		return true
 	}
 	ctx, cancel := in.m.recording()
 	defer cancel()
 	if err := in.m.opts.Records.SaveHistory(ctx, in.id, h.marshal()); err != nil {
 		in.m.opts.Log.Error("sandbox history not written down", "sandbox", in.id, "error", err)
-		return
+		in.unwritten.Store(true)
+		return false
 	}
 	in.remembered = h.version
+	return true
 }
 
 // keepRemembering writes the history down whenever it has changed, until ctx ends. It

@@ -246,7 +246,7 @@ func TestHistory_goes_on_after_a_restart(t *testing.T) {
 		l.Close()
 
 		// What was done while nobody looked is the cluster's.
-		if err := l.provider.Cluster(id).Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {
+		if err := l.cluster(id).Delete(t.Context(), []sandbox.PolicyRef{{Namespace: "production", Name: "default-deny-all"}}); err != nil {
 			t.Fatal(err)
 		}
 		l.start()

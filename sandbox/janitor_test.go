@@ -38,7 +38,7 @@ func TestJanitor_writes_down_what_could_not_be_written_down(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		l.records.Fail(nil)
-		if s, kept := l.get(id), l.recorded()[0]; s.State != sandbox.Ready || kept.State != sandbox.Creating {
+		if s, kept := l.get(id), l.recorded()[0]; s.State != sandbox.Ready || kept.State != sandbox.Queued {
 			t.Fatalf("it is %s, and %s in the records", s.State, kept.State)
 		}
 		time.Sleep(2 * time.Minute)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,13 +30,18 @@ type instance struct {
 	// remembered is the version of the history that was written down last; writing
 	// guards it.
 	remembered int64
-	// gone is closed when nothing is left of the sandbox.
-	gone chan struct{}
 	// unwritten says that the record is behind, for it could not be written.
 	unwritten atomic.Bool
-	// holds says that something of the sandbox may be on the machine. Manager.mu
-	// guards it.
-	holds bool
+	// waiter is the sandbox's place in the queue, once it has had one. Where it inherits
+	// it is not in the queue at first: it waits for the cluster that its owner has.
+	waiter   *waiter
+	inherits bool
+	// member is the sandbox's cluster, from when it is given it; heir is the sandbox that
+	// it will be given to next. Manager.mu guards them.
+	member *member
+	heir   *instance
+	// wanted has a token when the sandbox, which is paused, is to be woken.
+	wanted chan struct{}
 	// turn makes changes of policies take turns, so that their numbers, their
 	// events and the cluster agree on the order. It holds one token.
 	turn chan struct{}
@@ -55,15 +61,17 @@ type instance struct {
 	cluster  Cluster
 	observer *observer
 	touched  time.Time
+	ends     time.Time // when it is stopped at the latest
 	terminal *terminal // the last one, which may have ended
 }
 
 func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 	picture := Snapshot{ID: rec.ID, Owner: rec.Owner, Lab: rec.Lab, Provider: m.opts.Provider.Name(), State: rec.State, Reason: rec.Reason}
-	names := m.opts.Provider.Steps()
+	steps := m.opts.Provider.Steps()
+	names := slices.Concat(steps.Boot, steps.Lay)
 	for i, name := range names {
 		status := StepPending
-		if rec.State == Ready {
+		if rec.State == Ready || rec.State == Paused {
 			status = StepDone
 		}
 		picture.Steps = append(picture.Steps, Step{Index: i + 1, Total: len(names), Name: name, Status: status})
@@ -71,8 +79,11 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 	flows := lab.Flows()
 	in := &instance{
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
-		feed: newFeed(picture, flows, seq), flows: flows, gone: make(chan struct{}),
+		feed: newFeed(picture, flows, seq), flows: flows, wanted: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), opening: make(chan struct{}, 1), touched: time.Now(),
+	}
+	if in.ends = rec.Ends; in.ends.IsZero() {
+		in.ends = rec.Created.Add(m.opts.MaxAge)
 	}
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)
@@ -91,7 +102,7 @@ func (in *instance) connect(c Cluster, policies inForce) {
 	in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(in.feed.change(), c, policies)})
 	o := newObserver(c, in.feed, in.flows, in.m.opts.Pace)
 	o.moved = in.predictAgain
-	o.log = in.m.opts.Log.With("sandbox", in.id)
+	o.log, o.metrics = in.m.opts.Log.With("sandbox", in.id), in.m.opts.Metrics
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.cluster, in.observer = c, o
@@ -119,7 +130,7 @@ func (in *instance) touch() {
 // live reports whether the sandbox is one to be used, now or soon.
 func (in *instance) live() bool {
 	switch in.feed.state() {
-	case Queued, Creating, Ready:
+	case Queued, Creating, Ready, Paused:
 		return true
 	}
 	return false
@@ -145,7 +156,7 @@ func (in *instance) save() error {
 	s, _ := in.feed.snapshot()
 	ctx, cancel := in.m.recording()
 	defer cancel()
-	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created})
+	err := in.m.opts.Records.Save(ctx, Record{ID: in.id, Cluster: in.clusterID(), Owner: in.owner, Lab: in.topology.Name, State: s.State, Reason: s.Reason, Created: in.created, Ends: in.putOff()})
 	in.unwritten.Store(err != nil)
 	if err != nil {
 		in.m.opts.Log.Error("sandbox state not written down", "sandbox", in.id, "state", s.State, "error", err)
@@ -153,6 +164,16 @@ func (in *instance) save() error {
 		in.m.opts.Log.Info("sandbox", "sandbox", in.id, "state", s.State, "reason", s.Reason)
 	}
 	return err
+}
+
+// putOff is when the sandbox is stopped at the latest, where that was put off; else zero.
+func (in *instance) putOff() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ends.Equal(in.created.Add(in.m.opts.MaxAge)) {
+		return time.Time{}
+	}
+	return in.ends
 }
 
 // recording is the context of one change of the records, which is to be made also
@@ -173,45 +194,221 @@ func (in *instance) become(next State, reason string) bool {
 	return true
 }
 
-// run creates the sandbox and observes it until it is to be stopped.
+// run waits for a cluster, makes it the sandbox and looks after that until it is to be
+// stopped.
 func (in *instance) run() {
 	// A sandbox that no record names would be nobody's after a restart.
 	if in.save() != nil {
+		in.withdraw()
 		in.become(Failed, reasonNotKept)
+		in.let() // what it has inherited in between
 		return
 	}
-	if !in.awaitTurn() {
-		in.abandoned()
-		return
+	in.enter()
+	if cluster := in.create(); cluster != nil {
+		in.lookAfter(cluster)
 	}
-	cluster, err := in.createCluster()
-	<-in.m.slots
-	if err != nil {
-		if in.m.ctx.Err() == nil { // else Create has removed what it made, or the next process does
-			in.remove()
-		}
-		return
-	}
-	in.observe(cluster)
 }
 
-// awaitTurn waits until nothing is left of the owner's earlier sandboxes, and until
-// there is a slot. It returns false where the sandbox is to be stopped first.
-func (in *instance) awaitTurn() bool {
-	if !in.awaitClear(in.m.surveyed) {
-		return false
+// enter lets the sandbox wait for a cluster.
+func (in *instance) enter() {
+	m := in.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !in.inherits && in.live() && !in.waiter.entered {
+		m.queue.add(in.waiter)
 	}
-	for left := in.m.leftOf(in); left != nil; left = in.m.leftOf(in) {
-		if !in.awaitClear(left.gone) {
-			return false
+	m.dispatch()
+}
+
+// create makes the sandbox of the cluster that it is given. A cluster of the reserve
+// that turns out not to be in order is replaced. It returns nil where there will be no sandbox.
+func (in *instance) create() Cluster {
+	m := in.m
+	for {
+		got, err := in.await()
+		mem := got.member
+		switch {
+		case in.ctx.Err() != nil:
+			return nil // Who waits goes on waiting in the next process, or is stopped.
+		case err != nil:
+			var failed *bootError
+			if errors.As(err, &failed) {
+				in.become(Failed, failed.reason)
+			}
+			return nil
+		}
+		// Where that cannot be written down the janitor tries again; if the server ends
+		// before, the cluster is removed as nobody's, and the sandbox gets another.
+		_ = in.save()
+		fresh := mem.fresh
+		cluster, err := in.lay(mem)
+		switch {
+		case err == nil && in.become(Ready, ""):
+			m.opts.Metrics.Started(time.Since(in.created), got.source)
+			return cluster
+		case err == nil: // stopped in the very last moment
+			in.disconnect(cluster)
+			return nil
+		case in.ctx.Err() != nil: // stopped, or to be made by the next process
+			return nil
+		case !fresh:
+			// It has been there for a while, and whatever may have become of it is no
+			// reason to give up: the next one is another.
+			m.opts.Log.Warn("cluster not fit for a sandbox; it gets another", "sandbox", in.id, "cluster", mem.id, "error", err)
+			in.again()
+		default:
+			m.opts.Log.Error("topology not laid", "sandbox", in.id, "cluster", mem.id, "error", err)
+			in.become(Failed, createReason(err, m.opts.CreateTimeout))
+			in.let()
+			return nil
 		}
 	}
-	select {
-	case in.m.slots <- struct{}{}:
-		return true
-	case <-in.ctx.Done():
-		return false
+}
+
+// await waits until the sandbox is given a cluster. Its learner is told where what is
+// on the machine is not known for long.
+func (in *instance) await() (grant, error) {
+	if !in.awaitClear(in.m.surveyed) {
+		in.withdraw()
+		return grant{}, in.ctx.Err()
 	}
+	select {
+	case g := <-in.waiter.got:
+		return g, g.err
+	case <-in.ctx.Done():
+		in.withdraw()
+		return grant{}, in.ctx.Err()
+	}
+}
+
+// withdraw takes the sandbox out of the queue. A cluster that it was given in the same
+// moment, and has not used, is for the next who waits.
+func (in *instance) withdraw() {
+	m := in.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if in.waiter == nil {
+		return
+	}
+	if !m.queue.leave(in.waiter) {
+		select {
+		case g := <-in.waiter.got:
+			if mem := g.member; mem != nil && in.member == mem {
+				in.member = nil
+				if mem.used {
+					m.discard(mem)
+				} else if mem.state, mem.owner = booting, ""; !m.closed {
+					m.work.Go(func() { m.use(mem, mem.booted) })
+				}
+			}
+		default:
+		}
+	}
+	m.dispatch()
+}
+
+// again puts the sandbox, whose cluster was of no use, back into the queue, in front.
+func (in *instance) again() {
+	m := in.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mem := in.member
+	in.member = nil
+	m.discard(mem)
+	in.waiter = m.queue.waiter(in, in.waiter.from, in.waiter)
+	m.queue.add(in.waiter)
+	m.dispatch()
+}
+
+// wake makes a cluster that was kept in reserve one that runs.
+func (in *instance) wake(mem *member) error {
+	if !mem.paused {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(in.ctx, wakeLimit)
+	defer cancel()
+	err := mem.booted.Wake(ctx)
+	if in.m.tellProof(err); err != nil {
+		return err
+	}
+	mem.paused = false
+	return nil
+}
+
+// lay lays the sandbox's topology in its cluster, unless that is there already.
+func (in *instance) lay(mem *member) (Cluster, error) {
+	m := in.m
+	ctx, cancel := context.WithTimeout(in.ctx, m.opts.CreateTimeout)
+	defer cancel()
+	begun := time.Now()
+	m.mu.Lock()
+	mem.used, mem.fresh = true, false
+	m.mu.Unlock()
+	if err := in.wake(mem); err != nil {
+		return nil, err
+	}
+	steps := m.opts.Provider.Steps()
+	total := len(steps.Boot) + len(steps.Lay)
+	in.finishSteps(len(steps.Boot))
+	var cluster Cluster
+	err := ErrNotLaid
+	if sameLab(mem.laid, in.topology) {
+		cluster, err = mem.booted.Laid(ctx, in.topology)
+	}
+	mem.laid = nil // Whatever is laid in it from now on is its learner's.
+	if errors.Is(err, ErrNotLaid) {
+		cluster, err = mem.booted.Lay(ctx, in.topology, func(s Step) {
+			m.tellStep(s)
+			s.Index, s.Total = s.Index+len(steps.Boot), total
+			in.feed.emit(Event{Type: EventStep, Step: &s})
+		})
+	}
+	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", errTooLong, err)
+		}
+		return nil, err
+	}
+	in.finishSteps(total)
+	in.connect(cluster, nil) // before Ready, which says that policies can be applied
+	m.opts.Log.Info("topology laid", "sandbox", in.id, "cluster", mem.id, "took", time.Since(begun).Round(time.Millisecond),
+		"waited", begun.Sub(in.created).Round(time.Millisecond))
+	return cluster, nil
+}
+
+// errTooLong says that something took longer than it may.
+var errTooLong = errors.New("it took too long")
+
+// finishSteps tells of the first n steps that they are done, where that was not told.
+func (in *instance) finishSteps(n int) {
+	s, _ := in.feed.snapshot()
+	for _, step := range s.Steps[:n] {
+		if step.Status != StepDone {
+			step.Status = StepDone
+			in.feed.emit(Event{Type: EventStep, Step: &step})
+		}
+	}
+}
+
+// let gives up the sandbox's cluster, if it has one, which is then removed.
+func (in *instance) let() {
+	in.m.mu.Lock()
+	defer in.m.mu.Unlock()
+	if mem := in.member; mem != nil {
+		in.member = nil
+		in.m.discard(mem)
+	}
+}
+
+// clusterID is the ID of the sandbox's cluster; empty where it has none.
+func (in *instance) clusterID() ClusterID {
+	in.m.mu.Lock()
+	defer in.m.mu.Unlock()
+	if in.member == nil {
+		return ""
+	}
+	return in.member.id
 }
 
 // awaitClear waits until the channel is closed, and tells the learner where that takes
@@ -239,83 +436,53 @@ func (in *instance) awaitClear(clear <-chan struct{}) bool {
 // clearPatience is how long a removal usually takes at most.
 const clearPatience = 15 * time.Second
 
-func (in *instance) createCluster() (Cluster, error) {
-	if !in.hold() {
-		return nil, ErrNotReady
-	}
-	_ = in.save()
-	ctx, cancel := context.WithTimeout(in.ctx, in.m.opts.CreateTimeout)
-	defer cancel()
-	begun := time.Now()
-	cluster, err := in.m.opts.Provider.Create(ctx, Spec{ID: in.id, Topology: in.topology}, func(s Step) {
-		in.feed.emit(Event{Type: EventStep, Step: &s})
-	})
-	if err == nil {
-		in.connect(cluster, nil) // before Ready, which says that policies can be applied
-	}
-	switch {
-	case err == nil && in.become(Ready, ""):
-		in.m.opts.Log.Info("sandbox ready", "sandbox", in.id, "took", time.Since(begun).Round(time.Millisecond))
-		return cluster, nil
-	case err == nil: // stopped in the very last moment
-		return nil, errors.Join(ErrNotReady, cluster.Close())
-	case in.ctx.Err() != nil:
-		in.abandoned()
-	default:
-		in.m.opts.Log.Error("sandbox not created", "sandbox", in.id, "error", err)
-		in.become(Failed, createReason(ctx, err, in.m.opts.CreateTimeout))
-	}
-	return nil, err
-}
-
-// hold moves the sandbox on to Creating. From then on something of it may be on the
-// machine. It returns false where the sandbox is to be stopped.
-func (in *instance) hold() bool {
-	in.m.mu.Lock()
-	defer in.m.mu.Unlock()
-	in.holds = in.feed.become(Creating, "")
-	return in.holds
-}
-
-// abandoned writes down what becomes of a sandbox that the server's own end has
-// cut off; one that its owner stopped is in other hands.
-func (in *instance) abandoned() {
-	if in.m.ctx.Err() != nil {
-		in.become(Failed, reasonRestarted)
-	}
-}
-
 const (
-	reasonRestarted = "The lab's server was stopped while this sandbox was being made, so it was cleaned up. Press Start for a new one."
-	reasonGone      = "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts."
-	reasonNotKept   = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
+	reasonGone    = "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts."
+	reasonNotKept = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
 )
 
-func createReason(ctx context.Context, err error, limit time.Duration) string {
+func createReason(err error, limit time.Duration) string {
 	var failure *Failure
 	switch {
 	case errors.As(err, &failure):
 		return failure.Message
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(err, errTooLong):
 		return fmt.Sprintf("The sandbox was not ready after %s, so it was given up. Press Start to try again.", inWords(limit))
 	}
 	return "The sandbox could not be made. Press Start to try again; the server's log says what went wrong."
 }
 
-// observe watches a ready sandbox's flows and health until it is to be
-// stopped or is gone.
-func (in *instance) observe(cluster Cluster) {
-	o := in.observer
-	ctx, cancel := context.WithCancel(in.ctx)
-	defer cancel()
-	var observing sync.WaitGroup
-	observing.Go(func() { o.run(ctx) })
-	observing.Go(func() { in.follow(ctx, cluster) })
-	observing.Go(func() { in.keepRemembering(ctx) })
-	gone := in.watchHealth(ctx, cluster)
-	cancel()
-	observing.Wait()
+// lookAfter watches a ready sandbox, and lets it rest while nobody needs it, until it is
+// to be stopped or is gone.
+func (in *instance) lookAfter(cluster Cluster) {
+	for {
+		switch in.observe(cluster) {
+		case endsStopped:
+			in.disconnect(cluster)
+			return
+		case endsGone:
+			in.disconnect(cluster)
+			in.fail(reasonGone)
+			return
+		case endsUnwatched:
+			if !in.sleep(cluster) {
+				in.disconnect(cluster)
+				return
+			}
+		}
+	}
+}
 
+// fail notes that the sandbox's cluster is of no use any more, and removes it.
+func (in *instance) fail(reason string) {
+	if in.become(Failed, reason) {
+		in.feed.forget("the sandbox's cluster has stopped running")
+		in.let()
+	}
+}
+
+// disconnect lets go of what is laid in the cluster.
+func (in *instance) disconnect(cluster Cluster) {
 	in.mu.Lock()
 	in.cluster, in.observer = nil, nil
 	terminal := in.terminal
@@ -326,30 +493,55 @@ func (in *instance) observe(cluster Cluster) {
 	if err := cluster.Close(); err != nil {
 		in.m.opts.Log.Warn("connections to a sandbox not closed", "sandbox", in.id, "error", err)
 	}
-	if gone && in.become(Failed, reasonGone) {
-		in.feed.forget("the sandbox's cluster has stopped running")
-		in.remove()
-	}
 }
 
-// watchHealth returns true when the cluster is gone, false when ctx ends.
-func (in *instance) watchHealth(ctx context.Context, cluster Cluster) bool {
+// ending is why a sandbox is observed no longer.
+type ending int
+
+const (
+	endsStopped ending = iota
+	endsGone
+	endsUnwatched
+)
+
+// observe watches a ready sandbox's flows and health.
+func (in *instance) observe(cluster Cluster) ending {
+	in.mu.Lock()
+	o := in.observer
+	in.mu.Unlock()
+	ctx, cancel := context.WithCancel(in.ctx)
+	defer cancel()
+	var observing sync.WaitGroup
+	observing.Go(func() { o.run(ctx) })
+	observing.Go(func() { in.follow(ctx, cluster) })
+	observing.Go(func() { in.keepRemembering(ctx) })
+	why := in.watchHealth(ctx, cluster)
+	cancel()
+	observing.Wait()
+	return why
+}
+
+// watchHealth returns when the cluster is gone, may rest, or ctx ends.
+func (in *instance) watchHealth(ctx context.Context, cluster Cluster) ending {
 	ticker := time.NewTicker(in.m.opts.Pace.Health)
 	defer ticker.Stop()
 	disturbed := false
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return endsStopped
 		case <-ticker.C:
+		}
+		if !disturbed && in.mayRest() {
+			return endsUnwatched
 		}
 		err := cluster.Health(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return false
+			return endsStopped
 		case errors.Is(err, ErrGone):
 			in.m.opts.Log.Warn("sandbox gone", "sandbox", in.id, "error", err)
-			return true
+			return endsGone
 		case err != nil && !disturbed:
 			disturbed = true
 			in.m.opts.Log.Warn("sandbox disturbed", "sandbox", in.id, "error", err)
@@ -376,19 +568,51 @@ func (in *instance) stop(reason string) {
 	m.work.Go(in.end)
 }
 
+// bequeath has the sandbox's cluster pass on to another of its owner's when it ends. It
+// reports false where it has none that is in order. It needs Manager.mu.
+func (in *instance) bequeath(heir *instance) bool {
+	switch in.feed.state() {
+	case Ready, Paused:
+		in.heir = heir
+		return true
+	}
+	return false
+}
+
 // end removes a sandbox that is Stopping, and then forgets it.
 func (in *instance) end() {
 	m := in.m
 	_ = in.save()
 	in.background.Wait()
-	if !in.remove() {
-		return // The record says Stopping, and the next process goes on.
+	m.mu.Lock()
+	mem, heir := in.member, in.heir
+	in.member, in.heir = nil, nil
+	switch {
+	case heir == nil || !heir.live():
+	case mem != nil && mem.booted != nil:
+		m.grant(heir.waiter, mem)
+		mem = nil
+	default:
+		heir.inherits = false
+		m.queue.add(heir.waiter)
+	}
+	if mem != nil {
+		m.discard(mem)
+	}
+	m.dispatch()
+	m.mu.Unlock()
+	if mem != nil {
+		select {
+		case <-mem.gone:
+		case <-m.ctx.Done():
+			// A removal that is at work may still come to its end; if not, the record says
+			// Stopping, and the next process goes on.
+			return
+		}
 	}
 	s, _ := in.feed.snapshot()
-	ctx, cancel := m.recording()
-	defer cancel()
-	if err := m.opts.Records.Delete(ctx, in.id); err != nil {
-		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "error", err)
+	if !in.forget() {
+		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -397,50 +621,23 @@ func (in *instance) end() {
 	m.opts.Log.Info("sandbox", "sandbox", in.id, "state", Stopped, "reason", s.Reason)
 }
 
-const (
-	// removeLimit is how long one try to remove a sandbox may take.
-	removeLimit = time.Minute
-	// The pause after a failed try grows from the first to the last of these.
-	firstPause, lastPause = time.Second, time.Minute
-)
-
-// remove deletes what the sandbox has left on the machine, and tries again until
-// that has worked. Until then the sandbox takes a place. It returns false where the
-// Manager closes first; then the next process finds what is left. A try must also
-// work while the Manager closes, so it has a context of its own.
-func (in *instance) remove() bool {
+// forget deletes the sandbox's record, and tries again until that has worked: the next
+// process would take it for one that somebody has. It returns false where the Manager
+// closes first.
+func (in *instance) forget() bool {
 	m := in.m
-	m.mu.Lock()
-	holds := in.holds
-	m.mu.Unlock()
-	if !holds {
-		return true
-	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), removeLimit)
-		err := m.opts.Provider.Delete(ctx, in.id)
+		ctx, cancel := m.recording()
+		err := m.opts.Records.Delete(ctx, in.id)
 		cancel()
 		if err == nil {
-			break
+			return true
 		}
-		m.opts.Log.Error("sandbox not removed; it takes a place until a later try works", "sandbox", in.id, "again in", pause, "error", err)
+		m.opts.Log.Error("sandbox record not deleted", "sandbox", in.id, "again in", pause, "error", err)
 		select {
 		case <-m.ctx.Done():
 			return false
 		case <-time.After(pause):
 		}
-	}
-	m.opts.Log.Info("sandbox removed", "sandbox", in.id)
-	in.let()
-	return true
-}
-
-// let notes that nothing is left of the sandbox on the machine.
-func (in *instance) let() {
-	in.m.mu.Lock()
-	defer in.m.mu.Unlock()
-	if in.holds {
-		in.holds = false
-		close(in.gone)
 	}
 }

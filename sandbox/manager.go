@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,17 +19,43 @@ type Options struct {
 	// sandbox finds its own again by it. It is nil where there is none any more; an error
 	// says that this could not be found out.
 	Lab func(ctx context.Context, owner, name string) (*Topology, error)
-	// MaxSandboxes is how many may exist at once, with those that are being removed.
+	// MaxSandboxes is how many clusters may exist at once, with those in reserve and those
+	// that are being removed.
 	MaxSandboxes int
-	// MaxCreating is how many may be created at once; others wait, Queued.
+	// MaxCreating is how many may be booted at once.
 	MaxCreating int
-	// CreateTimeout is how long a creation may take.
+	// MaxWaiting is how many may wait for a sandbox.
+	MaxWaiting int
+	// PoolReserve is how many booted clusters are kept for those who will come, paused.
+	// PoolMax is how many clusters there may be in all when one is booted for the reserve;
+	// where it is 0, MaxSandboxes.
+	PoolReserve, PoolMax int
+	// Likeliest is the topology that is laid in those in reserve: that of the lesson which
+	// most begin with. Where it is nil, nothing is laid in them.
+	Likeliest *Topology
+	// CreateTimeout is how long it may take to boot a cluster, and again to lay a topology in it.
 	CreateTimeout time.Duration
+	// PauseAfter is how long a sandbox may go unwatched and unchanged before it is
+	// paused; where it is negative, none is.
+	PauseAfter time.Duration
 	// Idle is how long a sandbox may go unwatched and unchanged, and MaxAge how
 	// long it may live at all, before it is stopped.
 	Idle, MaxAge time.Duration
-	Pace         Pace
-	Log          *slog.Logger
+	// Warning is how long before that end its learner is told, and can put it off by
+	// Extension.
+	Warning, Extension time.Duration
+	// Supervised says that somebody looks after the class: no sandbox is stopped for its
+	// age, for being left alone, or to make room for others.
+	Supervised bool
+	// Orphan is how long a sandbox may be left alone before it gives way to somebody who
+	// waits, where its learner has no name; Named says who has one. Where that is nil,
+	// nobody's gives way.
+	Orphan time.Duration
+	Named  func(ctx context.Context, owner string) (bool, error)
+	Pace   Pace
+	// Metrics is told what happens; nil where nobody counts it.
+	Metrics Metrics
+	Log     *slog.Logger
 }
 
 // Defaults fills in what was left at zero.
@@ -38,16 +66,29 @@ func (o *Options) Defaults() {
 		}
 	}
 	set(&o.CreateTimeout, 5*time.Minute)
+	set(&o.PauseAfter, 5*time.Minute)
 	set(&o.Idle, 2*time.Hour)
 	set(&o.MaxAge, 12*time.Hour)
+	set(&o.Warning, 15*time.Minute)
+	set(&o.Extension, 2*time.Hour)
+	set(&o.Orphan, 10*time.Minute)
 	if o.MaxSandboxes == 0 {
 		o.MaxSandboxes = 8
 	}
 	if o.MaxCreating == 0 {
 		o.MaxCreating = 1
 	}
+	if o.MaxWaiting == 0 {
+		o.MaxWaiting = 200
+	}
+	if o.PoolMax == 0 {
+		o.PoolMax = o.MaxSandboxes
+	}
 	if o.Pace == (Pace{}) {
 		o.Pace = DefaultPace
+	}
+	if o.Metrics == nil {
+		o.Metrics = uncounted{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -62,7 +103,6 @@ type Manager struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
-	slots  chan struct{}
 	// surveyed is closed when it is known what is on the machine.
 	surveyed chan struct{}
 	// availability has a lock of its own.
@@ -74,7 +114,11 @@ type Manager struct {
 	// current is the one sandbox that an owner has. Others of theirs are only there
 	// to be removed.
 	current map[string]*instance
-	closed  bool
+	pool    pool
+	queue   queue
+	// isSurveyed says that surveyed is closed.
+	isSurveyed bool
+	closed     bool
 }
 
 // NewManager starts a Manager. In the background it adopts the sandboxes that an
@@ -83,7 +127,7 @@ func NewManager(opts Options) (*Manager, error) {
 	opts.Defaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Manager{
-		opts: opts, ctx: ctx, cancel: cancel, slots: make(chan struct{}, opts.MaxCreating), surveyed: make(chan struct{}),
+		opts: opts, ctx: ctx, cancel: cancel, surveyed: make(chan struct{}), pool: pool{members: map[ClusterID]*member{}},
 		availability: &availability{check: opts.Provider.Check, log: opts.Log, asked: make(chan struct{}, 1)},
 		instances:    map[ID]*instance{}, current: map[string]*instance{},
 	}
@@ -93,19 +137,33 @@ func NewManager(opts Options) (*Manager, error) {
 	}
 	m.work.Go(m.survey)
 	m.work.Go(m.janitor)
+	m.work.Go(m.refill)
 	m.work.Go(func() { m.availability.run(ctx) })
 	return m, nil
 }
 
 // Close lets go of all sandboxes and waits for the work in hand: those that are
-// Ready go on running, to be adopted by the next process; those that are being
-// created are removed.
+// Ready or Paused stay as they are, to be adopted by the next process; what is being
+// booted or in reserve is removed, and those who wait go on waiting in the next process.
 func (m *Manager) Close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	m.cancel()
 	m.work.Wait()
+	var work sync.WaitGroup
+	// Nobody else is left who would change them; what is removed leaves meanwhile.
+	for _, mem := range slices.Collect(maps.Values(m.pool.members)) {
+		switch {
+		case mem.state == reserved:
+			work.Go(func() { m.remove(mem) })
+		case mem.booted != nil:
+			if err := mem.booted.Close(); err != nil {
+				m.opts.Log.Warn("connections to a cluster not closed", "cluster", mem.id, "error", err)
+			}
+		}
+	}
+	work.Wait()
 }
 
 // Provider is the name of the provider.
@@ -115,30 +173,29 @@ func (m *Manager) Provider() string { return m.opts.Provider.Name() }
 // here now. It answers at once, with what was last found out, for every page asks it.
 func (m *Manager) Available() error { return m.availability.now() }
 
-// Create makes a sandbox of the lab for its owner, and returns at once: what
-// becomes of it are events. An owner has one sandbox: a live one of the same
-// lab is returned instead, another is stopped, and the new one waits until it is
-// gone. ErrBusy says that there is no room.
-func (m *Manager) Create(owner string, lab *Topology) (Snapshot, int64, error) {
+// Create makes a sandbox of the lab for its owner, who asks from the address, and
+// returns at once: what becomes of it are events. An owner has one sandbox: a live one
+// of the same lab is returned instead; where it is of another lab the new one takes its
+// cluster over. ErrBusy says that too many wait already.
+func (m *Manager) Create(owner, from string, lab *Topology) (Snapshot, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	reason := "You started another lab."
-	if in := m.current[owner]; in != nil {
-		switch live := in.live(); {
-		case live && in.topology.Name == lab.Name:
-			s, seq := in.feed.snapshot()
-			return s, seq, nil
-		case !live:
-			reason = "You started a new sandbox."
-		}
+	old := m.current[owner]
+	switch {
+	case old == nil:
+		return m.begin(owner, from, lab, nil)
+	case !old.live():
+		return m.begin(owner, from, lab, &succession{reason: "You started a new sandbox."})
+	case old.topology.Name == lab.Name:
+		s, seq := old.feed.snapshot()
+		return s, seq, nil
 	}
-	return m.replace(owner, lab, reason)
+	return m.begin(owner, from, lab, &succession{reason: "You started another lab.", cluster: true})
 }
 
-// Reset throws the sandbox away and makes its owner a fresh one of the same lab,
-// which waits until the old one is gone. Where somebody else was first, theirs is
-// returned.
-func (m *Manager) Reset(id ID) (Snapshot, int64, error) {
+// Reset throws the sandbox away and makes its owner, who asks from the address, a fresh
+// one of the same lab. Where somebody else was first, theirs is returned.
+func (m *Manager) Reset(id ID, from string) (Snapshot, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in, ok := m.instances[id]
@@ -152,62 +209,72 @@ func (m *Manager) Reset(id ID) (Snapshot, int64, error) {
 		s, seq := now.feed.snapshot()
 		return s, seq, nil
 	}
-	return m.replace(in.owner, in.topology, "You asked for a fresh one.")
+	return m.begin(in.owner, from, in.topology, &succession{reason: "You asked for a fresh one."})
 }
 
-// replace begins a sandbox for the owner, in the place of the one that they have.
-// It needs m.mu.
-func (m *Manager) replace(owner string, lab *Topology, reason string) (Snapshot, int64, error) {
+// succession is how a sandbox follows the one that its owner has.
+type succession struct {
+	// reason is why that one ends.
+	reason string
+	// cluster says that its cluster is taken over where it is in order.
+	cluster bool
+}
+
+// begin begins a sandbox for the owner. It needs m.mu.
+func (m *Manager) begin(owner, from string, lab *Topology, after *succession) (Snapshot, int64, error) {
 	if m.closed {
 		return Snapshot{}, 0, errClosed
 	}
-	if taken, own := m.places(owner); !own && taken >= m.opts.MaxSandboxes {
-		return Snapshot{}, 0, fmt.Errorf("create sandbox: %w: %d of %d are in use", ErrBusy, taken, m.opts.MaxSandboxes)
+	old := m.current[owner]
+	var place *waiter
+	if old != nil {
+		if place = m.queue.of(old); place != nil {
+			m.queue.leave(place)
+		}
 	}
-	if old := m.current[owner]; old != nil {
-		old.stop(reason)
+	if place == nil {
+		if err := m.makeRoom(from); err != nil {
+			return Snapshot{}, 0, err
+		}
 	}
 	in := m.newInstance(Record{ID: newID(), Owner: owner, Lab: lab.Name, State: Queued, Created: time.Now()}, lab, 0)
+	in.waiter = m.queue.waiter(in, from, place)
+	if place != nil { // at once, or what is being booted for it would be given up
+		m.queue.add(in.waiter)
+	}
+	if old != nil {
+		in.inherits = after.cluster && old.bequeath(in)
+		old.stop(after.reason)
+	}
 	m.instances[in.id], m.current[owner] = in, in
 	in.inBackground(in.run)
 	s, seq := in.feed.snapshot()
 	return s, seq, nil
 }
 
-var errClosed = fmt.Errorf("%w: the server is stopping", ErrBusy)
-
-// places counts the sandboxes that take a place, and says whether one of them is
-// the owner's. A place is taken until nothing is left on the machine; a fresh
-// sandbox waits for what is left of its owner's last one, so the two take one. It
-// needs m.mu.
-func (m *Manager) places(owner string) (taken int, own bool) {
-	left := map[string]bool{}
-	for _, in := range m.instances {
-		if in.holds {
-			taken++
-			left[in.owner] = true
-		}
-	}
+// makeRoom sees to it that one more can wait, who asks from the address. It needs m.mu.
+func (m *Manager) makeRoom(from string) error {
+	waiting := 0
 	for _, in := range m.current {
-		if in.live() && !left[in.owner] {
-			taken++
-			left[in.owner] = true
+		if in.feed.state() == Queued {
+			waiting++
 		}
 	}
-	return taken, left[owner]
-}
-
-// leftOf is something that is left of the owner's earlier sandboxes, or nil.
-func (m *Manager) leftOf(in *instance) *instance {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, other := range m.instances {
-		if other != in && other.owner == in.owner && other.holds {
-			return other
-		}
+	if waiting < m.opts.MaxWaiting {
+		return nil
 	}
+	w := m.queue.yields(from)
+	if w == nil {
+		return fmt.Errorf("create sandbox: %w: %d", ErrBusy, waiting)
+	}
+	m.queue.leave(w)
+	w.got <- grant{err: &bootError{reasonYielded, ErrBusy}}
 	return nil
 }
+
+const reasonYielded = "Many wait for a sandbox, and most of those who wait share your network address, so you gave your place to somebody from another. Press Start to wait again."
+
+var errClosed = fmt.Errorf("%w: the server is stopping", ErrBusy)
 
 func (m *Manager) find(id ID) (*instance, error) {
 	m.mu.Lock()
@@ -268,13 +335,19 @@ func (m *Manager) Subscribe(id ID, after int64, options ...SubscribeOption) (*Su
 	sub := in.feed.subscribe(after, options...)
 	if !sub.onlooker {
 		in.touch()
+		if in.feed.state() == Paused {
+			in.want()
+		}
 	}
 	return sub, nil
 }
 
-// Stop ends the sandbox and removes it. One that is being removed already is left
-// to that.
-func (m *Manager) Stop(id ID) error {
+// Stop ends the sandbox, for its learner, and removes it. One that is being removed
+// already is left to that.
+func (m *Manager) Stop(id ID) error { return m.StopFor(id, "You stopped it.") }
+
+// StopFor is Stop for another reason, which its learner is told.
+func (m *Manager) StopFor(id ID, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in, ok := m.instances[id]
@@ -284,7 +357,7 @@ func (m *Manager) Stop(id ID) error {
 	case m.closed:
 		return errClosed
 	}
-	in.stop("You stopped it.")
+	in.stop(reason)
 	return nil
 }
 

@@ -59,6 +59,7 @@ type lab struct {
 	provider *sandboxtest.Provider
 	records  *sandboxtest.Records
 	topology *sandbox.Topology
+	others   []*sandbox.Topology // that learners can have besides
 	log      *logBuffer
 	*sandbox.Manager
 }
@@ -90,7 +91,7 @@ func newLab(t *testing.T, p *sandboxtest.Provider, tweak ...func(*sandbox.Option
 
 func (l *lab) start(tweak ...func(*sandbox.Options)) {
 	l.t.Helper()
-	opts := sandbox.Options{Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Lab: l.find}
+	opts := sandbox.Options{PauseAfter: -1, Log: slog.New(slog.NewTextHandler(l.log, nil)), Provider: l.provider, Records: l.records, Lab: l.find}
 	for _, f := range tweak {
 		f(&opts)
 	}
@@ -101,11 +102,26 @@ func (l *lab) start(tweak ...func(*sandbox.Options)) {
 }
 
 func (l *lab) find(_ context.Context, _, name string) (*sandbox.Topology, error) {
-	if name != l.topology.Name {
-		return nil, nil
+	for _, t := range append(l.others, l.topology) {
+		if t.Name == name {
+			return t, nil
+		}
 	}
-	return l.topology, nil
+	return nil, nil
 }
+
+// Create is the Manager's for somebody with an address of their own.
+func (l *lab) Create(owner string, t *sandbox.Topology) (sandbox.Snapshot, int64, error) {
+	return l.Manager.Create(owner, "address of "+owner, t)
+}
+
+// Reset is the Manager's for somebody with an address of their own.
+func (l *lab) Reset(id sandbox.ID) (sandbox.Snapshot, int64, error) {
+	return l.Manager.Reset(id, "address of whoever has "+string(id))
+}
+
+// cluster is the sandbox's cluster, or nil where there is none.
+func (l *lab) cluster(id sandbox.ID) *sandboxtest.Cluster { return l.provider.Cluster(l.ClusterOf(id)) }
 
 // recorded are the records that are kept.
 func (l *lab) recorded() []sandbox.Record {
@@ -264,7 +280,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		defer stop()
 		go func() {
 			for flow := l.topology.Flows()[0].ID; lying.Err() == nil; time.Sleep(50 * time.Millisecond) {
-				l.provider.Cluster(id).Lie(flow, 1)
+				l.cluster(id).Lie(flow, 1)
 			}
 		}()
 		if _, err := l.Apply(t.Context(), id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
@@ -283,9 +299,9 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		if s.Settled == nil || s.Settled.Change != 1 || s.Settled.Flips == 0 || s.Settled.TookMillis < 10_000 {
 			t.Errorf("settled: %+v", s.Settled)
 		}
-		before := l.provider.Cluster(id).Probed()
+		before := l.cluster(id).Probed()
 		time.Sleep(time.Minute)
-		if after := l.provider.Cluster(id).Probed(); after != before {
+		if after := l.cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for nobody", after-before)
 		}
 	})
@@ -319,7 +335,7 @@ func TestObserve_a_sandbox_settles_when_every_flow_has_been_measured_first(t *te
 		id := l.create("ann")
 		settles(l.subscribe(id, 0))
 		l.Close()
-		l.provider.Cluster(id).Lie(l.topology.Flows()[0].ID, 1) // asked twice, it gives two answers
+		l.cluster(id).Lie(l.topology.Flows()[0].ID, 1) // asked twice, it gives two answers
 		l.start()
 		defer l.Close()
 		settles(l.subscribe(id, 0))
@@ -334,11 +350,11 @@ func TestObserve_a_single_wrong_answer_is_never_told(t *testing.T) {
 		sub := l.subscribe(id, 0)
 		defer sub.Close()
 		flow := l.topology.Flows()[0].ID
-		l.provider.Cluster(id).Lie(flow, 1)
-		before := l.provider.Cluster(id).Probed()
+		l.cluster(id).Lie(flow, 1)
+		before := l.cluster(id).Probed()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if l.provider.Cluster(id).Probed() == before {
+		if l.cluster(id).Probed() == before {
 			t.Fatal("nothing was probed while somebody watched")
 		}
 		until(t, sub, ofType(sandbox.EventSnapshot))
@@ -355,9 +371,9 @@ func TestObserve_does_nothing_while_nobody_watches(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		defer l.Close()
 		id := l.ready("ann")
-		before := l.provider.Cluster(id).Probed()
+		before := l.cluster(id).Probed()
 		time.Sleep(time.Minute)
-		if after := l.provider.Cluster(id).Probed(); after != before {
+		if after := l.cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for nobody", after-before)
 		}
 	})
@@ -373,7 +389,7 @@ func TestApply_refusals_change_nothing(t *testing.T) {
 		if _, err := l.Apply(t.Context(), id, []byte("kind: [")); !errors.As(err, &refused) {
 			t.Errorf("broken YAML: %v", err)
 		}
-		l.provider.Cluster(id).Refuse(&policy.Error{Problems: []policy.Problem{{Message: "no"}}})
+		l.cluster(id).Refuse(&policy.Error{Problems: []policy.Problem{{Message: "no"}}})
 		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &refused) {
 			t.Errorf("refused by the cluster: %v", err)
 		}
@@ -389,7 +405,7 @@ func TestApply_a_cluster_that_does_not_answer_is_told_in_words(t *testing.T) {
 		defer l.Close()
 		id := l.ready("ann")
 		reset := errors.New("read: connection reset by peer")
-		l.provider.Cluster(id).Refuse(reset)
+		l.cluster(id).Refuse(reset)
 		var failure *sandbox.Failure
 		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &failure) || !errors.Is(err, reset) {
 			t.Fatalf("got %v, want a Failure that wraps what went wrong", err)
@@ -459,10 +475,10 @@ func TestCreate_twice_gives_the_same_sandbox(t *testing.T) {
 	})
 }
 
-func TestCreate_no_room_says_so_and_a_waiting_one_is_queued(t *testing.T) {
+func TestCreate_a_queue_that_is_full_says_so(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		l := newLab(t, sandboxtest.Slow(gate), func(o *sandbox.Options) { o.MaxSandboxes = 2 })
+		l := newLab(t, sandboxtest.Slow(gate), func(o *sandbox.Options) { o.MaxWaiting = 1 })
 		defer l.Close()
 		first := l.create("ann")
 		synctest.Wait()
@@ -490,9 +506,10 @@ func TestSubscription_a_sandbox_that_waits_is_told_of_once(t *testing.T) {
 		l.create("ann")
 		synctest.Wait()
 		id := l.create("bob")
+		synctest.Wait()
 		s, seq, _ := l.Get(id)
-		if s.State != sandbox.Queued || seq != 1 {
-			t.Fatalf("%s is event %d, want queued as event 1", s.State, seq)
+		if s.State != sandbox.Queued || seq != 2 || s.Waiting == nil {
+			t.Fatalf("%s is event %d, waiting %+v, want queued as event 1 and its place as event 2", s.State, seq, s.Waiting)
 		}
 		for what, after := range map[string]int64{"without a number": 0, "with the number": seq} {
 			sub := l.subscribe(id, after)
@@ -527,7 +544,7 @@ func TestSubscription_an_onlooker_keeps_nothing_awake(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) { o.Idle = 10 * time.Minute })
 		defer l.Close()
 		id := l.ready("ann")
-		before := l.provider.Cluster(id).Probed()
+		before := l.cluster(id).Probed()
 		time.Sleep(9 * time.Minute)
 		sub, err := l.Subscribe(id, 0, sandbox.AsOnlooker)
 		if err != nil {
@@ -536,7 +553,7 @@ func TestSubscription_an_onlooker_keeps_nothing_awake(t *testing.T) {
 		until(t, sub, ofType(sandbox.EventSnapshot))
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if after := l.provider.Cluster(id).Probed(); after != before {
+		if after := l.cluster(id).Probed(); after != before {
 			t.Errorf("%d flows were probed for an onlooker", after-before)
 		}
 		time.Sleep(2 * time.Minute)

@@ -43,6 +43,7 @@ type change struct {
 	number   int64
 	arrived  time.Time // when the request arrived
 	answered time.Time // when the cluster's API had accepted it
+	asked    bool      // that the lab was asked for it, and has not just found it
 }
 
 // observer watches the flows of one ready sandbox and tells its feed what has
@@ -59,6 +60,7 @@ type observer struct {
 	moved     func(Cluster) bool
 	addresses Addresses
 	log       *slog.Logger
+	metrics   Metrics
 	number    int64 // of the last change that was taken up
 	clean     bool  // the last round measured every flow
 	// pending is what has been seen of a change whose flows have not settled and for
@@ -87,6 +89,9 @@ func (o *observer) settle(e *effect) {
 		settled.FirstFlipMillis = max(1, e.firstFlip.Sub(e.arrived).Milliseconds())
 	}
 	o.feed.emit(Event{Type: EventSettled, Settled: settled})
+	if e.asked {
+		o.metrics.Settled(time.Duration(settled.FirstFlipMillis)*time.Millisecond, time.Duration(settled.TookMillis)*time.Millisecond)
+	}
 	o.compare()
 }
 
@@ -94,6 +99,7 @@ func (o *observer) settle(e *effect) {
 // where they agree again.
 func (o *observer) compare() {
 	if told := o.feed.compare(); told != nil && len(told.Flows) > 0 {
+		o.metrics.Disagreed(len(told.Flows))
 		o.log.Warn("flows are not as predicted", "change", told.Change, "flows", len(told.Flows),
 			"first", told.Flows[0].Flow, "predicted", told.Flows[0].Predicted, "observed", told.Flows[0].Observed)
 	}
@@ -116,7 +122,7 @@ func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
 	first := &effect{change: change{number: f.change(), arrived: now, answered: now}}
 	return &observer{
 		cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), addresses: c.Addresses(),
-		log: slog.New(slog.DiscardHandler), number: first.number, pending: first,
+		log: slog.New(slog.DiscardHandler), metrics: uncounted{}, number: first.number, pending: first,
 	}
 }
 
@@ -258,6 +264,7 @@ func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duratio
 		found    = make(chan Observation, 2*len(flows))
 		mu       sync.Mutex
 		measured int
+		verdicts tally
 		doubtful int
 		confirm  sync.WaitGroup
 	)
@@ -276,6 +283,7 @@ func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duratio
 				return
 			}
 			mu.Lock()
+			verdicts.add(first.Verdict)
 			if first.Verdict != probe.Unknown {
 				measured++
 			}
@@ -330,6 +338,7 @@ func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duratio
 			r.firstFlip = time.Now()
 		}
 	}
+	verdicts.tell(o.metrics)
 	r.clean = measured == len(flows) && doubtful == 0
 	if len(flows) == len(o.flows) {
 		o.clean = r.clean

@@ -26,9 +26,9 @@ type noting struct {
 	node   netip.Addr // in the place of the planned one where it is set
 }
 
-func (p *noting) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
-	c, err := p.Provider.Create(ctx, spec, progress)
-	return notingCluster{c, p}, err
+// provider is the provider itself, as a Manager sees it.
+func (p *noting) provider() sandbox.Provider {
+	return sandboxtest.Wrapping{Provider: p.Provider, Wrap: func(c sandbox.Cluster) sandbox.Cluster { return notingCluster{c, p} }}
 }
 
 type notingCluster struct {
@@ -133,7 +133,7 @@ func TestApply_what_is_beyond_a_limit_changes_and_predicts_nothing(t *testing.T)
 func TestBurst_looks_first_at_the_flows_that_are_predicted_to_turn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &noting{Provider: &sandboxtest.Provider{Reaction: 100 * time.Millisecond}}
-		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p })
+		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p.provider() })
 		defer l.Close()
 		id := l.ready("ann")
 		p.mu.Lock()
@@ -168,7 +168,7 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 		sub := l.subscribe(id, seq)
 		defer sub.Close()
 		flow := l.topology.Flows()[0].ID
-		l.provider.Cluster(id).Lie(flow, 1<<30)
+		l.cluster(id).Lie(flow, 1<<30)
 		if _, err := l.Apply(t.Context(), id, []byte(strings.Replace(denyAll, "production", "development", 1))); err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 		if !strings.Contains(l.log.String(), `level=WARN msg="flows are not as predicted"`) {
 			t.Error("the log has no warning")
 		}
-		l.provider.Cluster(id).Lie(flow, 0)
+		l.cluster(id).Lie(flow, 0)
 		events = until(t, sub, ofType(sandbox.EventDisagreement))
 		if d := events[len(events)-1].Disagreement; len(d.Flows) != 0 {
 			t.Errorf("told %+v, want that they agree again", d)
@@ -196,9 +196,9 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 		if s, _, _ := l.Get(id); s.Disagreement != nil {
 			t.Errorf("the snapshot still has %+v", s.Disagreement)
 		}
-		l.provider.Cluster(id).Lie(flow, 1<<30)
+		l.cluster(id).Lie(flow, 1<<30)
 		until(t, sub, ofType(sandbox.EventDisagreement))
-		l.provider.Cluster(id).LoseNode()
+		l.cluster(id).LoseNode()
 		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Failed })
 		if s, _, _ := l.Get(id); s.Disagreement != nil {
 			t.Errorf("of a sandbox that has failed it is still said: %+v", s.Disagreement)
@@ -209,7 +209,7 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 func TestPredictions_follow_a_clusters_addresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &noting{Provider: &sandboxtest.Provider{}}
-		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p })
+		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p.provider() })
 		defer l.Close()
 		id := l.ready("ann")
 		_, seq, _ := l.Get(id)

@@ -7,13 +7,17 @@ import (
 
 // Record is what must outlive a restart of the server to know a sandbox again.
 type Record struct {
-	ID     ID
-	Owner  string
-	Lab    string
-	State  State
-	Reason string
-	// Created is kept to the millisecond.
-	Created time.Time
+	ID ID
+	// Cluster is the cluster that the sandbox is, or is to be; empty while it waits for
+	// one. No two records have the same.
+	Cluster ClusterID
+	Owner   string
+	Lab     string
+	State   State
+	Reason  string
+	// Created is kept to the millisecond, and so is Ends: when the sandbox is stopped at
+	// the latest. It is zero where nobody has put that off.
+	Created, Ends time.Time
 }
 
 // Records keep the records of one provider's sandboxes. Each method is one change,

@@ -38,11 +38,18 @@ func (m *Manager) recover() error {
 		case rec.State == Stopped:
 			rec.State = Stopping
 		case rec.State == Queued || rec.State == Creating:
-			rec.State, rec.Reason = Failed, reasonRestarted
+			// What there is of its cluster is removed, as nobody's; it waits for another.
+			rec.State, rec.Cluster = Queued, ""
 		}
 		in := m.found(rec, lab)
-		if rec.State == Stopping {
+		switch rec.State {
+		case Stopping:
 			continue
+		case Queued:
+			// Those who waited go on waiting, in the order of then: the addresses are not
+			// written down, so each counts as one of their own.
+			in.waiter = m.queue.waiter(in, "owner "+in.owner, nil)
+			m.queue.add(in.waiter)
 		}
 		if old := m.current[in.owner]; old != nil { // of a server that stopped in between
 			old.feed.become(Stopping, "A newer one took its place.")
@@ -50,8 +57,11 @@ func (m *Manager) recover() error {
 		m.current[in.owner] = in
 	}
 	for _, in := range m.instances {
-		if in.feed.state() == Stopping {
+		switch in.feed.state() {
+		case Stopping:
 			m.work.Go(in.end)
+		case Queued:
+			in.inBackground(in.run)
 		}
 	}
 	return nil
@@ -62,13 +72,16 @@ func (m *Manager) found(rec Record, lab *Topology) *instance {
 	// Numbers from before the restart must not be taken for ones of this log, so it
 	// starts well above them.
 	in := m.newInstance(rec, lab, time.Now().UnixMilli())
-	in.holds = true
+	if rec.Cluster != "" {
+		in.member = m.pool.add(rec.Cluster, taken)
+		in.member.owner, in.member.begun, in.member.used = rec.Owner, rec.Created, true
+	}
 	m.instances[in.id] = in
 	return in
 }
 
 // survey asks the provider what is on the machine, until it says, and makes that
-// and what is written down agree.
+// and what is written down agree. What belongs to nobody is removed.
 func (m *Manager) survey() {
 	listed, patient, ok := m.list()
 	if !ok {
@@ -79,34 +92,34 @@ func (m *Manager) survey() {
 	if m.closed {
 		return
 	}
-	defer close(m.surveyed)
-	present := map[ID]bool{}
+	present := map[ClusterID]bool{}
 	for _, id := range listed {
 		present[id] = true
-		if m.instances[id] == nil {
-			m.opts.Log.Info("removing what an earlier run has left", "sandbox", id)
-			m.work.Go(m.found(Record{ID: id, State: Stopping, Created: time.Now()}, &Topology{}).end)
+		if m.pool.members[id] == nil {
+			m.opts.Log.Info("removing what an earlier run has left", "cluster", id)
+			m.discard(m.pool.add(id, taken))
 		}
 	}
 	for _, in := range m.instances {
-		there, state := present[in.id], in.feed.state()
-		switch {
-		case !in.holds || state == Stopping:
-			// Not from before, or in other hands.
-		case there && state == Ready:
+		there := in.member != nil && present[in.member.id]
+		switch state := in.feed.state(); {
+		case state == Stopping || state == Queued:
+			// In other hands.
+		case there && (state == Ready || state == Paused):
 			in.inBackground(func() { in.adopt(patient) })
-		case there:
-			in.inBackground(func() { _ = in.save(); in.remove() })
 		default:
-			in.feed.become(Failed, reasonGone) // where it was Ready
+			in.feed.become(Failed, reasonGone) // where it was not already
 			in.inBackground(func() { _ = in.save(); in.let() })
 		}
 	}
+	m.isSurveyed = true
+	close(m.surveyed)
+	m.dispatch()
 }
 
 // list is what the provider lists, once it does; false where the Manager closes
 // first. Where the provider does not answer at first, whoever has a sandbox is told.
-func (m *Manager) list() (listed []ID, patient, ok bool) {
+func (m *Manager) list() (listed []ClusterID, patient, ok bool) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		ctx, cancel := context.WithTimeout(m.ctx, listLimit)
 		listed, err := m.opts.Provider.List(ctx)
@@ -137,18 +150,23 @@ func (m *Manager) list() (listed []ID, patient, ok bool) {
 	}
 }
 
-// adopt takes over the running sandbox of an earlier process. Where learners had to
-// be patient, they are told that it is there again.
+// adopt takes over the sandbox of an earlier process; one that is paused only when
+// somebody wants it. Where learners had to be patient, they are told that it is there
+// again.
 func (in *instance) adopt(patient bool) {
+	if in.feed.state() == Paused {
+		in.recall(nil, false) // Nothing has changed since; who asks is told what is in force.
+		if !in.awaitWanted() {
+			return
+		}
+	}
 	cluster, err := in.adoptCluster()
 	if err != nil {
 		if in.ctx.Err() != nil {
 			return // still running, for the next process
 		}
 		in.m.opts.Log.Error("sandbox not adopted", "sandbox", in.id, "error", err)
-		if in.become(Failed, reasonGone) {
-			in.remove()
-		}
+		in.fail(reasonGone)
 		return
 	}
 	in.m.opts.Log.Info("sandbox adopted", "sandbox", in.id)
@@ -161,22 +179,27 @@ func (in *instance) adopt(patient bool) {
 	applied := newInForce(policies)
 	in.recall(applied.applied(), err == nil)
 	in.connect(cluster, applied)
+	if in.feed.state() == Paused && !in.become(Ready, "") {
+		in.disconnect(cluster)
+		return
+	}
 	if patient {
 		in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "The lab's server reaches your sandbox again."}})
 	}
-	in.observe(cluster)
+	in.lookAfter(cluster)
 }
 
 // adoptCluster tries until the cluster is known to be gone, or until it could not be
-// adopted for as long as a creation may take although the provider is in order.
+// adopted for as long as it may take to boot one although the provider is in order.
 func (in *instance) adoptCluster() (Cluster, error) {
+	in.m.mu.Lock()
+	mem := in.member
+	in.m.mu.Unlock()
 	begun := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		ctx, cancel := context.WithTimeout(in.ctx, in.m.opts.CreateTimeout)
-		cluster, err := in.m.opts.Provider.Adopt(ctx, Spec{ID: in.id, Topology: in.topology})
-		cancel()
+		cluster, err := in.takeUp(mem)
 		spent := time.Since(begun) >= in.m.opts.CreateTimeout && in.m.Available() == nil
-		if err == nil || spent || errors.Is(err, ErrGone) || in.ctx.Err() != nil {
+		if err == nil || spent || errors.Is(err, ErrGone) || errors.Is(err, ErrNotLaid) || in.ctx.Err() != nil {
 			return cluster, err
 		}
 		in.m.opts.Log.Warn("sandbox not adopted yet", "sandbox", in.id, "again in", pause, "error", err)
@@ -186,4 +209,22 @@ func (in *instance) adoptCluster() (Cluster, error) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// takeUp tries once to adopt the cluster, with what is laid in it.
+func (in *instance) takeUp(mem *member) (Cluster, error) {
+	ctx, cancel := context.WithTimeout(in.ctx, in.m.opts.CreateTimeout)
+	defer cancel()
+	booted, err := in.m.opts.Provider.Adopt(ctx, mem.id)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := booted.Laid(ctx, in.topology)
+	if err != nil {
+		return nil, errors.Join(err, booted.Close())
+	}
+	in.m.mu.Lock()
+	mem.booted = booted
+	in.m.mu.Unlock()
+	return cluster, nil
 }

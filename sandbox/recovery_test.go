@@ -20,7 +20,7 @@ func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
 		}
 		_, seq, _ := l.Get(id)
 		l.Close()
-		if !l.provider.Cluster(id).Closed() {
+		if !l.cluster(id).Closed() {
 			t.Error("the connections were not closed")
 		}
 		l.start()
@@ -41,24 +41,53 @@ func TestRestart_ready_sandbox_is_adopted_with_its_policies(t *testing.T) {
 	})
 }
 
-func TestRestart_half_made_sandbox_is_removed_and_that_is_said(t *testing.T) {
+func TestRestart_who_was_being_served_is_served_again_and_what_was_half_made_is_removed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, sandboxtest.Never())
-		id := l.create("ann")
-		synctest.Wait()
-		// A second Manager on the same folder finds what a killed one would
-		// have left: a record that says Creating, and something on the machine.
-		l.provider.Leave(id)
-		first := l.Manager
-		l.start()
-		defer func() { l.Close(); first.Close() }()
-		synctest.Wait()
-		s := l.get(id)
-		if s.State != sandbox.Failed || !strings.Contains(s.Reason, "server was stopped") {
-			t.Errorf("state %s, reason %q", s.State, s.Reason)
+		for _, state := range []sandbox.State{sandbox.Queued, sandbox.Creating} {
+			p := &sandboxtest.Provider{}
+			l := newLab(t, p)
+			l.Close()
+			// What a server that was killed has left.
+			half := p.Leave("half")
+			rec := sandbox.Record{ID: "mine", Cluster: "half", Owner: "ann", Lab: "small", State: state, Created: time.Now()}
+			if err := l.records.Save(t.Context(), rec); err != nil {
+				t.Fatal(err)
+			}
+			l.start()
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			s := l.get("mine")
+			if s.State != sandbox.Ready || l.cluster("mine") == half || p.Live() != 1 {
+				t.Errorf("%s: it is %s (%s), %d clusters", state, s.State, s.Reason, p.Live())
+			}
+			l.Close()
 		}
-		if l.provider.Cluster(id) != nil {
-			t.Error("the half-made cluster is still there")
+	})
+}
+
+func TestRestart_those_who_wait_go_on_waiting_in_their_order(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{BootTime: 10 * time.Second}, func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		ids := map[string]sandbox.ID{}
+		for _, owner := range []string{"ann", "bob", "cid", "dan"} {
+			ids[owner] = l.create(owner)
+			time.Sleep(time.Second)
+		}
+		l.Close()
+		if l.provider.Live() != 0 {
+			t.Error("a cluster that was being booted is left")
+		}
+		l.start(func(o *sandbox.Options) { o.MaxSandboxes = 1 })
+		defer l.Close()
+		for _, owner := range []string{"ann", "bob", "cid", "dan"} {
+			time.Sleep(15 * time.Second)
+			synctest.Wait()
+			if s := l.get(ids[owner]); s.State != sandbox.Ready {
+				t.Fatalf("%s's is %s, waiting %+v", owner, s.State, s.Waiting)
+			}
+			if err := l.Stop(ids[owner]); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
@@ -81,7 +110,7 @@ func TestRestart_vanished_cluster_fails_the_sandbox(t *testing.T) {
 		l := newLab(t, &sandboxtest.Provider{})
 		id := l.ready("ann")
 		l.Close()
-		if err := l.provider.Delete(t.Context(), id); err != nil {
+		if err := l.provider.Delete(t.Context(), l.recorded()[0].Cluster); err != nil {
 			t.Fatal(err)
 		}
 		l.start()
@@ -160,7 +189,7 @@ func TestRestart_one_that_does_not_answer_at_first_is_adopted_later(t *testing.T
 		l.start()
 		defer l.Close()
 		time.Sleep(time.Hour)
-		if s := l.get(id); s.State != sandbox.Ready || l.provider.Cluster(id) == nil {
+		if s := l.get(id); s.State != sandbox.Ready || l.cluster(id) == nil {
 			t.Fatalf("while Docker does not answer it is %s (%s)", s.State, s.Reason)
 		}
 		l.provider.FailAdopt(nil)
@@ -182,8 +211,8 @@ func TestRestart_one_that_cannot_be_adopted_though_all_is_well_fails(t *testing.
 		defer l.Close()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if s := l.get(id); s.State != sandbox.Failed || l.provider.Cluster(id) != nil {
-			t.Errorf("it is %s, its cluster %v", s.State, l.provider.Cluster(id))
+		if s := l.get(id); s.State != sandbox.Failed || l.cluster(id) != nil {
+			t.Errorf("it is %s, its cluster %v", s.State, l.cluster(id))
 		}
 	})
 }
@@ -200,20 +229,17 @@ func TestRestart_a_removal_that_failed_goes_on(t *testing.T) {
 		l.Close()
 		l.start(func(o *sandbox.Options) { o.MaxSandboxes = 1 })
 		defer l.Close()
-		if _, _, err := l.Create("bob", l.topology); !errors.Is(err, sandbox.ErrBusy) {
-			t.Errorf("a start beside what is left: %v, want ErrBusy", err)
-		}
+		bob := l.create("bob")
 		time.Sleep(time.Minute)
+		if s := l.get(bob); s.State != sandbox.Queued {
+			t.Errorf("a start beside what is left is %s", s.State)
+		}
 		l.provider.FailDelete(nil)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if l.provider.Cluster(id) != nil {
-			t.Error("the cluster is still there")
+		if left := l.recorded(); len(left) != 1 || left[0].ID != bob || left[0].State != sandbox.Ready || l.provider.Live() != 1 {
+			t.Errorf("these records are left: %+v; %d clusters", left, l.provider.Live())
 		}
-		if left := l.recorded(); len(left) != 0 {
-			t.Errorf("records are left: %+v", left)
-		}
-		l.ready("bob")
 	})
 }
 
@@ -223,8 +249,8 @@ func TestRestart_of_two_of_one_owner_the_newer_stays(t *testing.T) {
 		l := newLab(t, p)
 		newer := l.ready("ann")
 		l.Close()
-		p.Leave("older")
-		older := sandbox.Record{ID: "older", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now().Add(-time.Hour)}
+		p.Leave("of older")
+		older := sandbox.Record{ID: "older", Cluster: "of older", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now().Add(-time.Hour)}
 		if err := l.records.Save(t.Context(), older); err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +260,7 @@ func TestRestart_of_two_of_one_owner_the_newer_stays(t *testing.T) {
 		if s, _, ok := l.ByOwner("ann"); !ok || s.ID != newer || s.State != sandbox.Ready {
 			t.Errorf("ann has %s (%s), want %s", s.ID, s.State, newer)
 		}
-		if p.Cluster("older") != nil {
+		if p.Cluster("of older") != nil {
 			t.Error("the older one is still there")
 		}
 	})
@@ -246,8 +272,8 @@ func TestRestart_a_record_that_makes_no_sense_is_named_and_costs_nobody_else_any
 		id := l.ready("ann")
 		l.Close()
 		for id, lab := range map[sandbox.ID]string{"resting": "small", "homeless": "no such lab"} {
-			l.provider.Leave(id)
-			rec := sandbox.Record{ID: id, Owner: "owner of " + string(id), Lab: lab, State: "resting", Created: time.Now()}
+			l.provider.Leave(sandbox.ClusterID("of " + id))
+			rec := sandbox.Record{ID: id, Cluster: sandbox.ClusterID("of " + id), Owner: "owner of " + string(id), Lab: lab, State: "resting", Created: time.Now()}
 			if err := l.records.Save(t.Context(), rec); err != nil {
 				t.Fatal(err)
 			}

@@ -32,9 +32,13 @@ type State string
 
 // The states. A sandbox moves only along transitions; see [State.CanBecome].
 const (
+	// Queued waits for a cluster; see [Waiting].
 	Queued   State = "queued"
 	Creating State = "creating"
 	Ready    State = "ready"
+	// Paused keeps all that it has and costs no CPU; whoever looks at it or changes it
+	// wakes it.
+	Paused   State = "paused"
 	Stopping State = "stopping"
 	Stopped  State = "stopped"
 	Failed   State = "failed"
@@ -43,7 +47,8 @@ const (
 var transitions = map[State][]State{
 	Queued:   {Creating, Stopping, Failed},
 	Creating: {Ready, Stopping, Failed},
-	Ready:    {Stopping, Failed},
+	Ready:    {Paused, Stopping, Failed},
+	Paused:   {Ready, Stopping, Failed},
 	Stopping: {Stopped},
 	Failed:   {Stopping},
 	Stopped:  {},
@@ -77,12 +82,6 @@ type Observation struct {
 // PolicyRef names a NetworkPolicy.
 type PolicyRef = policy.Ref
 
-// Spec says what sandbox to make.
-type Spec struct {
-	ID       ID
-	Topology *Topology
-}
-
 // Progress receives a provider's named steps as they begin and end.
 type Progress func(Step)
 
@@ -114,33 +113,70 @@ const (
 // which nothing is measured. Whoever shows what is seen there must say so.
 const Simulated = "simulated"
 
-// Provider makes sandboxes.
+// Provider boots clusters.
 type Provider interface {
 	// Name is the provider's short name, "kind" or [Simulated].
 	Name() string
-	// Check reports whether sandboxes can be made here at all. Its error says
+	// Check reports whether clusters can be booted here at all. Its error says
 	// what is missing and how to get it, for whoever runs the server. Check
 	// returns when ctx ends.
 	Check(ctx context.Context) error
-	// Steps lists the names of the steps that Create will go through.
-	Steps() []string
-	// Create makes the sandbox and proves that policies are enforced in it
-	// before it returns. When ctx ends, or a step fails, everything that was
-	// made is removed before Create returns. A failure that a learner can
+	// Steps lists the names of the steps that Boot and then Lay go through.
+	Steps() Steps
+	// Boot makes a cluster that knows no lesson, and proves that policies are enforced
+	// in it before it returns. When ctx ends, or a step fails, everything that was
+	// made is removed before Boot returns. A failure that a learner can
 	// understand is a *[Failure].
-	Create(ctx context.Context, spec Spec, progress Progress) (Cluster, error)
-	// Adopt takes over a running sandbox that an earlier process created with
-	// the same spec. It fails with [ErrGone] where none is there.
-	Adopt(ctx context.Context, spec Spec) (Cluster, error)
-	// Delete removes all that a sandbox has left on the machine, whether it
-	// was fully created or not. To delete what is not there is no error.
-	Delete(ctx context.Context, id ID) error
-	// List names every sandbox of this provider's instance that has left
+	Boot(ctx context.Context, id ClusterID, progress Progress) (Booted, error)
+	// Adopt takes over a cluster that an earlier process has booted, whatever is laid in
+	// it. One that was paused is woken. It fails with [ErrGone] where none is there, and
+	// where it was never booted to the end.
+	Adopt(ctx context.Context, id ClusterID) (Booted, error)
+	// Delete removes all that a cluster has left on the machine, whether it
+	// was fully booted or not, paused or not. To delete what is not there is no error.
+	Delete(ctx context.Context, id ClusterID) error
+	// List names every cluster of this provider's instance that has left
 	// anything on the machine.
-	List(ctx context.Context) ([]ID, error)
+	List(ctx context.Context) ([]ClusterID, error)
 }
 
-// Cluster is one running sandbox. Its methods may be called concurrently.
+// ClusterID names a cluster on the machine, as [ID] names the sandbox that it is, or
+// will be, one learner's.
+type ClusterID string
+
+// Steps are the names of the steps that a provider goes through.
+type Steps struct {
+	Boot, Lay []string
+}
+
+// Booted is a cluster that runs and enforces policies. Nothing is laid in it, or one
+// topology. Its methods may be called concurrently, but for Lay, Laid, Clear, Pause and
+// Wake, which take turns.
+type Booted interface {
+	// Lay lays the topology in the cluster, in the place of what is laid there, and
+	// measures every flow of it open before it returns; what was laid before is gone with
+	// its policies, and its Cluster closed. After a Lay that has failed nothing counts as laid.
+	// A failure that a learner can understand is a *[Failure].
+	Lay(ctx context.Context, t *Topology, progress Progress) (Cluster, error)
+	// Laid is the topology as it was laid in the cluster, by an earlier process it may
+	// be. It fails with [ErrNotLaid] where nothing, or something else, is laid.
+	Laid(ctx context.Context, t *Topology) (Cluster, error)
+	// Clear takes away what is laid.
+	Clear(ctx context.Context) error
+	// Pause freezes the cluster: it costs no CPU, and nothing can be asked of it or of
+	// what is laid in it, until it is woken. Policies, pods and streams stay as they are.
+	// One that is paused already stays so.
+	Pause(ctx context.Context) error
+	// Wake ends a pause, and proves that policies are enforced before it returns: what is
+	// measured from then on is true. It proves that also where the cluster was not paused.
+	// It fails with [ErrGone] where the cluster is gone for good.
+	Wake(ctx context.Context) error
+	// Close lets go of the connections to the cluster, also those of what is laid in it.
+	// The cluster goes on running, or stays paused.
+	Close() error
+}
+
+// Cluster is a topology that is laid in a cluster. Its methods may be called concurrently.
 type Cluster interface {
 	// Apply server-side applies the policies, all or none: each is tried
 	// without effect first. A policy that the API server refuses gives
@@ -170,7 +206,7 @@ type Cluster interface {
 	// Health fails with [ErrGone] where the cluster is gone for good, and with
 	// another error where it is out of order at the moment.
 	Health(ctx context.Context) error
-	// Close lets go of the connections to the cluster, which goes on running.
+	// Close lets go of the connections to what is laid, which goes on running.
 	Close() error
 }
 
@@ -182,12 +218,16 @@ var (
 	ErrNoFlow = errors.New("no such flow")
 	// ErrNotReady: the sandbox's state does not allow that now.
 	ErrNotReady = errors.New("the sandbox is not ready")
-	// ErrBusy: as many sandboxes as this server may have are there already.
-	ErrBusy = errors.New("no room for another sandbox")
+	// ErrBusy: as many wait for a sandbox as may.
+	ErrBusy = errors.New("too many wait for a sandbox")
+	// ErrWaitedFor: others wait for a place, so nobody keeps theirs for longer.
+	ErrWaitedFor = errors.New("others wait for a sandbox")
 	// ErrUnavailable: what makes the sandboxes is out of order.
 	ErrUnavailable = errors.New("no sandbox can be made here now")
 	// ErrGone: the sandbox's cluster is not there any more.
 	ErrGone = errors.New("the sandbox's cluster is gone")
+	// ErrNotLaid: that topology is not laid in the cluster.
+	ErrNotLaid = errors.New("the topology is not laid in the cluster")
 )
 
 // Failure is an error with a sentence for the learner apart from the details

@@ -110,6 +110,9 @@ func (m *Manager) Terminal(ctx context.Context, id ID, size TerminalSize) (*Term
 		return nil, fmt.Errorf("sandbox %s: %w", id, ctx.Err())
 	}
 	in.touch()
+	if err := in.awake(ctx); err != nil {
+		return nil, err
+	}
 	in.mu.Lock()
 	cluster, t := in.cluster, in.terminal
 	in.mu.Unlock()
@@ -265,6 +268,16 @@ func (t *terminal) end(cause error) {
 	t.notify()
 	t.mu.Unlock()
 	_ = t.shell.Close() // What is left of it ends with its pod.
+}
+
+// isOver reports whether the shell has ended.
+func (t *terminal) isOver() bool {
+	select {
+	case <-t.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 func (t *terminal) cause() error {

@@ -171,7 +171,7 @@ func TestTerminal_ends_with_its_sandbox_and_with_the_server(t *testing.T) {
 		if err := l.Stop(stopped); err != nil {
 			t.Fatal(err)
 		}
-		l.provider.Cluster(lost).LoseNode()
+		l.cluster(lost).LoseNode()
 		for _, what := range []string{"stopped", "lost"} {
 			if err := views[what].end(); !errors.Is(err, sandbox.ErrNotReady) {
 				t.Errorf("%s: told %v", what, err)
@@ -200,20 +200,14 @@ func TestTerminal_there_is_none_before_the_sandbox_is_ready_and_none_where_the_p
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := &sandboxtest.Provider{}
-		l := newLab(t, p, func(o *sandbox.Options) { o.Provider = withoutShells{p} })
+		l := newLab(t, p, func(o *sandbox.Options) {
+			o.Provider = sandboxtest.Wrapping{Provider: p, Wrap: func(c sandbox.Cluster) sandbox.Cluster { return struct{ sandbox.Cluster }{c} }}
+		})
 		defer l.Close()
 		if _, err := l.Terminal(t.Context(), l.ready("ann"), sandbox.TerminalSize{}); !errors.Is(err, sandbox.ErrNoTerminal) {
 			t.Errorf("got %v", err)
 		}
 	})
-}
-
-// withoutShells is a provider whose clusters have no terminal.
-type withoutShells struct{ *sandboxtest.Provider }
-
-func (p withoutShells) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
-	c, err := p.Provider.Create(ctx, spec, progress)
-	return struct{ sandbox.Cluster }{c}, err
 }
 
 func TestTerminal_a_flood_is_slowed_down_and_its_end_is_kept(t *testing.T) {

@@ -46,7 +46,7 @@ const Styles = "css/site.css"
 // sheets are the files in css in the order in which they are joined: what all pages
 // have comes first, so that what is a part's own can change it. A file that is not
 // named here is an error.
-var sheets = []string{"tokens", "base", "frame", "home", "lesson", "quiz", "write", "see", "why", "history", "build", "terminal"}
+var sheets = []string{"tokens", "base", "frame", "home", "lesson", "quiz", "write", "see", "why", "history", "build", "terminal", "operator"}
 
 // fonts are the typefaces of the tokens --sans and --mono. The build of web/frontend
 // brings their files; without, the next typeface in the token stands in.

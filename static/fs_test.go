@@ -170,7 +170,7 @@ func TestStyle_sheets_are_joined_in_the_order_that_is_written_down(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ".tokens{} .base{} .frame{} .home{} .lesson{} .quiz{} .write{} .see{} .why{} .history{} .build{} .terminal{}"
+	want := ".tokens{} .base{} .frame{} .home{} .lesson{} .quiz{} .write{} .see{} .why{} .history{} .build{} .terminal{} .operator{}"
 	if got := strings.Join(strings.Fields(string(loaded.Content(Styles))), " "); got != want {
 		t.Errorf("the style sheet is\n%s, want\n%s", got, want)
 	}

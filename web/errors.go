@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -57,7 +59,8 @@ var errorTable = []struct {
 	{sandbox.ErrNoFlow, http.StatusNotFound, "The lab has no such connection. Its matrix shows those that it has."},
 	{sandbox.ErrNoPoint, http.StatusNotFound, "The history does not go back to that point any more. Look at it again: it keeps the newest changes."},
 	{sandbox.ErrNotReady, http.StatusConflict, "The sandbox is not ready. Wait until it is, or press Reset if it has failed; then try again."},
-	{sandbox.ErrBusy, http.StatusServiceUnavailable, "All sandboxes are in use at the moment. Try again in a few minutes."},
+	{sandbox.ErrBusy, http.StatusTooManyRequests, "So many people wait for a sandbox at the moment that you cannot join them. Read on meanwhile, and press Start again in a minute."},
+	{sandbox.ErrWaitedFor, http.StatusConflict, "Others wait for a sandbox, so yours cannot be kept longer. Your policies stay in the workspace as drafts."},
 	{sandbox.ErrUnavailable, http.StatusServiceUnavailable, "No sandbox can be started here at the moment. Read on meanwhile, and try again in a few minutes; whoever runs this lab finds the reason in its log."},
 	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your policies stay in the workspace as drafts."},
 	{sandbox.ErrNoTerminal, http.StatusConflict, "This sandbox is simulated: there is no cluster, and so no terminal. Use the editor."},
@@ -135,8 +138,13 @@ func (s *server) answerTo(r *http.Request, err error) answer {
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	a := s.answerTo(r, err)
 	s.logFailure(r, a, err)
-	if a.status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
+	switch {
+	case w.Header().Get("Retry-After") != "":
+	case a.status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "30")
+	case errors.Is(err, sandbox.ErrBusy):
+		// Those who are sent away together should not come back together.
+		w.Header().Set("Retry-After", strconv.Itoa(30+rand.IntN(60)))
 	}
 	r = r.WithContext(context.WithoutCancel(r.Context())) // What was broken off is told of as well.
 	if !wantsHTML(r) {
@@ -147,7 +155,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}))
 	}
 	if err != nil {
-		s.Log.Error("error not written", "request", requestID(r.Context()), "error", err)
+		s.log(r.Context()).Error("error not written", "error", err)
 		http.Error(w, a.Error, a.status)
 	}
 }
@@ -157,7 +165,7 @@ func (s *server) logFailure(r *http.Request, a answer, err error) {
 	if a.status >= 500 {
 		level = levelOf(err)
 	}
-	s.Log.Log(r.Context(), level, "request failed", "request", requestID(r.Context()), "method", logged(r.Method), "path", logged(r.URL.Path), "status", a.status, "error", err)
+	s.log(r.Context()).Log(r.Context(), level, "request failed", "method", logged(r.Method), "path", logged(r.URL.Path), "status", a.status, "error", err)
 }
 
 // levelOf is the level at which a failure is logged.
@@ -181,6 +189,8 @@ func heading(status int) string {
 		return "Not found"
 	case http.StatusMethodNotAllowed:
 		return "That cannot be done here"
+	case http.StatusUnauthorized:
+		return "Not logged in"
 	case http.StatusForbidden:
 		return "Refused"
 	case http.StatusConflict:

@@ -100,7 +100,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (conn *websocke
 	}
 	if tcp, ok := under.(*net.TCPConn); ok {
 		if err := tcp.SetWriteBuffer(socketBuffer); err != nil {
-			s.Log.Warn("websocket's buffer not bounded", "request", requestID(r.Context()), "error", err)
+			s.log(r.Context()).Warn("websocket's buffer not bounded", "error", err)
 		}
 	}
 	return conn, func() { conn.Close(); leave() }, nil

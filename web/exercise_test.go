@@ -15,6 +15,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
 	"github.com/netpol-lab/netpol-lab/web/store"
 )
@@ -86,16 +87,6 @@ func TestAn_exercise_is_graded_by_what_is_observed(t *testing.T) {
 }
 
 // reluctant clusters answer for one flow, and for the others once the gate is open.
-type reluctant struct {
-	sandbox.Provider
-	gate <-chan struct{}
-}
-
-func (p reluctant) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
-	c, err := p.Provider.Create(ctx, spec, progress)
-	return reluctantCluster{c, p.gate}, err
-}
-
 type reluctantCluster struct {
 	sandbox.Cluster
 	gate <-chan struct{}
@@ -129,7 +120,7 @@ func TestAn_early_check_waits_until_every_flow_has_been_measured(t *testing.T) {
 	}
 	gate, asked := make(chan struct{}), make(chan struct{}, 1)
 	v := newLab(t, setup{
-		provider:  reluctant{provider, gate},
+		provider:  sandboxtest.Wrapping{Provider: provider, Wrap: func(c sandbox.Cluster) sandbox.Cluster { return reluctantCluster{c, gate} }},
 		sandboxes: func(s Sandboxes) Sandboxes { return subscribing{s, asked} },
 	}).learner(t)
 	id := v.await(v.create(), sandbox.Ready)

@@ -71,7 +71,7 @@ type labInput struct {
 
 // isWaiting reports that a sandbox in the state will soon be in another by itself.
 func isWaiting(state sandbox.State) bool {
-	return state == sandbox.Queued || state == sandbox.Creating || state == sandbox.Stopping
+	return state == sandbox.Queued || state == sandbox.Creating || state == sandbox.Paused || state == sandbox.Stopping
 }
 
 // renderLab writes the place's page.
@@ -90,6 +90,11 @@ func (s *server) renderLab(w http.ResponseWriter, r *http.Request, status int, a
 	}
 	if snapshot, seq, ok := s.Sandboxes.ByOwner(ownerOf(r.Context())); ok && snapshot.Lab == lab.Name {
 		lab.Sandbox, lab.Seq = snapshot, seq
+		if snapshot.State == sandbox.Paused { // Whoever looks at it wakes it.
+			if err := s.Sandboxes.Wake(snapshot.ID); err != nil && !errors.Is(err, sandbox.ErrNotFound) {
+				return err
+			}
+		}
 		// It may have ended meanwhile: then there is nothing to tell.
 		var err error
 		if lab.History, err = s.Sandboxes.History(snapshot.ID); err != nil && !errors.Is(err, sandbox.ErrNotFound) {

@@ -195,7 +195,7 @@ func TestOwnLab_s_sandbox_is_there_again_after_the_server_was_started_again(t *t
 		return sandbox.Snapshot{}
 	}
 	m := start()
-	if _, _, err := m.Create("ann", topology); err != nil {
+	if _, _, err := m.Create("ann", "", topology); err != nil {
 		t.Fatal(err)
 	}
 	id := settled(m).ID

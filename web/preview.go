@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -219,7 +220,8 @@ type previews struct {
 	baselines *recent[*sandbox.Topology, *sandbox.Baseline]
 	// turns leaves a processor to the pages, however many learners type: their questions
 	// wait for one another. Whoever has given one up, for a newer one, waits no longer.
-	turns *turns
+	turns   *turns
+	metrics Metrics
 }
 
 // draftKey is all that reading a file depends on.
@@ -239,7 +241,7 @@ const (
 func newPreviews() *previews {
 	return &previews{
 		files: newRecent[draftKey, *analysed](keptDrafts), baselines: newRecent[*sandbox.Topology, *sandbox.Baseline](keptBaselines),
-		turns: newTurns(max(1, runtime.GOMAXPROCS(0)-1)),
+		turns: newTurns(max(1, runtime.GOMAXPROCS(0)-1)), metrics: uncounted{},
 	}
 }
 
@@ -332,7 +334,11 @@ func (p *previews) analyse(ctx context.Context, lab *sandbox.Topology, baseline 
 // read is what a file is read as.
 func (p *previews) read(ctx context.Context, lab *sandbox.Topology, f DraftFile) (analysed, error) {
 	const least = 512 // A short file takes some room, too.
-	kept, err := p.files.get(draftKey{lab, f.Text}, len(f.Text)+least, func() (*analysed, error) { return readFile(ctx, lab, f.Text) })
+	kept, err := p.files.get(draftKey{lab, f.Text}, len(f.Text)+least, func() (*analysed, error) {
+		begun := time.Now()
+		defer func() { p.metrics.Read(time.Since(begun)) }()
+		return readFile(ctx, lab, f.Text)
+	})
 	if err != nil {
 		return analysed{}, err
 	}

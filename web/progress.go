@@ -10,6 +10,8 @@ import (
 // Progress keeps what learners have done; [store.Store] is it. An owner is a learner.
 type Progress interface {
 	OwnLabs
+	// Ping fails where what is kept does not answer.
+	Ping(ctx context.Context) error
 	// Progress is all that is kept of the owner; the zero value where nothing is.
 	Progress(ctx context.Context, owner string) (store.Progress, error)
 	// RecordCheck keeps what came of a check of an exercise.

@@ -97,7 +97,7 @@ func (s *server) gradeQuiz(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) logQuiz(r *http.Request, quiz *quizzes.Quiz, message string, err error) {
-	s.Log.Log(r.Context(), levelOf(err), message, "request", requestID(r.Context()), "quiz", quiz.Slug, "error", err)
+	s.log(r.Context()).Log(r.Context(), levelOf(err), message, "quiz", quiz.Slug, "error", err)
 }
 
 // renderQuiz writes the page with the quiz in the attempt's order.

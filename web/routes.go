@@ -17,7 +17,20 @@ func (s *server) routes() http.Handler {
 	r.MethodNotAllowed(s.stray(methodNotAllowed(r)))
 
 	r.Get("/healthz", s.handle(s.health))
+	r.With(s.limitByAddress(s.strays)).Get("/readyz", s.handle(s.ready))
 	r.With(s.limitByAddress(s.counter(s.limits.files))).Get("/static/*", s.static)
+
+	if s.Operator != nil {
+		r.Group(func(r chi.Router) {
+			r.Use(s.knownHost, s.sameOrigin, s.limitByAddress(s.counter(s.limits.operators)), compress)
+			r.Get("/metrics", s.handle(s.showMetrics))
+			r.Get("/operator", s.handle(s.showOperator))
+			r.Post("/operator/login", s.handle(s.logIn))
+			r.Post("/operator/logout", s.handle(s.logOut))
+			r.Post("/operator/sandboxes/{id}/stop", s.handle(s.stopAny))
+			r.Post("/operator/sandboxes/{id}/extend", s.handle(s.extendAny))
+		})
+	}
 
 	// A preview comes with every key, and policies with every wish, so they have a count
 	// of their own.
@@ -72,6 +85,7 @@ func (s *server) routes() http.Handler {
 				// Each gives a cookie, and with it a count of its own.
 				r.With(s.limitByAddress(s.newcomers)).Post("/me/new", s.handle(s.changeLearner))
 				r.Post("/lessons/{slug}/sections/{section}/done", s.handle(s.finishSection))
+				r.Post("/sandboxes/{id}/extend", s.handle(s.extendSandbox))
 				r.Delete("/sandboxes/{id}", s.handle(s.stopSandbox))
 				r.Post("/sandboxes/{id}/stop", s.handle(s.stopSandboxForm))
 				r.Put("/sandboxes/{id}/policies", s.handle(s.applyPolicies))
@@ -105,15 +119,6 @@ func compressor(level int) func(http.Handler) http.Handler {
 		panic(err) // The options are constants, and valid.
 	}
 	return func(next http.Handler) http.Handler { return wrap(next) }
-}
-
-// health answers whoever asks whether the server runs, and can keep what learners do.
-func (s *server) health(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Health(); err != nil {
-		s.Log.ErrorContext(r.Context(), "the server is not well", "request", requestID(r.Context()), "error", err)
-		return writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "failing", "reason": err.Error()})
-	}
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 func (s *server) static(w http.ResponseWriter, r *http.Request) {

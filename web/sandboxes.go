@@ -20,13 +20,17 @@ import (
 // the learner's to use is for [server.sandboxOf] to find out. Snapshots come with
 // the number of the last event in them.
 type Sandboxes interface {
+	// Surveyed reports whether it is known what an earlier run has left: until then nobody
+	// is given a sandbox.
+	Surveyed() bool
 	// Provider is the name of what makes the sandboxes, "kind" or sandbox.Simulated.
 	Provider() string
 	// Available fails with sandbox.ErrUnavailable where no sandbox can be made
 	// now. It answers at once.
 	Available() error
-	// Create returns the owner's live sandbox of the lab, or begins a new one.
-	Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
+	// Create returns the owner's live sandbox of the lab, or begins a new one. Those who
+	// ask from one address share what there is with those who ask from others.
+	Create(owner, address string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error)
 	// ByOwner returns the owner's newest sandbox, also one that has failed.
 	ByOwner(owner string) (sandbox.Snapshot, int64, bool)
 	Get(id sandbox.ID) (sandbox.Snapshot, int64, error)
@@ -49,7 +53,11 @@ type Sandboxes interface {
 	PoliciesAt(id sandbox.ID, change int64) ([]sandbox.AppliedPolicy, error)
 	Restore(ctx context.Context, id sandbox.ID, change int64, options ...sandbox.ChangeOption) (sandbox.PolicyChange, error)
 	// Reset throws the cluster away and begins a fresh one, under a new ID.
-	Reset(id sandbox.ID) (sandbox.Snapshot, int64, error)
+	Reset(id sandbox.ID, address string) (sandbox.Snapshot, int64, error)
+	// Extend puts off the sandbox's end.
+	Extend(id sandbox.ID) (sandbox.Ending, error)
+	// Wake wakes the sandbox where it is paused. It does not wait until it is awake.
+	Wake(id sandbox.ID) error
 	Stop(id sandbox.ID) error
 	// StopOwner stops the sandbox of an owner who will not come back, if there is one.
 	StopOwner(owner string) error
@@ -77,6 +85,9 @@ type numberedSnapshot struct {
 func (s *server) sandboxOf(r *http.Request) (numberedSnapshot, error) {
 	id := sandbox.ID(chi.URLParam(r, "id"))
 	snapshot, seq, err := s.Sandboxes.Get(id)
+	if err == nil {
+		isAbout(r.Context(), id)
+	}
 	if err == nil && snapshot.Owner != ownerOf(r.Context()) {
 		err = fmt.Errorf("sandbox %s of somebody else: %w", id, sandbox.ErrNotFound)
 	}
@@ -127,7 +138,7 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 		return s.askInstead(w, r, other)
 	}
 	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) {
-		return s.Sandboxes.Create(ownerOf(r.Context()), lesson.Topology)
+		return s.Sandboxes.Create(ownerOf(r.Context()), addressKey(r), lesson.Topology)
 	})
 }
 
@@ -136,16 +147,17 @@ func (s *server) createSandbox(w http.ResponseWriter, r *http.Request) error {
 func (s *server) otherLab(r *http.Request, lab string) (sandbox.Snapshot, bool) {
 	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
 	switch snapshot.State {
-	case sandbox.Queued, sandbox.Creating, sandbox.Ready:
+	case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused:
 		return snapshot, ok && snapshot.Lab != lab
 	}
 	return snapshot, false
 }
 
-// readyOf is the learner's sandbox of the lab, where they have one that is ready.
+// readyOf is the learner's sandbox of the lab, where they have one that is ready, or is
+// only asleep.
 func (s *server) readyOf(r *http.Request, lab *sandbox.Topology) (sandbox.Snapshot, bool) {
 	snapshot, _, ok := s.Sandboxes.ByOwner(ownerOf(r.Context()))
-	return snapshot, ok && snapshot.Lab == lab.Name && snapshot.State == sandbox.Ready
+	return snapshot, ok && snapshot.Lab == lab.Name && (snapshot.State == sandbox.Ready || snapshot.State == sandbox.Paused)
 }
 
 // labTitle is how a lab is called: by the lesson that has it.
@@ -183,7 +195,7 @@ func (s *server) resetSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) { return s.Sandboxes.Reset(old.ID) })
+	return s.begin(w, r, func() (sandbox.Snapshot, int64, error) { return s.Sandboxes.Reset(old.ID, addressKey(r)) })
 }
 
 // begin makes a new sandbox, unless none can be made here, and tells of it.
@@ -195,11 +207,31 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request, create func() (sa
 	if err != nil {
 		return err
 	}
+	isAbout(r.Context(), snapshot.ID)
 	if wantsHTML(r) {
 		return s.back(w, r)
 	}
 	w.Header().Set("Location", "/sandboxes/"+string(snapshot.ID))
 	return writeJSON(w, http.StatusAccepted, numberedSnapshot{snapshot, seq})
+}
+
+// extendSandbox keeps the sandbox longer than one may be kept.
+func (s *server) extendSandbox(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r, maxFormBytes); err != nil {
+		return err
+	}
+	snapshot, err := s.sandboxOf(r)
+	if err != nil {
+		return err
+	}
+	ending, err := s.Sandboxes.Extend(snapshot.ID)
+	switch {
+	case err != nil:
+		return err
+	case wantsHTML(r):
+		return s.back(w, r)
+	}
+	return writeJSON(w, http.StatusOK, ending)
 }
 
 // stopSandbox begins to end a sandbox; its events tell when that is done.

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -152,7 +154,11 @@ func TestSandboxOf_another_learners_is_not_found_at_any_address(t *testing.T) {
 		routes++
 		path := strings.NewReplacer("{id}", id, "{namespace}", "production", "{name}", "default-deny-all").Replace(route)
 		a := other.send(method, path, strings.NewReader("yaml=x"), "Content-Type", "application/x-www-form-urlencoded")
-		contains(t, refusal(t, a, http.StatusNotFound), "no such sandbox")
+		if strings.HasPrefix(route, operatorPath) {
+			contains(t, refusal(t, a, http.StatusUnauthorized), "whoever runs the lab")
+		} else {
+			contains(t, refusal(t, a, http.StatusNotFound), "no such sandbox")
+		}
 		return nil
 	})
 	if err != nil || routes < 10 {
@@ -162,14 +168,54 @@ func TestSandboxOf_another_learners_is_not_found_at_any_address(t *testing.T) {
 	contains(t, other.page("GET", "/workbench", nil).body, `data-sandbox="" data-state="none"`)
 }
 
-func TestMore_sandboxes_than_there_is_room_for_are_refused(t *testing.T) {
-	l := newLab(t, setup{max: 1})
-	l.learner(t).start()
-	a := l.learner(t).send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
-	contains(t, refusal(t, a, http.StatusServiceUnavailable), "All sandboxes are in use")
-	if a.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
+func TestWho_comes_when_all_sandboxes_are_in_use_waits_and_sees_their_place(t *testing.T) {
+	l := newLab(t, setup{max: 1, waiting: 2})
+	first := l.learner(t)
+	used := first.start()
+	var waiting []*learner
+	for i := range 2 {
+		v := l.learner(t)
+		v.create()
+		v.until("its place is told", func() bool {
+			return strings.Contains(v.page("GET", "/workbench", nil).body, fmt.Sprintf("it is number %d of %d. All sandboxes are in use", i+1, i+1))
+		})
+		waiting = append(waiting, v)
 	}
+	a := l.learner(t).send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json")
+	contains(t, refusal(t, a, http.StatusTooManyRequests), "So many people wait")
+	if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 30 || after > 90 {
+		t.Errorf("Retry-After is %q, want 30 to 90 seconds", a.header.Get("Retry-After"))
+	}
+	if a := first.send("DELETE", "/sandboxes/"+used, nil); a.status != http.StatusAccepted {
+		t.Fatalf("stop: status %d", a.status)
+	}
+	waiting[0].until("the first gets the place", func() bool {
+		return strings.Contains(waiting[0].page("GET", "/workbench", nil).body, `data-state="ready"`)
+	})
+	waiting[1].until("the second is next", func() bool {
+		return strings.Contains(waiting[1].page("GET", "/workbench", nil).body, "it is number 1 of 1.")
+	})
+}
+
+func TestExtend_puts_off_the_end_unless_others_wait(t *testing.T) {
+	l := newLab(t, setup{max: 1})
+	v := l.learner(t)
+	id := v.start()
+	a := v.send("POST", "/sandboxes/"+id+"/extend", nil)
+	var ending sandbox.Ending
+	strict(t, a.body, &ending)
+	if a.status != http.StatusOK || !ending.Extended || time.Until(ending.At) < time.Hour {
+		t.Errorf("status %d, %+v", a.status, ending)
+	}
+	if a := v.page("POST", "/sandboxes/"+id+"/extend", url.Values{"lesson": {"network-policies"}}); a.status != http.StatusSeeOther {
+		t.Errorf("the form: status %d", a.status)
+	}
+	waits := l.learner(t)
+	waits.create()
+	waits.until("its place is told", func() bool {
+		return strings.Contains(waits.page("GET", "/workbench", nil).body, "it is number 1 of 1.")
+	})
+	contains(t, refusal(t, v.send("POST", "/sandboxes/"+id+"/extend", nil), http.StatusConflict), "Others wait for a sandbox")
 }
 
 func TestPolicies_are_applied_and_deleted(t *testing.T) {
@@ -337,7 +383,7 @@ func TestA_page_without_its_script_loads_itself_anew_until_the_sandbox_is_ready(
 }
 
 func TestA_failed_start_says_why(t *testing.T) {
-	v := newLab(t, setup{provider: sandboxtest.FailsOnCreate(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
+	v := newLab(t, setup{provider: sandboxtest.FailsOnBoot(&sandbox.Failure{Message: "The disk is full. Free some space, then press Start.", Err: errors.New("exit status 1")})}).learner(t)
 	v.await(v.create(), sandbox.Failed)
 	body := v.page("GET", "/lessons/network-policies", nil).body
 	contains(t, body, `data-state="failed"`, "The disk is full. Free some space, then press Start.", `data-status="failed"`, `<form id="start" method="post" action="/sandboxes">`)
@@ -435,9 +481,7 @@ func TestWho_leaves_leaves_no_sandbox_behind(t *testing.T) {
 			v.start()
 			v.page("POST", way, url.Values{})
 			other := l.learner(t)
-			other.until("its place is free", func() bool {
-				return other.send("POST", "/sandboxes", strings.NewReader(`{"lab":"network-policies"}`), "Content-Type", "application/json").status == http.StatusAccepted
-			})
+			other.start() // in the place that is free
 		})
 	}
 }

@@ -105,6 +105,8 @@ type limits struct {
 	newcomers rate // of learners whom this process has not met
 	files     rate // of files under /static/
 	strays    rate // of what nothing answers to
+	operators rate // of what is the operator's
+	guesses   rate // of wrong tokens of the operator's
 
 	sockets int // how many websockets may be open in all
 }
@@ -127,6 +129,9 @@ var defaultLimits = limits{
 	newcomers: rate{300, time.Minute},
 	files:     rate{6000, time.Minute},
 	strays:    rate{600, time.Minute},
+	// A page a second, and a scrape.
+	operators: rate{120, time.Minute},
+	guesses:   rate{10, time.Minute},
 	sockets:   socketsFor(openFiles()),
 }
 

@@ -99,7 +99,7 @@ func (s *server) renew(next http.Handler) http.Handler {
 		if !v.known || v.day != dayOf(now) {
 			s.giveSession(w, r, v.token, now)
 			if err := s.Progress.Seen(r.Context(), v.owner, now); err != nil {
-				s.Log.Log(r.Context(), levelOf(err), "a visit is not kept", "request", requestID(r.Context()), "error", err)
+				s.log(r.Context()).Log(r.Context(), levelOf(err), "a visit is not kept", "error", err)
 			}
 		}
 		next.ServeHTTP(w, r)

@@ -19,14 +19,17 @@ const (
 // sockets counts the open websockets.
 type sockets struct {
 	// limit is how many there may be in all.
-	limit int
+	limit   int
+	metrics Metrics
 
 	mu    sync.Mutex
 	total int
 	by    map[string]int
 }
 
-func newSockets(limit int) *sockets { return &sockets{limit: limit, by: map[string]int{}} }
+func newSockets(limit int, metrics Metrics) *sockets {
+	return &sockets{limit: limit, metrics: metrics, by: map[string]int{}}
+}
 
 // socketsFor leaves half of the files that the process may open to everything else:
 // pages, the streams into the clusters, the learners' records.
@@ -45,10 +48,12 @@ func (s *sockets) open(learner string) (done func(), err error) {
 	}
 	s.by[learner]++
 	s.total++
+	s.metrics.Sockets(s.total)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.total--
+		s.metrics.Sockets(s.total)
 		if s.by[learner]--; s.by[learner] == 0 {
 			delete(s.by, learner)
 		}

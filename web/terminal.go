@@ -56,7 +56,7 @@ func (s *server) terminal(w http.ResponseWriter, r *http.Request) error {
 	}
 	view, err := s.Sandboxes.Terminal(ctx, snapshot.ID, size)
 	if err != nil {
-		s.endTerminal(conn, snapshot.ID, err, nil)
+		s.endTerminal(r.Context(), conn, err, nil)
 		return nil
 	}
 	defer view.Close()
@@ -69,7 +69,7 @@ func (s *server) terminal(w http.ResponseWriter, r *http.Request) error {
 	for {
 		output, err := view.Next(ctx)
 		if err != nil {
-			s.endTerminal(conn, snapshot.ID, err, gone)
+			s.endTerminal(r.Context(), conn, err, gone)
 			return nil
 		}
 		if conn.SetWriteDeadline(time.Now().Add(s.timings.write)) != nil || conn.WriteMessage(websocket.BinaryMessage, output) != nil {
@@ -110,7 +110,7 @@ func typeInto(ctx context.Context, conn *websocket.Conn, view *sandbox.TerminalV
 // endTerminal tells the client why there is no more, and closes the connection. Nothing
 // is told where it is the client that has gone, or the server that stops: then the client
 // tries again, and finds the shell.
-func (s *server) endTerminal(conn *websocket.Conn, id sandbox.ID, err error, gone <-chan struct{}) {
+func (s *server) endTerminal(ctx context.Context, conn *websocket.Conn, err error, gone <-chan struct{}) {
 	end := terminalEnd{End: "failed", Message: "The terminal could not be opened. Try again; whoever runs the lab finds the reason in its log."}
 	var failure *sandbox.Failure
 	switch {
@@ -129,9 +129,9 @@ func (s *server) endTerminal(conn *websocket.Conn, id sandbox.ID, err error, gon
 		end = terminalEnd{"failed", "The sandbox is not there any more, and the terminal has ended with it."}
 	case errors.As(err, &failure):
 		end.Message = failure.Message
-		s.Log.Warn("terminal not opened", "sandbox", id, "error", err)
+		s.log(ctx).Warn("terminal not opened", "error", err)
 	default:
-		s.Log.Error("terminal not opened", "sandbox", id, "error", err)
+		s.log(ctx).Error("terminal not opened", "error", err)
 	}
 	if conn.SetWriteDeadline(time.Now().Add(s.timings.write)) == nil && conn.WriteJSON(end) == nil {
 		s.farewell(conn, websocket.CloseNormalClosure, gone)

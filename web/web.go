@@ -42,6 +42,10 @@ type Deps struct {
 	// ForgetDays is how many days without a visit the record of a learner without a
 	// name is kept, for the learner to know; 0 for always.
 	ForgetDays int
+	// Operator is what whoever runs the lab needs; nil where the lab has nothing for them.
+	Operator *Operator
+	// Metrics is told what happens; nil where nobody counts it.
+	Metrics Metrics
 	// TrustedProxies are the addresses of proxies whose word counts on who their
 	// clients are and whether these speak TLS; nobody's else does.
 	TrustedProxies []netip.Prefix
@@ -63,7 +67,9 @@ type server struct {
 	// newcomers counts learners whom this process has not met, and met are those whom it
 	// has, by owner; strays counts requests that nothing answers to.
 	newcomers, strays *httprate.RateLimiter
-	met               *recent[string, struct{}]
+	// guesses counts wrong tokens of the operator's.
+	guesses *httprate.RateLimiter
+	met     *recent[string, struct{}]
 	// sealKey is what this process seals its cookies with.
 	sealKey []byte
 }
@@ -82,9 +88,13 @@ func newServer(deps Deps, limits limits, timings timings) (http.Handler, error) 
 	case len(deps.Lessons) == 0:
 		return nil, errors.New("web: there are no lessons")
 	}
-	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets), grading: newTurns(1), previews: newPreviews(), met: newRecent[string, struct{}](keptNewcomers), sealKey: make([]byte, 32)}
+	if deps.Metrics == nil {
+		deps.Metrics = uncounted{}
+	}
+	s := &server{Deps: deps, limits: limits, timings: timings, sockets: newSockets(limits.sockets, deps.Metrics), grading: newTurns(1), previews: newPreviews(), met: newRecent[string, struct{}](keptNewcomers), sealKey: make([]byte, 32)}
+	s.previews.metrics = deps.Metrics
 	_, _ = rand.Read(s.sealKey) // never fails
-	s.newcomers, s.strays = s.counter(limits.newcomers), s.counter(limits.strays)
+	s.newcomers, s.strays, s.guesses = s.counter(limits.newcomers), s.counter(limits.strays), s.counter(limits.guesses)
 	for _, q := range deps.Quizzes {
 		if s.lesson(q.Lesson) == nil {
 			return nil, fmt.Errorf("web: quiz %s is about a lesson that does not exist: %q", q.Slug, q.Lesson)

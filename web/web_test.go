@@ -45,8 +45,10 @@ type lab struct {
 type setup struct {
 	provider sandbox.Provider
 	max      int
-	limits   limits
-	timings  timings
+	// waiting is how many may wait.
+	waiting int
+	limits  limits
+	timings timings
 	// smallBuffers makes the system keep little for clients that do not read.
 	smallBuffers bool
 	// sandboxes replaces the Manager.
@@ -55,6 +57,8 @@ type setup struct {
 	progress func(Progress) Progress
 	// sick is why nothing can be kept.
 	sick error
+	// metrics are told what happens.
+	metrics Metrics
 	// proxies are trusted.
 	proxies []netip.Prefix
 	// unserved leaves the handler alone, without a listener.
@@ -115,7 +119,7 @@ func newLab(t testing.TB, s setup) *lab {
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	manager, err := sandbox.NewManager(sandbox.Options{
-		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, Lab: NewLabs(allLessons, progress).Topology,
+		Log: logger, Provider: s.provider, Records: progress.Sandboxes(s.provider.Name()), MaxSandboxes: s.max, MaxWaiting: s.waiting, Lab: NewLabs(allLessons, progress).Topology,
 		Pace: sandbox.Pace{
 			Sweep: 20 * time.Millisecond, SweepTimeout: 5 * time.Millisecond, BurstTimeout: 2 * time.Millisecond,
 			Settle: 5 * time.Millisecond, Health: 10 * time.Millisecond,
@@ -138,7 +142,8 @@ func newLab(t testing.TB, s setup) *lab {
 	handler, err := newServer(Deps{
 		Sandboxes: sandboxes, Progress: kept, Labs: NewLabs(allLessons, kept), Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: logger, Closing: closing,
-		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies,
+		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies, Metrics: s.metrics,
+		Operator: &Operator{Token: HashToken(operatorsToken), Sandboxes: manager, Names: progress.Names, Metrics: theMetrics},
 	}, s.limits, s.timings)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -24,6 +25,8 @@ import (
 // and what it costs. The baseline of "seen" is the answer to the same request;
 // that of the start is in sandbox/kind.
 func BenchmarkKind(b *testing.B) {
+	b.Setenv("NETPOL_LAB_PAUSE_AFTER", "100s") // longer than idle takes, from Start on
+	b.Setenv("NETPOL_LAB_POOL_RESERVE", "0")   // A second cluster would be measured, too.
 	s := startServer(b)
 	begun := time.Now()
 	id := s.create("network-policies")
@@ -36,20 +39,65 @@ func BenchmarkKind(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("change", func(b *testing.B) { benchmarkChange(b, s, id) })
-	node := containerOf(b, id)
+	node := s.node()
 	b.Run("idle", func(b *testing.B) { benchmarkCost(b, s, node) })
 	b.Run("watched", func(b *testing.B) {
-		conn := s.watch(b, id)
-		defer conn.Close()
-		go func() { // read what comes, as a page does, until the end
-			for {
-				if _, _, err := conn.ReadMessage(); err != nil {
-					return
-				}
-			}
-		}()
+		defer s.reads(b, id)()
 		benchmarkCost(b, s, node)
 	})
+	b.Run("at-work", func(b *testing.B) {
+		defer s.reads(b, id)()
+		defer s.applies(b, id, 10*time.Second)()
+		benchmarkCost(b, s, node)
+	})
+	b.Run("paused", func(b *testing.B) {
+		s.wait(id, 3*time.Minute, "paused", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Paused })
+		benchmarkPaused(b, s, node)
+	})
+}
+
+// reads reads what comes from the sandbox, as a page does, until stop.
+func (s *server) reads(b *testing.B, id sandbox.ID) (stop func()) {
+	conn := s.watch(b, id)
+	go func() {
+		for {
+			if _, _, err := conn.ReadMessage(); err != nil {
+				return
+			}
+		}
+	}()
+	return func() { conn.Close() }
+}
+
+// applies applies a default deny and deletes it again, one of these every so often,
+// until stop.
+func (s *server) applies(b *testing.B, id sandbox.ID, every time.Duration) (stop func()) {
+	deny := fmt.Sprintf(policyHead, "default-deny-all") + "  podSelector: {}\n  policyTypes: [Ingress, Egress]\n"
+	path := "/sandboxes/" + string(id) + "/policies"
+	ticker, ended, done := time.NewTicker(every), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for method, body := "PUT", deny; ; {
+			if code, answer := s.ask(method, path, "application/yaml", body, nil); code != http.StatusOK {
+				b.Errorf("%s: %d %s", method, code, answer)
+			}
+			select {
+			case <-ticker.C:
+			case <-ended:
+				return
+			}
+			if method == "PUT" {
+				method, body = "DELETE", ""
+			} else {
+				method, body = "PUT", deny
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(ended)
+		<-done
+	}
 }
 
 // benchmarkChange applies a default deny and deletes it, 30 times each.
@@ -114,6 +162,26 @@ func benchmarkCost(b *testing.B, s *server, node string) {
 	b.ReportMetric(100*(s.cpu()-serverBefore)/span.Seconds(), "server-%core")
 	b.ReportMetric(memoryOf(b, node)/(1<<20), "node-MiB")
 	b.ReportMetric(diskOf(b, node)/(1<<20), "disk-MiB")
+	b.ReportMetric(number(b, inside(b, node, "ls -d /proc/[0-9]*/task/[0-9]* | wc -l")), "node-threads")
+	// Those that count for root's limit; the others have users of their own.
+	b.ReportMetric(number(b, inside(b, node, `find /proc/[0-9]*/fd -uid 0 -lname anon_inode:inotify 2>/dev/null | wc -l`)), "node-inotify-instances")
+	b.ReportMetric(number(b, inside(b, node, `find /proc/[0-9]*/fdinfo -uid 0 -type f -exec cat {} + 2>/dev/null | grep -c "^inotify wd"`)), "node-inotify-watches")
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(len(files)), "server-files")
+	b.ReportMetric(0, "ns/op")
+}
+
+// benchmarkPaused measures what a paused sandbox takes over ten seconds: nothing in it
+// can be asked.
+func benchmarkPaused(b *testing.B, s *server, node string) {
+	const span = 10 * time.Second
+	before := s.cpu()
+	time.Sleep(span) // what is measured
+	b.ReportMetric(100*(s.cpu()-before)/span.Seconds(), "server-%core")
+	b.ReportMetric(memoryOf(b, node)/(1<<20), "node-MiB")
 	b.ReportMetric(0, "ns/op")
 }
 

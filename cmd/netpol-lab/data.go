@@ -84,7 +84,7 @@ func lockData(dir string) (*data, error) {
 
 // leftovers are the names of files that were being written when a process ended. What
 // they were to replace is as it was. The folder may hold files of others too.
-var leftovers = []string{"instance.*.tmp", "health.*.tmp", "simulated/sandboxes/*.tmp"}
+var leftovers = []string{"instance.*.tmp", operatorTokenFile + ".*.tmp", "health.*.tmp", "simulated/sandboxes/*.tmp"}
 
 func (d *data) removeLeftovers() error {
 	for _, pattern := range leftovers {

@@ -28,6 +28,7 @@ func TestImports_go_one_way(t *testing.T) {
 		"sandbox/simulated":    {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/nodeimage"},
 		"sandbox/nodeimage":    {"cmd", "web", "lessons", "quizzes", "static"},
 		"sandbox/picture":      {"cmd", "web", "lessons", "quizzes", "static", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
+		"sandbox/capacity":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},
 		"lessons":              {"cmd", "web", "quizzes", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"quizzes":              {"cmd", "web", "lessons$", "lessons/prose", "sandbox/kind", "sandbox/kubernetes", "sandbox/simulated", "sandbox/nodeimage"},
 		"lessons/markdown":     {"cmd", "web", "lessons", "quizzes", "static", "sandbox"},
@@ -161,5 +162,49 @@ func TestNames_of_tests_are_the_rules_that_they_prove(t *testing.T) {
 	})
 	if err != nil || looked < 100 {
 		t.Fatalf("%d tests were looked at: %v", looked, err)
+	}
+}
+
+var (
+	lineOfLog = regexp.MustCompile(`\b(?:in\.m|m|a|o|s)\.(?:opts\.)?[Ll]og\.(?:Debug|Info|Warn|Error|Log)(?:Context)?\(`)
+	// ofAll begin lines about no sandbox in particular.
+	ofAll = regexp.MustCompile(`"(?:sandboxes of an earlier run|no sandboxes can be made|sandboxes can be made again)|o\.log\.`)
+)
+
+// TestLogs_name_what_they_are_about keeps the log one that can be searched: what is told
+// in package sandbox names the sandbox, or the cluster where that is nobody's, and in
+// package web every line goes through the one that names the request. An observer's log
+// has the sandbox's name in it.
+func TestLogs_name_what_they_are_about(t *testing.T) {
+	looked := 0
+	for _, dir := range []string{"../../sandbox", "../../web"} {
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n, line := range strings.Split(string(src), "\n") {
+				if !lineOfLog.MatchString(line) {
+					continue
+				}
+				looked++
+				switch {
+				case dir == "../../web":
+					t.Errorf("%s:%d does not name the request: use server.log", file, n+1)
+				case !ofAll.MatchString(line) && !strings.Contains(line, `"sandbox", `) && !strings.Contains(line, `"cluster", `):
+					t.Errorf("%s:%d names neither the sandbox nor the cluster", file, n+1)
+				}
+			}
+		}
+	}
+	if looked < 20 {
+		t.Errorf("%d lines of the log were looked at", looked)
 	}
 }

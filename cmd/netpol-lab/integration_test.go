@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,7 @@ type server struct {
 	t       testing.TB
 	binary  string
 	data    string
+	flags   []string
 	base    string
 	log     *os.File
 	cmd     *exec.Cmd
@@ -36,14 +38,15 @@ type server struct {
 	learner *http.Client
 }
 
-func startServer(t testing.TB) *server {
+// startServer starts a server that keeps nothing in reserve, unless the flags say so.
+func startServer(t testing.TB, flags ...string) *server {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The binary that make builds is the one that people run.
-	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), learner: &http.Client{Jar: jar, Timeout: time.Minute}}
+	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}}
 	if s.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +59,7 @@ func startServer(t testing.TB) *server {
 		if out, err := exec.Command(s.binary, "clean", "--data", s.data).CombinedOutput(); err != nil {
 			t.Errorf("clean: %v\n%s", err, out)
 		}
-		instance, err := os.ReadFile(filepath.Join(s.data, "instance"))
-		if err != nil {
-			t.Error(err)
-		}
-		name, _, _ := strings.Cut(string(instance), "\n")
-		left, err := exec.Command("docker", "ps", "-a", "--filter", "name=^netpol-lab-"+name+"-", "--format", "{{.Names}}").Output()
+		left, err := exec.Command("docker", "ps", "-a", "--filter", "name=^"+s.prefix(), "--format", "{{.Names}}").Output()
 		if err != nil || len(left) > 0 {
 			t.Errorf("after clean there are (%v):\n%s", err, left)
 		}
@@ -72,7 +70,7 @@ func startServer(t testing.TB) *server {
 func (s *server) start(listen string) {
 	s.t.Helper()
 	out := &signalWriter{until: "(Ctrl-C", reached: make(chan struct{})}
-	s.cmd = exec.Command(s.binary, "serve", "--sandbox", "kind", "--listen", listen, "--data", s.data)
+	s.cmd = exec.Command(s.binary, append([]string{"serve", "--sandbox", "kind", "--listen", listen, "--data", s.data}, s.flags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = out, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -303,31 +301,40 @@ func TestKind_the_lesson_on_a_real_cluster(t *testing.T) {
 	}
 	s.wait(id, 30*time.Second, "everything is open again", allOpen)
 
-	// The node dies.
-	node := containerOf(t, id)
-	if out, err := exec.Command("docker", "kill", node).CombinedOutput(); err != nil {
-		t.Fatalf("docker kill: %v\n%s", err, out)
-	}
+	// The node dies, and comes again; then it is gone for good.
+	node := s.node()
+	s.apply(id, fmt.Sprintf(policyHead, "default-deny-all")+"  podSelector: {}\n  policyTypes: [Ingress, Egress]\n")
+	s.docker("kill", node)
+	s.wait(id, 30*time.Second, "that nothing can be measured is seen", func(snap sandbox.Snapshot) bool { return !measured(snap) })
+	s.wait(id, 4*time.Minute, "the node is there again, with its policies", func(snap sandbox.Snapshot) bool {
+		return len(snap.Policies) == 1 && verdicts(map[string]probe.Verdict{
+			"production/web>production/api:8080/TCP":            probe.Blocked,
+			"monitoring/grafana>monitoring/prometheus:9090/TCP": probe.Open,
+		})(snap)
+	})
+	s.docker("rm", "--force", "--volumes", node)
 	s.wait(id, time.Minute, "failed, with words", func(snap sandbox.Snapshot) bool {
 		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "Press Reset")
 	})
-	s.isRemoved(id)
+	s.isRemoved()
 }
 
-// TestKind_killed_while_creating_is_cleaned_up ends the server without warning
-// while a sandbox is being made.
-func TestKind_killed_while_creating_is_cleaned_up(t *testing.T) {
+// TestKind_killed_while_creating_goes_on_and_leaves_nothing_behind ends the server
+// without warning while a sandbox is being made: its learner gets another.
+func TestKind_killed_while_creating_goes_on_and_leaves_nothing_behind(t *testing.T) {
 	s := startServer(t)
 	id := s.create("network-policies")
-	s.wait(id, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, id) != "" && len(foldersOf(t, id)) == 1 })
+	s.wait(id, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return len(s.nodes()) == 1 && len(s.folders()) == 1 })
+	half := s.node()
 	listen := strings.TrimPrefix(s.base, "http://")
 	if err := s.end(syscall.SIGKILL); err == nil {
 		t.Error("SIGKILL ended the server cleanly")
 	}
 	s.start(listen)
-	s.wait(id, time.Minute, "said, and nothing left", func(snap sandbox.Snapshot) bool {
-		return snap.State == sandbox.Failed && strings.Contains(snap.Reason, "server was stopped") && containerOf(t, id) == "" && len(foldersOf(t, id)) == 0
-	})
+	s.wait(id, 4*time.Minute, "ready, in another cluster", allOpen)
+	if nodes := s.nodes(); len(nodes) != 1 || nodes[0] == half || len(s.folders()) != 0 {
+		t.Errorf("there are %q, and was %s when the server was killed; folders %q", nodes, half, s.folders())
+	}
 }
 
 // TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none
@@ -346,8 +353,7 @@ func TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none(t *test
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	s := startServer(t)
 	first := s.create("network-policies")
-	s.wait(first, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return containerOf(t, first) != "" })
-	prefix, _, _ := strings.Cut(containerOf(t, first), string(first))
+	s.wait(first, time.Minute, "the node's container is there", func(sandbox.Snapshot) bool { return len(s.nodes()) == 1 })
 
 	const resets = 11
 	fresh := make([]sandbox.Snapshot, resets)
@@ -367,11 +373,11 @@ func TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none(t *test
 		}
 	}
 	most := 0
-	s.wait(id, 2*time.Minute, "the fresh cluster alone is there", func(sandbox.Snapshot) bool {
-		most = max(most, len(nodesOf(t, prefix)))
-		return containerOf(t, id) != "" && containerOf(t, first) == ""
+	s.wait(id, 4*time.Minute, "the fresh one is ready", func(snap sandbox.Snapshot) bool {
+		most = max(most, len(s.nodes()))
+		return snap.State == sandbox.Ready
 	})
-	if left := nodesOf(t, prefix); most != 1 || len(left) != 1 {
+	if left := s.nodes(); most != 1 || len(left) != 1 {
 		t.Errorf("up to %d clusters were there at a time, and now %q", most, left)
 	}
 
@@ -392,24 +398,64 @@ func TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none(t *test
 	if err := s.end(syscall.SIGKILL); err == nil {
 		t.Error("SIGKILL ended the server cleanly")
 	}
-	if containerOf(t, id) == "" {
+	if len(s.nodes()) == 0 {
 		t.Fatal("the container is gone, so nothing is proven of its removal")
 	}
 	if err := os.Remove(refuse); err != nil {
 		t.Fatal(err)
 	}
 	s.start(listen)
-	s.isRemoved(id)
+	s.isRemoved()
 }
 
-// nodesOf lists the node containers whose names begin so.
-func nodesOf(t testing.TB, prefix string) []string {
-	t.Helper()
-	out, err := exec.Command("docker", "ps", "-a", "--filter", "label=io.x-k8s.kind.cluster", "--filter", "name=^"+prefix, "--format", "{{.Names}}").Output()
+// prefix begins the names of the server's containers.
+func (s *server) prefix() string {
+	s.t.Helper()
+	instance, err := os.ReadFile(filepath.Join(s.data, "instance"))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return strings.Fields(string(out))
+	name, _, _ := strings.Cut(string(instance), "\n")
+	return "netpol-lab-" + name + "-"
+}
+
+// nodes lists the server's node containers that pass the filters of docker ps.
+func (s *server) nodes(filters ...string) []string {
+	s.t.Helper()
+	args := []string{"ps", "-a", "--filter", "label=io.x-k8s.kind.cluster", "--filter", "name=^" + s.prefix(), "--format", "{{.Names}}"}
+	for _, f := range filters {
+		args = append(args, "--filter", f)
+	}
+	return strings.Fields(s.docker(args...))
+}
+
+// node is the server's one node container.
+func (s *server) node() string {
+	s.t.Helper()
+	nodes := s.nodes()
+	if len(nodes) != 1 {
+		s.t.Fatalf("there are the nodes %q, want one", nodes)
+	}
+	return nodes[0]
+}
+
+func (s *server) docker(args ...string) string {
+	s.t.Helper()
+	out, err := exec.Command("docker", args...).Output()
+	if err != nil {
+		s.t.Fatalf("docker %q: %v", args, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// folders are the temporary folders of the server's clusters.
+func (s *server) folders() []string {
+	s.t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "netpol-lab-kind-"+s.prefix()+"*"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return dirs
 }
 
 // TestKind_every_exercise is each exercise of each lesson on a real cluster: its
@@ -457,15 +503,15 @@ func (s *server) remove(id sandbox.ID) {
 	if code, body := s.ask("DELETE", "/sandboxes/"+string(id), "", "", nil); code >= 300 {
 		s.t.Fatalf("stop: %d %s", code, body)
 	}
-	s.isRemoved(id)
+	s.isRemoved()
 }
 
-// isRemoved waits until the sandbox's container is gone.
-func (s *server) isRemoved(id sandbox.ID) {
+// isRemoved waits until the server has no node container.
+func (s *server) isRemoved() {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); containerOf(s.t, id) != ""; {
+	for deadline := time.Now().Add(time.Minute); len(s.nodes()) > 0; {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s is still there", containerOf(s.t, id))
+			s.t.Fatalf("%q are still there", s.nodes())
 		}
 		time.Sleep(200 * time.Millisecond) // the pause between two looks
 	}
@@ -528,29 +574,70 @@ func TestKind_browser_walk(t *testing.T) {
 	s := startServer(t)
 	walk := exec.Command("npm", "run", "--silent", "test:kind")
 	walk.Dir = "../../web/e2e"
-	walk.Env = append(os.Environ(), "BASE_URL="+s.base)
+	walk.Env = append(os.Environ(), "BASE_URL="+s.base, "NODES="+s.prefix())
 	walk.Stdout, walk.Stderr = os.Stdout, os.Stderr
 	if err := walk.Run(); err != nil {
 		t.Error(err)
 	}
 }
 
-// foldersOf are the temporary folders of the sandbox.
-func foldersOf(t testing.TB, id sandbox.ID) []string {
-	t.Helper()
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "netpol-lab-kind-*"+string(id)+"*"))
-	if err != nil {
-		t.Fatal(err)
+// TestKind_a_reserve_is_handed_out_at_once_and_what_nobody_watches_sleeps measures what
+// a class feels: the wait for a cluster that is in reserve, for one that sleeps, and for
+// another lesson's pods.
+func TestKind_a_reserve_is_handed_out_at_once_and_what_nobody_watches_sleeps(t *testing.T) {
+	s := startServer(t, "--pool-reserve", "2", "--pause-after", "5s", "--pool-max", "2")
+	for deadline := time.Now().Add(4 * time.Minute); len(s.nodes("status=paused")) < 2; time.Sleep(time.Second) { // the pause between two looks
+		if time.Now().After(deadline) {
+			t.Fatalf("in reserve are %q of %q", s.nodes("status=paused"), s.nodes())
+		}
 	}
-	return dirs
-}
+	began := time.Now()
+	id := s.create("network-policies")
+	s.wait(id, 10*time.Second, "ready", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Ready })
+	ready := time.Since(began)
+	s.wait(id, 10*time.Second, "measured", allOpen)
+	t.Logf("from the reserve: ready after %s, every flow measured after %s", ready.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 
-// containerOf is the name of the sandbox's node container, "" where none is.
-func containerOf(t testing.TB, id sandbox.ID) string {
-	t.Helper()
-	out, err := exec.Command("docker", "ps", "-a", "--filter", "name="+string(id), "--format", "{{.Names}}").Output()
-	if err != nil {
-		t.Fatal(err)
+	s.apply(id, fmt.Sprintf(policyHead, "default-deny-all")+"  podSelector: {}\n  policyTypes: [Ingress, Egress]\n")
+	denied := verdicts(map[string]probe.Verdict{
+		"production/web>production/api:8080/TCP":            probe.Blocked,
+		"monitoring/grafana>monitoring/prometheus:9090/TCP": probe.Open,
+	})
+	s.wait(id, 10*time.Second, "the policy is seen", denied)
+	s.wait(id, time.Minute, "it sleeps", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Paused })
+	began = time.Now()
+	if code, body := s.send("GET", "/workbench", "", "Accept", "text/html"); code != http.StatusOK || !strings.Contains(body, "asleep") {
+		t.Errorf("the page of one that sleeps: %d", code)
 	}
-	return strings.TrimSpace(string(out))
+	snap := s.wait(id, 10*time.Second, "awake, with its policy", func(snap sandbox.Snapshot) bool { return snap.State == sandbox.Ready && denied(snap) })
+	t.Logf("awake after %s, with %d policies", time.Since(began).Round(time.Millisecond), len(snap.Policies))
+
+	// Another lesson takes the cluster over, and finds nothing of the one before.
+	before := s.nodes()
+	began = time.Now()
+	var other sandbox.Snapshot
+	if code, body := s.ask("POST", "/sandboxes", "application/json", `{"lab":"tenants","instead":"`+string(id)+`"}`, &other); code != http.StatusAccepted {
+		t.Fatalf("start of another lesson: %d %s", code, body)
+	}
+	open := func(snap sandbox.Snapshot) bool {
+		for _, o := range snap.Observations {
+			if o.Verdict != probe.Open {
+				return false
+			}
+		}
+		return snap.State == sandbox.Ready && len(snap.Observations) > 0 && len(snap.Policies) == 0
+	}
+	s.wait(other.ID, 30*time.Second, "the other lesson is laid", open)
+	t.Logf("another lesson after %s", time.Since(began).Round(time.Millisecond))
+	if now := s.nodes(); !slices.Equal(now, before) {
+		t.Errorf("the clusters were %q, and are %q", before, now)
+	}
+	if err := s.end(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if left := s.nodes(); len(left) != 1 {
+		t.Errorf("the server has stopped, and left are %q, want the learner's alone", left)
+	}
+	s.start("127.0.0.1:0")
+	s.wait(other.ID, time.Minute, "adopted", open)
 }

@@ -1,89 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
-	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/web/store"
 )
 
 type kindFlags struct {
-	NodeImage      string   `default:"netpol-lab/node:latest" env:"NETPOL_LAB_NODE_IMAGE" help:"The kind node image: the lab's own (make node-image) or a stock one."`
+	NodeImage      string   `default:"netpol-lab/node:latest" env:"NETPOL_LAB_NODE_IMAGE" help:"The kind node image: the lab's own (netpol-lab image) or a stock one."`
 	CalicoManifest string   `env:"NETPOL_LAB_CALICO_MANIFEST" help:"File or URL of Calico's manifest, for a node image that does not bring Calico."`
 	LoadImages     []string `env:"NETPOL_LAB_LOAD_IMAGES" type:"existingfile" help:"Image archives to load into a node that does not bring Calico."`
-}
-
-// sandboxMemory is what one sandbox takes, idle, with room to breathe; the
-// README says what was measured.
-const sandboxMemory = 1 << 30
-
-// sandboxesThatFit is how many sandboxes the machine's memory has room for
-// beside a reserve, at least one.
-func sandboxesThatFit() int {
-	total := memory("MemTotal:")
-	return max(1, int((total-min(total/4, 4<<30))/sandboxMemory))
-}
-
-// memory reads one line of /proc/meminfo, in bytes; 8 GiB where there is none.
-func memory(line string) int64 {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 8 << 30
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		var kib int64
-		if rest, ok := strings.CutPrefix(s.Text(), line); ok {
-			if _, err := fmt.Sscan(rest, &kib); err == nil {
-				return kib << 10
-			}
-		}
-	}
-	return 8 << 30
-}
-
-type imageCmd struct {
-	Repo  string `default:"." type:"existingdir" help:"Folder of the project's checkout."`
-	Stock bool   `help:"Also build the stock node image and Calico's stock images, for tests and comparisons."`
-}
-
-func (c *imageCmd) Run(ctx context.Context, std streams) error {
-	result, err := nodeimage.Build(ctx, nodeimage.Options{Repo: c.Repo, Stock: c.Stock, Progress: std.stdout})
-	if err != nil {
-		return err
-	}
-	word := "built"
-	if !result.Built {
-		word = "up to date"
-	}
-	_, err = fmt.Fprintf(std.stdout, "%s: %s (%d MB)\n%s: %s\n", result.Node, word, result.NodeSize/1_000_000, result.Pod, word)
-	if err != nil || result.Stock == nil {
-		return err
-	}
-	_, err = fmt.Fprintf(std.stdout, "%s: %s\nCalico's manifest: %s\nCalico's images: %s\n",
-		result.Stock.Node, word, result.Stock.Manifest, strings.Join(result.Stock.Archives, " "))
-	return err
-}
-
-type doctorCmd struct {
-	kindFlags
-}
-
-func (c *doctorCmd) Run(ctx context.Context, std streams) error {
-	m, err := c.making(&data{instance: "doctor"}, newLog(std.stderr))
-	if err != nil {
-		return err
-	}
-	if err := m.check(ctx, checkLimit); err != nil {
-		return fmt.Errorf("kind sandboxes cannot be made here, only simulated ones: %w", err)
-	}
-	_, err = fmt.Fprintf(std.stdout, "Docker answers and the node image is there: this machine can run kind sandboxes, %d at once by its memory.\n", sandboxesThatFit())
-	return err
 }
 
 type cleanCmd struct {
@@ -103,7 +31,7 @@ func (c *cleanCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer records.Close()
-	told := func(id sandbox.ID) { fmt.Fprintln(std.stdout, "removed", id) }
+	told := func(id sandbox.ClusterID) { fmt.Fprintln(std.stdout, "removed", id) }
 	for _, made := range []func() (making, error){
 		func() (making, error) { return simulating(data) },
 		func() (making, error) { return c.making(data, log) },

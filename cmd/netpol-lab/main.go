@@ -19,16 +19,17 @@ import (
 // cli is the command line. Every flag of the server can also be set by the
 // environment.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the lab."`
-	Eval    evalCmd    `cmd:"" help:"Say what NetworkPolicies allow, and why."`
-	Lint    lintCmd    `cmd:"" help:"Say what is probably not meant in NetworkPolicies."`
-	Diff    diffCmd    `cmd:"" help:"Say what changes from one set of NetworkPolicies to another."`
-	Lessons lessonsCmd `cmd:"" help:"Check lessons that you write."`
-	Quizzes quizzesCmd `cmd:"" help:"Check quizzes that you write."`
-	Image   imageCmd   `cmd:"" help:"Build the node image and the pod image. What is up to date costs nothing."`
-	Doctor  doctorCmd  `cmd:"" help:"Say whether this machine can run sandboxes, and what is missing."`
-	Clean   cleanCmd   `cmd:"" help:"Remove every sandbox of a data folder."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Serve the lab."`
+	Eval       evalCmd       `cmd:"" help:"Say what NetworkPolicies allow, and why."`
+	Lint       lintCmd       `cmd:"" help:"Say what is probably not meant in NetworkPolicies."`
+	Diff       diffCmd       `cmd:"" help:"Say what changes from one set of NetworkPolicies to another."`
+	Lessons    lessonsCmd    `cmd:"" help:"Check lessons that you write."`
+	Quizzes    quizzesCmd    `cmd:"" help:"Check quizzes that you write."`
+	Image      imageCmd      `cmd:"" help:"Get the node image and the pod image: fetched, loaded or built. What is up to date costs nothing."`
+	Doctor     doctorCmd     `cmd:"" help:"Say whether this machine can run sandboxes, how many, and what is missing."`
+	Monitoring monitoringCmd `cmd:"" help:"Write a dashboard, alerts and how to scrape, for Prometheus and Grafana."`
+	Clean      cleanCmd      `cmd:"" help:"Remove every sandbox of a data folder."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // streams are where commands read and write.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/capacity"
 	"github.com/netpol-lab/netpol-lab/sandbox/kind"
 	"github.com/netpol-lab/netpol-lab/sandbox/simulated"
 	"github.com/netpol-lab/netpol-lab/web/store"
@@ -22,6 +23,11 @@ type making struct {
 	sandbox.Options
 	// folder is where earlier versions kept the records of this provider's sandboxes.
 	folder string
+	// machine measures the machine on which the sandboxes are made, with those of all servers
+	// on it or this one's alone; nil where they take next to nothing.
+	machine func(ctx context.Context, allServers bool) (capacity.Machine, error)
+	// most is how many sandboxes the machine's memory has room for; 0 where that is not known.
+	most int
 }
 
 // open finds the records of the provider's sandboxes.
@@ -34,14 +40,30 @@ func (f *kindFlags) making(d *data, log *slog.Logger) (making, error) {
 	provider, err := kind.New(kind.Options{
 		Instance: d.instance, NodeImage: f.NodeImage, CalicoManifest: f.CalicoManifest, LoadImages: f.LoadImages, Log: log,
 	})
-	return making{sandbox.Options{Provider: provider, MaxSandboxes: sandboxesThatFit()}, d.path("sandboxes")}, err
+	if err != nil {
+		return making{}, err
+	}
+	return making{Options: sandbox.Options{Provider: provider}, folder: d.path("sandboxes"), machine: provider.Machine}, nil
+}
+
+// fit sets how many sandboxes there may be where nobody says, by what the machine has.
+func (m *making) fit(ctx context.Context, log *slog.Logger) {
+	limited, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	machine, err := m.machine(limited, false)
+	if err != nil {
+		log.Warn("what the machine has could not be found out", "error", err)
+	}
+	c := capacity.Of(machine) // which can do with nothing
+	log.Info("sandboxes that fit on this machine", "all", c.Sandboxes, "limit", c.First, "awake at once", c.Awake, "limit of these", c.FirstAwake)
+	m.MaxSandboxes, m.most = c.Sandboxes, c.ByMemory()
 }
 
 func simulating(d *data) (making, error) {
 	provider, err := simulated.New(d.path("simulated/sandboxes"))
 	return making{
-		sandbox.Options{Provider: provider, MaxSandboxes: simulatedSandboxes, MaxCreating: 4, Pace: simulated.Pace},
-		d.path("simulated/records"),
+		Options: sandbox.Options{Provider: provider, MaxSandboxes: simulatedSandboxes, MaxCreating: 4, PauseAfter: -1, Pace: simulated.Pace},
+		folder:  d.path("simulated/records"),
 	}, err
 }
 
@@ -72,6 +94,7 @@ func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.
 	missing := m.check(ctx, checkLimit)
 	switch {
 	case missing == nil:
+		m.fit(ctx, log)
 		return m, nil, nil
 	case flag == "kind":
 		return m, nil, fmt.Errorf("sandboxes cannot be made here: %w", missing)
@@ -80,8 +103,8 @@ func (f *kindFlags) choose(ctx context.Context, flag string, d *data, log *slog.
 	return m, missing, err
 }
 
-// remove removes every sandbox with its record, and calls told for each.
-func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
+// remove removes every cluster with the sandboxes' records, and calls told for each.
+func (m making) remove(ctx context.Context, told func(sandbox.ClusterID)) error {
 	all, err := m.Records.All(ctx)
 	if err != nil {
 		return err
@@ -93,9 +116,9 @@ func (m making) remove(ctx context.Context, told func(sandbox.ID)) error {
 		}
 		return err
 	}
-	for _, r := range all { // What is not there as a sandbox may have left something all the same.
-		if !slices.Contains(ids, r.ID) {
-			ids = append(ids, r.ID)
+	for _, r := range all { // What is not there as a cluster may have left something all the same.
+		if r.Cluster != "" && !slices.Contains(ids, r.Cluster) {
+			ids = append(ids, r.Cluster)
 		}
 	}
 	for _, id := range ids {

@@ -35,11 +35,13 @@ func TestMaking_a_docker_that_hangs_is_given_up_and_that_is_said(t *testing.T) {
 // deletions is a provider of one sandbox that notes what it is to delete.
 type deletions struct {
 	sandbox.Provider
-	deleted []sandbox.ID
+	deleted []sandbox.ClusterID
 }
 
-func (d *deletions) List(context.Context) ([]sandbox.ID, error) { return []sandbox.ID{"here"}, nil }
-func (d *deletions) Delete(_ context.Context, id sandbox.ID) error {
+func (d *deletions) List(context.Context) ([]sandbox.ClusterID, error) {
+	return []sandbox.ClusterID{"here"}, nil
+}
+func (d *deletions) Delete(_ context.Context, id sandbox.ClusterID) error {
 	d.deleted = append(d.deleted, id)
 	return nil
 }
@@ -47,15 +49,15 @@ func (d *deletions) Delete(_ context.Context, id sandbox.ID) error {
 func TestRemove_takes_what_is_written_down_for_a_sandbox_also_where_none_is_listed(t *testing.T) {
 	provider, records := &deletions{}, &sandboxtest.Records{}
 	for _, id := range []sandbox.ID{"here", "gone"} {
-		if err := records.Save(t.Context(), sandbox.Record{ID: id, Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now()}); err != nil {
+		if err := records.Save(t.Context(), sandbox.Record{ID: "of " + id, Cluster: sandbox.ClusterID(id), Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	m := making{Options: sandbox.Options{Provider: provider, Records: records}}
-	if err := m.remove(t.Context(), func(sandbox.ID) {}); err != nil {
+	if err := m.remove(t.Context(), func(sandbox.ClusterID) {}); err != nil {
 		t.Fatal(err)
 	}
-	if want := []sandbox.ID{"here", "gone"}; !slices.Equal(provider.deleted, want) {
+	if want := []sandbox.ClusterID{"here", "gone"}; !slices.Equal(provider.deleted, want) {
 		t.Errorf("deleted are %v, want %v", provider.deleted, want)
 	}
 	if all, err := records.All(t.Context()); err != nil || len(all) > 0 {

@@ -61,7 +61,9 @@ func takeOverFile(ctx context.Context, path string, records sandbox.Records, log
 		log.Error("this file is no record of a sandbox; it was set aside, and the sandbox is removed", "file", aside, "error", err)
 		return os.Rename(path, aside)
 	}
-	if err := records.Save(ctx, sandbox.Record(f)); err != nil {
+	// Its cluster bears the sandbox's name, as all did then.
+	rec := sandbox.Record{ID: f.ID, Cluster: sandbox.ClusterID(f.ID), Owner: f.Owner, Lab: f.Lab, State: f.State, Reason: f.Reason, Created: f.Created}
+	if err := records.Save(ctx, rec); err != nil {
 		return err
 	}
 	return os.Remove(path)

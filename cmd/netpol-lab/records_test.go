@@ -27,7 +27,7 @@ func TestRecords_of_an_earlier_version_are_taken_over_and_a_broken_one_is_set_as
 			t.Fatal(err)
 		}
 	}
-	want := sandbox.Record{ID: "ann1", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Date(2026, 3, 4, 12, 0, 0, 123e6, time.UTC)}
+	want := sandbox.Record{ID: "ann1", Cluster: "ann1", Owner: "ann", Lab: "small", State: sandbox.Ready, Created: time.Date(2026, 3, 4, 12, 0, 0, 123e6, time.UTC)}
 	var said strings.Builder
 	log := slog.New(slog.NewTextHandler(&said, nil))
 	for range 2 { // The second time there is nothing to take over.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/static"
 	"github.com/netpol-lab/netpol-lab/web"
@@ -27,13 +28,19 @@ type serveCmd struct {
 	Host           []string       `env:"NETPOL_LAB_HOST" help:"Name that the lab goes by besides localhost and, where others can reach it, the machine's own names and addresses: behind a proxy, for example. Requests for any other name are refused."`
 	TrustedProxies []netip.Prefix `placeholder:"CIDR" env:"NETPOL_LAB_TRUSTED_PROXIES" help:"Addresses of proxies, as 192.0.2.0/24 or 192.0.2.1/32: the client's address, and whether it speaks TLS, come from their X-Forwarded-For and X-Forwarded-Proto, and from nobody else's. Such a proxy passes the Host on; --host names it."`
 	Open           bool           `env:"NETPOL_LAB_OPEN" help:"Open the lab in the browser."`
-	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as the machine's memory has room for, and 5000 simulated ones."`
+	MaxSandboxes   int            `default:"0" env:"NETPOL_LAB_MAX_SANDBOXES" help:"How many sandboxes may run at once; 0 means as many as fit on the machine (netpol-lab doctor says what limits them), and 5000 simulated ones. More than the memory has room for there are never."`
+	PoolReserve    int            `default:"-1" env:"NETPOL_LAB_POOL_RESERVE" help:"How many clusters are kept booted and paused for whoever starts next, so that they need not wait; -1 means 1 where there may be at least 3 sandboxes. None is kept for simulated sandboxes."`
+	PoolMax        int            `default:"-1" env:"NETPOL_LAB_POOL_MAX" help:"How many clusters there may be in all when one is booted for the reserve; -1 means as many as --max-sandboxes, 0 that none is kept in reserve."`
+	PauseAfter     time.Duration  `default:"5m" env:"NETPOL_LAB_PAUSE_AFTER" help:"How long a sandbox may be left alone, with no page open, before it is paused: it keeps everything and costs no CPU, and wakes in about half a second. 0 pauses none."`
+	Supervised     bool           `env:"NETPOL_LAB_SUPERVISED" help:"Somebody looks after the class: no sandbox is stopped for its age, for being left alone, or to make room for those who wait."`
 	ForgetAfter    int            `default:"90" env:"NETPOL_LAB_FORGET_AFTER" help:"Days after which the record of a learner is deleted who never gave a name and has not come back; 0 keeps them all."`
 	Lessons        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_LESSONS" help:"Folder of lessons to teach beside the lab's own; 'lessons check --beside' says what is wrong with it."`
 	Quizzes        string         `type:"existingdir" placeholder:"DIR" env:"NETPOL_LAB_QUIZZES" help:"Folder of quizzes to ask beside the lab's own, about its lessons or those of --lessons; 'quizzes check --beside' says what is wrong with it."`
+	watchFlags
 	dataFlags
 	kindFlags
 	patience patience
+	operator operatorToken
 }
 
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
@@ -73,15 +80,29 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	labs := web.NewLabs(teaches.lessons, progress)
 	opts := made.Options
-	opts.Log, opts.Lab = log, labs.Topology
-	if c.MaxSandboxes != 0 {
-		opts.MaxSandboxes = c.MaxSandboxes
+	opts.Log, opts.Lab, opts.Named, opts.Supervised = log, labs.Topology, progress.Named, c.Supervised
+	if err := c.size(&opts, made.most, teaches.lessons, log); err != nil {
+		return err
 	}
+	if c.operator, err = data.operatorToken(c.OperatorTokenFile); err != nil {
+		return err
+	}
+	metrics := newMetrics()
+	opts.Metrics = metrics
 	manager, err := sandbox.NewManager(opts)
 	if err != nil {
 		return err
 	}
 	defer manager.Close()
+	metrics.oversee(manager)
+	operator := &web.Operator{Token: c.operator.hash, Sandboxes: manager, Names: progress.Names, Metrics: metrics.handler(log)}
+	if c.MetricsListen != "" {
+		stop, err := serveMetrics(c.MetricsListen, operator.Metrics, log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	if c.ForgetAfter > 0 {
 		stop := inBackground(ctx, func(ctx context.Context) {
 			forgetStrangers(ctx, progress, time.Duration(c.ForgetAfter)*24*time.Hour, log)
@@ -92,6 +113,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	handler, err := web.New(web.Deps{
 		Sandboxes: manager, Progress: progress, Labs: labs, Lessons: teaches.lessons, Quizzes: teaches.quizzes, Static: files, Log: log, Closing: ctx,
 		Health: data.health.Err, ForgetDays: c.ForgetAfter, Hosts: machine.hosts(c.Listen, c.Host), TrustedProxies: c.TrustedProxies,
+		Operator: operator, Metrics: metrics,
 	})
 	if err != nil {
 		return err
@@ -105,6 +127,56 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	c.patience = patience{requests: 3 * time.Second, end: 10 * time.Second}
 	return c.serve(ctx, handler, machine, note, std.stdout, log)
+}
+
+// size sets how many sandboxes there may be, and what is kept in reserve. most is how many
+// the memory has room for, 0 where nobody knows.
+func (c *serveCmd) size(opts *sandbox.Options, most int, teaches []*lessons.Lesson, log *slog.Logger) error {
+	switch {
+	case c.MaxSandboxes < 0:
+		return fmt.Errorf("--max-sandboxes %d: want 0, for as many as fit, or more", c.MaxSandboxes)
+	case c.PoolReserve < -1:
+		return fmt.Errorf("--pool-reserve %d: want 0 or more, or -1 to have the lab decide", c.PoolReserve)
+	case c.PoolMax < -1:
+		return fmt.Errorf("--pool-max %d: want 0 or more, or -1 for as many as --max-sandboxes", c.PoolMax)
+	case c.PauseAfter < 0:
+		return fmt.Errorf("--pause-after %s: want 0, to pause none, or a time", c.PauseAfter)
+	}
+	if c.MaxSandboxes > 0 {
+		asked, fit := c.MaxSandboxes, opts.MaxSandboxes
+		if most > 0 && asked > most {
+			log.Warn("--max-sandboxes is cut to what the memory has room for", "--max-sandboxes", asked, "max", most)
+			asked = most
+		}
+		if most > 0 && asked > fit {
+			log.Warn("there may be more sandboxes than fit on this machine; netpol-lab doctor says what limits them", "max", asked, "fit", fit)
+		}
+		opts.MaxSandboxes = asked
+	}
+	if opts.Provider.Name() == sandbox.Simulated {
+		return nil // They are made at once, and cost nothing.
+	}
+	if opts.PauseAfter = c.PauseAfter; c.PauseAfter == 0 {
+		opts.PauseAfter = -1
+	}
+	switch {
+	case c.PoolReserve >= 0:
+		opts.PoolReserve = c.PoolReserve
+	case opts.MaxSandboxes >= 3: // Else a cluster for whoever comes would take what somebody needs.
+		opts.PoolReserve = 1
+	}
+	if c.PoolMax > 0 {
+		opts.PoolMax = c.PoolMax
+	}
+	if c.PoolMax == 0 {
+		opts.PoolReserve = 0
+	}
+	if opts.PoolReserve > opts.MaxSandboxes {
+		log.Warn("the reserve is larger than what there may be in all; it is cut", "reserve", opts.PoolReserve, "max", opts.MaxSandboxes)
+		opts.PoolReserve = opts.MaxSandboxes
+	}
+	opts.Likeliest = teaches[0].Topology
+	return nil
 }
 
 // inBackground runs f until it is stopped, or ctx ends; stop waits for its end.
@@ -145,6 +217,9 @@ func (c *serveCmd) serve(ctx context.Context, handler http.Handler, machine mach
 	url, others := machine.urls(listener.Addr())
 	if len(others) > 0 {
 		note += "Others reach it at " + strings.Join(others, " or ") + "\n"
+	}
+	if c.operator.file != "" {
+		note += c.operator.note(url)
 	}
 	fmt.Fprintf(stdout, "The lab is at %s (Ctrl-C stops it)\n%s", url, note)
 	if c.Open {

@@ -36,7 +36,7 @@ var runs int
 func manage(t *testing.T, id sandbox.ID) *sandbox.Manager {
 	t.Helper()
 	m, err := sandbox.NewManager(sandbox.Options{
-		Provider: adopting{lab, id}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog(),
+		Provider: adopting{}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func (s *terminal) run(command string) (string, int) {
 }
 
 func TestTerminal_is_made_on_first_use_and_what_kubectl_does_there_is_a_change_of_the_lab(t *testing.T) {
-	before, err := docker(t.Context(), "exec", lab.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "namespace", "-o", "name")
+	before, err := docker(t.Context(), "exec", lab.booted.node(), "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "namespace", "-o", "name")
 	if err != nil || strings.Contains(before, kubernetes.TerminalNamespace) {
 		t.Fatalf("a sandbox that nobody opened a terminal in has %s, %v", before, err)
 	}
@@ -204,10 +204,11 @@ func TestTerminal_an_account_of_its_own_may_read_the_lab_and_handle_its_policies
 		"kubectl get pods -n production --as=system:admin",
 		"kubectl get pods -n production --as=x --as-group=system:masters",
 		"kubectl get networkpolicies -n kube-system",
+		"kubectl delete networkpolicy canary -n " + kubernetes.SystemNamespace,
 		"kubectl delete networkpolicy api-server-alone -n " + kubernetes.TerminalNamespace,
 		"kubectl create -n kube-system -f - <<'EOF'\n" + strings.ReplaceAll(sandboxtest.DenyProduction, "namespace: production", "namespace: kube-system") + "EOF",
 		"kubectl create -f - <<'EOF'\napiVersion: crd.projectcalico.org/v1\nkind: GlobalNetworkPolicy\nmetadata: {name: default.mine}\nspec: {}\nEOF",
-		"kubectl get --raw /api/v1/nodes/" + lab.node + "/proxy/pods",
+		"kubectl get --raw /api/v1/nodes/" + lab.booted.node() + "/proxy/pods",
 		"kubectl get --raw /api/v1/namespaces/production/pods/web:8080/proxy/",
 		"kubectl get --raw /api/v1/namespaces/production/services/api:8080/proxy/",
 		"kubectl get --raw /metrics",
@@ -245,19 +246,19 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 	s := openTerminal(t, manage(t, id), id)
 	s.await(`lab\$ `, time.Minute)
 
-	second, err := shared.Create(t.Context(), sandbox.Spec{ID: "second", Topology: topology}, nil)
+	booted, second, err := create(t.Context(), shared, "second", topology, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := errors.Join(second.Close(), shared.Delete(context.Background(), "second")); err != nil {
+		if err := errors.Join(booted.Close(), shared.Delete(context.Background(), "second")); err != nil {
 			t.Error(err)
 		}
 	}()
 	addresses := lab.Addresses()
 	node := addresses.Node.String()
 	// The host, as a container sees it: a listener of the test's own.
-	gateway, err := docker(t.Context(), "exec", lab.node, "sh", "-c", "ip -4 route show default | cut -d ' ' -f 3")
+	gateway, err := docker(t.Context(), "exec", lab.booted.node(), "sh", "-c", "ip -4 route show default | cut -d ' ' -f 3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,12 +278,11 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 	}()
 	// What stands at the address where clouds tell machines about themselves: in the
 	// node, so that no packet leaves it.
-	const metadata = "169.254.169.254"
-	if _, err := docker(t.Context(), "exec", lab.node, "sh", "-ec",
+	if _, err := docker(t.Context(), "exec", lab.booted.node(), "sh", "-ec",
 		"ip address add "+metadata+"/32 dev lo; /bin/busybox httpd -p "+metadata+":80 -h /kind/terminal/etc"); err != nil {
 		t.Fatal(err)
 	}
-	defer docker(context.Background(), "exec", lab.node, "ip", "address", "delete", metadata+"/32", "dev", "lo")
+	defer docker(context.Background(), "exec", lab.booted.node(), "ip", "address", "delete", metadata+"/32", "dev", "lo")
 
 	outside := topology.External[0]
 	type attempt struct {
@@ -306,11 +306,15 @@ func TestTerminal_its_pod_reaches_the_API_server_and_nothing_else(t *testing.T) 
 	if out, code := s.run(connects(node, kubernetes.APIServerPort)); code != 0 {
 		t.Fatalf("the API server is not reached: %s", out)
 	}
-	for _, a := range attempts {
-		// From the node each is there to be reached.
-		if out, err := docker(t.Context(), "exec", lab.node, "bash", "-c", connects(a.addr, a.port)); err != nil {
-			t.Errorf("%s: %s:%d cannot be reached from the node, so that proves nothing: %s %v", a.what, a.addr, a.port, out, err)
+	// From the node each is there to be reached, where nothing keeps it from the others.
+	unfiltered(t, []string{lab.booted.node(), second.(*laid).booted.node()}, func() {
+		for _, a := range attempts {
+			if out, err := docker(t.Context(), "exec", lab.booted.node(), "bash", "-c", connects(a.addr, a.port)); err != nil {
+				t.Errorf("%s: %s:%d cannot be reached from the node, so that proves nothing: %s %v", a.what, a.addr, a.port, out, err)
+			}
 		}
+	})
+	for _, a := range attempts {
 		if out, code := s.run(connects(a.addr, a.port)); code == 0 {
 			t.Errorf("%s: %s:%d is reached from the terminal: %s", a.what, a.addr, a.port, out)
 		}
@@ -350,7 +354,7 @@ func dialFrom(t *testing.T, namespace, pod string, addr netip.AddrPort) probe.Ve
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := dockerInput(t.Context(), strings.NewReader(string(request)+"\n"), "exec", "--interactive", lab.node,
+	out, err := dockerInput(t.Context(), strings.NewReader(string(request)+"\n"), "exec", "--interactive", lab.booted.node(),
 		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "exec", "--stdin", "--namespace", namespace, pod, "--", "/netpol-probe", "dial")
 	if err != nil {
 		t.Fatal(err)

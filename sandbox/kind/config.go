@@ -7,12 +7,20 @@ import "github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 // Machines that withhold CAP_SYS_RESOURCE do not let a container lower its
 // out-of-memory score; elsewhere the patch changes nothing that matters here.
 // kind takes the one whose version is that of the node's containerd.
+//
+// From Kubernetes 1.35 on the kubelet starts on a machine with cgroup v1 only when it
+// is told to.
 const stockConfig = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
 networking:
   disableDefaultCNI: true
+kubeadmConfigPatches:
+- |
+  apiVersion: kubelet.config.k8s.io/v1beta1
+  kind: KubeletConfiguration
+  failCgroupV1: false
 containerdConfigPatches:
 - |
   version = 2

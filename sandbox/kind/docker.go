@@ -90,7 +90,8 @@ func inspectImage(ctx context.Context, name string) (image, error) {
 type container struct {
 	Config struct{ Labels map[string]string }
 	State  struct {
-		Running   bool
+		Running   bool // also where it is frozen
+		Paused    bool
 		StartedAt string
 	}
 	// NetworkSettings is filled in while the container runs.
@@ -144,6 +145,38 @@ func containersWith(ctx context.Context, label string) (map[string]string, error
 		}
 	}
 	return found, nil
+}
+
+// freeze freezes all processes of the container. One that is frozen stays so.
+func freeze(ctx context.Context, name string) error {
+	_, err := docker(ctx, "pause", name)
+	return stateError(err, "already paused")
+}
+
+// thaw lets the processes of the container go on. Where they do already, and where there
+// are none, that is no error.
+func thaw(ctx context.Context, name string) error {
+	_, err := docker(ctx, "unpause", name)
+	return stateError(err, "not paused", "not running")
+}
+
+// stateError is the error of a command that changes a container's state, where it is
+// none that the container has that state already.
+func stateError(err error, already ...string) error {
+	var failed *dockerError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	said := strings.ToLower(failed.stderr)
+	for _, a := range already {
+		if strings.Contains(said, a) {
+			return nil
+		}
+	}
+	if strings.Contains(said, "no such container") {
+		return fmt.Errorf("%w: %w", errNoSuchObject, err)
+	}
+	return err
 }
 
 // removeContainer removes a container and its anonymous volumes. That it is

@@ -37,8 +37,9 @@ import (
 // file: the last ones break it and remove it.
 var (
 	shared   *Provider
-	lab      *cluster
-	lessonID = sandbox.ID("lesson")
+	base     *booted
+	lab      *laid
+	lessonID = sandbox.ClusterID("lesson")
 	topology *sandbox.Topology
 	// before is what was on the machine before the first test.
 	before machine
@@ -73,22 +74,36 @@ func run(m *testing.M) int {
 		return 1
 	}
 	began := time.Now()
-	c, err := shared.Create(ctx, sandbox.Spec{ID: lessonID, Topology: topology}, func(s sandbox.Step) {
+	tell := func(s sandbox.Step) {
 		if s.Status != sandbox.StepRunning {
 			fmt.Printf("%6.2fs  %s: %s\n", time.Since(began).Seconds(), s.Name, s.Status)
 		}
-	})
+	}
+	b, c, err := create(ctx, shared, lessonID, topology, tell)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "create the shared cluster:", err)
 		return 1
 	}
-	lab = c.(*cluster)
+	base, lab = b.(*booted), c.(*laid)
 	code := m.Run()
-	if err := errors.Join(lab.Close(), removeAll(ctx, shared)); err != nil {
+	if err := errors.Join(base.Close(), removeAll(ctx, shared)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
+}
+
+// create boots a cluster and lays the topology in it.
+func create(ctx context.Context, p *Provider, id sandbox.ClusterID, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Booted, sandbox.Cluster, error) {
+	b, err := p.Boot(ctx, id, progress)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := b.Lay(ctx, t, progress)
+	if err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	return b, c, nil
 }
 
 func lessonTopology() (*sandbox.Topology, error) {
@@ -221,7 +236,7 @@ func TestKind_keeps_the_contract_of_a_provider(t *testing.T) {
 // What kubectl does in the node is what the terminal does, and whoever has a shell there.
 func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t *testing.T) {
 	id := sandbox.ID("kubectl")
-	m, err := sandbox.NewManager(sandbox.Options{Provider: adopting{lab, id}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog()})
+	m, err := sandbox.NewManager(sandbox.Options{Provider: adopting{}, Records: recorded(t, id), Lab: func(context.Context, string, string) (*sandbox.Topology, error) { return topology, nil }, Log: testLog()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +249,7 @@ func TestKind_what_kubectl_does_to_the_policies_is_told_in_well_under_a_second(t
 	eventOf(t, sub, func(e sandbox.Event) bool { return e.Settled != nil || e.Snapshot != nil && e.Snapshot.Settled != nil })
 	kubectl := func(yaml string, args ...string) (answered time.Time) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "docker", append([]string{"exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)...)
+		cmd := exec.CommandContext(t.Context(), "docker", append([]string{"exec", "-i", lab.booted.node(), "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, args...)...)
 		cmd.Stdin = strings.NewReader(yaml)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
@@ -308,13 +323,13 @@ external:
 	if err != nil {
 		t.Fatal(err)
 	}
-	const id sandbox.ID = "own"
-	c, err := shared.Create(t.Context(), sandbox.Spec{ID: id, Topology: own}, nil)
+	const id sandbox.ClusterID = "own"
+	b, c, err := create(t.Context(), shared, id, own, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(c.Close(), shared.Delete(context.Background(), id)); err != nil {
+		if err := errors.Join(b.Close(), shared.Delete(context.Background(), id)); err != nil {
 			t.Error(err)
 		}
 		// Its outside hosts go with it; the lesson's stay.
@@ -379,7 +394,7 @@ func TestKind_an_outside_host_that_starts_again_is_in_reach_again_by_itself(t *t
 func TestKind_Calico_knows_the_pods_addresses_without_kubeadm_s_configuration(t *testing.T) {
 	node := func(command string) string {
 		t.Helper()
-		out, err := docker(t.Context(), "exec", "--env", "KUBECONFIG=/etc/kubernetes/admin.conf", lab.node, "sh", "-ec", command)
+		out, err := docker(t.Context(), "exec", "--env", "KUBECONFIG=/etc/kubernetes/admin.conf", lab.booted.node(), "sh", "-ec", command)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,7 +402,7 @@ func TestKind_Calico_knows_the_pods_addresses_without_kubeadm_s_configuration(t 
 	}
 	kubeadm := node("kubectl get configmap -n kube-system kubeadm-config -o yaml")
 	t.Cleanup(func() {
-		if _, err := dockerInput(context.Background(), strings.NewReader(kubeadm), "exec", "-i", lab.node, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "create", "-f", "-"); err != nil {
+		if _, err := dockerInput(context.Background(), strings.NewReader(kubeadm), "exec", "-i", lab.booted.node(), "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "create", "-f", "-"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -404,32 +419,35 @@ func TestKind_Calico_knows_the_pods_addresses_without_kubeadm_s_configuration(t 
 }
 
 // adopting is a provider of the one cluster.
-type adopting struct {
-	*cluster
-	id sandbox.ID
-}
+type adopting struct{ sandbox.Provider }
 
-func (adopting) Name() string                                 { return "kind" }
-func (adopting) Check(context.Context) error                  { return nil }
-func (adopting) Steps() []string                              { return nil }
-func (adopting) Delete(context.Context, sandbox.ID) error     { return nil }
-func (a adopting) List(context.Context) ([]sandbox.ID, error) { return []sandbox.ID{a.id}, nil }
-func (a adopting) Adopt(context.Context, sandbox.Spec) (sandbox.Cluster, error) {
-	return open{a.cluster}, nil
+func (adopting) Name() string                                    { return "kind" }
+func (adopting) Check(context.Context) error                     { return nil }
+func (adopting) Steps() sandbox.Steps                            { return shared.Steps() }
+func (adopting) Delete(context.Context, sandbox.ClusterID) error { return nil }
+func (adopting) List(context.Context) ([]sandbox.ClusterID, error) {
+	return []sandbox.ClusterID{lessonID}, nil
 }
-func (adopting) Create(context.Context, sandbox.Spec, sandbox.Progress) (sandbox.Cluster, error) {
-	return nil, sandbox.ErrUnavailable
+func (adopting) Adopt(context.Context, sandbox.ClusterID) (sandbox.Booted, error) {
+	return open{base}, nil
 }
 
 // open is a cluster that stays open, for the tests that follow.
-type open struct{ *cluster }
+type open struct{ *booted }
 
+func (open) Laid(context.Context, *sandbox.Topology) (sandbox.Cluster, error) {
+	return openLab{lab}, nil
+}
 func (open) Close() error { return nil }
+
+type openLab struct{ *laid }
+
+func (openLab) Close() error { return nil }
 
 func recorded(t *testing.T, id sandbox.ID) *sandboxtest.Records {
 	t.Helper()
 	records := &sandboxtest.Records{}
-	if err := records.Save(t.Context(), sandbox.Record{ID: id, Owner: "ann", Lab: topology.Name, State: sandbox.Ready, Created: time.Now()}); err != nil {
+	if err := records.Save(t.Context(), sandbox.Record{ID: id, Cluster: lessonID, Owner: "ann", Lab: topology.Name, State: sandbox.Ready, Created: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	return records
@@ -484,11 +502,11 @@ func TestKind_the_accounts_may_do_nothing_else(t *testing.T) {
 // administrator is the config of the shared cluster's administrator.
 func administrator(t *testing.T) *rest.Config {
 	t.Helper()
-	kubeconfig, err := docker(t.Context(), "exec", lab.node, "cat", "/etc/kubernetes/admin.conf")
+	kubeconfig, err := docker(t.Context(), "exec", lab.booted.node(), "cat", "/etc/kubernetes/admin.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := inspectContainer(t.Context(), lab.node)
+	node, err := inspectContainer(t.Context(), lab.booted.node())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -523,7 +541,8 @@ func TestKind_pods_hold_no_credentials_and_no_privileges(t *testing.T) {
 		if len(pod.Spec.Volumes) > 0 {
 			t.Errorf("%s has volumes: %v", full, pod.Spec.Volumes)
 		}
-		if pod.Status.QOSClass != corev1.PodQOSBestEffort {
+		// With limits, and with a score by which the kernel ends it before etcd.
+		if pod.Status.QOSClass != corev1.PodQOSBurstable {
 			t.Errorf("%s is %s", full, pod.Status.QOSClass)
 		}
 		for _, ns := range topology.Namespaces {
@@ -550,7 +569,7 @@ func TestKind_an_API_server_that_dies_comes_back(t *testing.T) {
 	if err := lab.Health(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := docker(t.Context(), "exec", lab.node, "pkill", "-KILL", "-f", "^(/usr/local/bin/)?kube-apiserver"); err != nil {
+	if _, err := docker(t.Context(), "exec", lab.booted.node(), "pkill", "-KILL", "-f", "^(/usr/local/bin/)?kube-apiserver"); err != nil {
 		t.Fatal(err)
 	}
 	sick := false
@@ -581,8 +600,9 @@ func eventually(t *testing.T, limit time.Duration, what string, done func() bool
 	}
 }
 
-func TestKind_an_abandoned_create_leaves_nothing(t *testing.T) {
-	for _, step := range []string{stepNames[stepNode], stepNames[stepKubernetes], stepNames[stepPods]} {
+func TestKind_an_abandoned_boot_leaves_nothing(t *testing.T) {
+	steps := shared.Steps().Boot
+	for i, step := range steps {
 		t.Run(step, func(t *testing.T) {
 			was, err := takeStock()
 			if err != nil {
@@ -591,24 +611,24 @@ func TestKind_an_abandoned_create_leaves_nothing(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var volumes []string
-			spec := sandbox.Spec{ID: "abandoned", Topology: topology}
-			_, err = shared.Create(ctx, spec, func(s sandbox.Step) {
+			const id = sandbox.ClusterID("abandoned")
+			_, err = shared.Boot(ctx, id, func(s sandbox.Step) {
 				if s.Name != step || s.Status != sandbox.StepRunning {
 					return
 				}
-				if step != stepNames[stepNode] {
-					volumes = volumesOf(t, nodeName(shared.clusterName(spec.ID)))
+				if i > 0 {
+					volumes = volumesOf(t, nodeName(shared.clusterName(id)))
 				}
 				cancel()
 			})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want context.Canceled", err)
 			}
-			if step != stepNames[stepNode] && len(volumes) == 0 {
+			if i > 0 && len(volumes) == 0 {
 				t.Error("the node had no volume, so nothing is proven of volumes")
 			}
 			leavesNothing(t, was, volumes)
-			if ids, err := shared.List(t.Context()); err != nil || slices.Contains(ids, spec.ID) {
+			if ids, err := shared.List(t.Context()); err != nil || slices.Contains(ids, id) {
 				t.Errorf("List: %v, %v", ids, err)
 			}
 		})
@@ -640,12 +660,12 @@ exec %s "$@"
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	var last sandbox.Step
-	_, err = shared.Create(t.Context(), sandbox.Spec{ID: "full", Topology: topology}, func(s sandbox.Step) { last = s })
+	_, err = shared.Boot(t.Context(), "full", func(s sandbox.Step) { last = s })
 	var failed *sandbox.Failure
 	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "disk") || strings.Contains(failed.Message, "/var/lib") {
 		t.Errorf("got %v, want a sentence about the disk", err)
 	}
-	if last.Status != sandbox.StepFailed || last.Name != stepNames[stepNode] {
+	if last.Status != sandbox.StepFailed || last.Name != shared.Steps().Boot[0] {
 		t.Errorf("the last step told is %+v, want the first one failed", last)
 	}
 	leavesNothing(t, was, nil)
@@ -677,16 +697,26 @@ func TestKind_a_stock_node_gets_Calico_from_a_manifest(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	c, err := p.Create(t.Context(), sandbox.Spec{ID: "stock", Topology: topology}, nil)
+	b, c, err := create(t.Context(), p, "stock", topology, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer b.Close()
 	expect(t, c)
+
+	// It is kept to itself like any other, also when it starts anew.
+	node := c.(*laid).booted.node()
+	keepsFromTheHost(t, node)
+	if _, err := docker(t.Context(), "restart", node); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 3*time.Minute, "it is healthy again", func() bool { return c.Health(t.Context()) == nil })
+	startsFiltered(t, node)
+	keepsFromTheHost(t, node)
 }
 
 func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
-	if _, err := docker(t.Context(), "restart", lab.node); err != nil {
+	if _, err := docker(t.Context(), "restart", lab.booted.node()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 3*time.Minute, "every flow is open again", func() bool {
@@ -698,6 +728,12 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 		return true
 	})
 	expect(t, lab)
+	startsFiltered(t, lab.booted.node())
+	keepsFromTheHost(t, lab.booted.node())
+	host := []place{{"the host", gatewayOf(t, lab.booted.node()), listens(t)}}
+	if found := reachedFromPod(t, "production", "web", host); len(found) > 0 {
+		t.Errorf("a lab pod reaches %v", found)
+	}
 
 	// The DNS pods have other addresses by now, and so have all the others.
 	eventually(t, time.Minute, "what is allowed by the DNS pods' addresses is open", func() bool {
@@ -716,25 +752,56 @@ func TestKind_a_restarted_node_is_measured_again(t *testing.T) {
 	labOf(lab).Restore(t)
 }
 
-func TestKind_a_node_that_was_killed_is_gone(t *testing.T) {
-	if _, err := docker(t.Context(), "kill", lab.node); err != nil {
+func TestKind_a_node_that_was_killed_comes_back_with_its_policies(t *testing.T) {
+	labOf(lab).Apply(t, sandboxtest.DenyProduction)
+	defer labOf(lab).Restore(t)
+	expect(t, lab, sandboxtest.ProductionDenied...)
+	if _, err := docker(t.Context(), "kill", lab.booted.node()); err != nil {
 		t.Fatal(err)
-	}
-	if err := lab.Health(t.Context()); !errors.Is(err, sandbox.ErrGone) {
-		t.Errorf("Health: %v, want ErrGone", err)
-	}
-	if _, err := shared.Adopt(t.Context(), sandbox.Spec{ID: lessonID, Topology: topology}); !errors.Is(err, sandbox.ErrGone) {
-		t.Errorf("Adopt: %v, want ErrGone", err)
 	}
 	for _, o := range labOf(lab).Measure(t) {
 		if o.Verdict != probe.Unknown || o.Detail == "" {
 			t.Fatalf("%s is %s (%s), want unknown with a reason", o.Flow, o.Verdict, o.Detail)
 		}
 	}
+	began, sick := time.Now(), false
+	eventually(t, 3*time.Minute, "the node is healthy again", func() bool {
+		err := lab.Health(t.Context())
+		if errors.Is(err, sandbox.ErrGone) {
+			t.Fatalf("the cluster is called gone: %v", err)
+		}
+		sick = sick || err != nil
+		return sick && err == nil
+	})
+	t.Logf("the API server was ready %s after the node was killed", time.Since(began).Round(100*time.Millisecond))
+	expect(t, lab, sandboxtest.ProductionDenied...)
+	t.Logf("every flow was as it should be %s after the node was killed", time.Since(began).Round(100*time.Millisecond))
+	if err := base.Wake(t.Context()); err != nil {
+		t.Errorf("policies are not proven: %v", err)
+	}
+}
+
+func TestKind_a_node_that_stopped_unseen_is_adopted(t *testing.T) {
+	if _, err := docker(t.Context(), "kill", lab.booted.node()); err != nil {
+		t.Fatal(err)
+	}
+	if err := base.Close(); err != nil {
+		t.Error(err)
+	}
+	b, err := shared.Adopt(t.Context(), lessonID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Laid(t.Context(), topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, lab = b.(*booted), c.(*laid)
+	expect(t, lab)
 }
 
 func TestKind_delete_leaves_nothing(t *testing.T) {
-	volumes := volumesOf(t, lab.node)
+	volumes := volumesOf(t, lab.booted.node())
 	if len(volumes) == 0 {
 		t.Error("the node has no volume, so nothing is proven of volumes")
 	}

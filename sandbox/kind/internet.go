@@ -20,11 +20,25 @@ import (
 // instance that they belong to.
 const labelInternet = "netpol-lab.internet"
 
+// routesOf marks the node's routes to outside hosts, so that they can be found again.
+const routesOf = "201"
+
+// dropRoutes is the command that removes the node's routes to other hosts than these.
+func dropRoutes(hosts []sandbox.External) string {
+	used := make([]string, len(hosts))
+	for i, x := range hosts {
+		used[i] = x.Address.String()
+	}
+	return `ip route show proto ` + routesOf + ` | while read -r to _; do
+  case " ` + strings.Join(used, " ") + ` " in *" $to "*) ;; *) ip route del "$to" proto ` + routesOf + ` ;; esac
+done`
+}
+
 // labelAddress is the address that the host has for the lab's pods.
 const labelAddress = "netpol-lab.address"
 
 // ensureInternet makes sure that every outside host of the topology runs in the
-// Docker network and has its address, and that the node finds it there.
+// Docker network and has its address, and that the node finds it there, and nobody else.
 //
 // Docker gives a container an address of its own choice, while a lesson has to say
 // which addresses a policy is about. So the host has the topology's address beside
@@ -33,15 +47,15 @@ const labelAddress = "netpol-lab.address"
 // network.
 func (p *Provider) ensureInternet(ctx context.Context, cluster, network string, hosts []sandbox.External) error {
 	routes, err := p.ensureHosts(ctx, cluster, network, hosts)
-	if err != nil || len(routes) == 0 {
+	if err != nil {
 		return err
 	}
-	_, err = docker(ctx, "exec", nodeName(cluster), "sh", "-ec", strings.Join(routes, "\n"))
-	return err
+	return filter(ctx, cluster, append([]string{dropRoutes(hosts)}, routes...), hosts)
 }
 
 // ensureHosts makes sure of the hosts, and returns the commands for the cluster's node
-// by which it finds them. What no cluster uses any more is removed.
+// by which it finds them. What no cluster uses any more is removed, where that may be
+// others than before.
 func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hosts []sandbox.External) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,15 +83,18 @@ func (p *Provider) ensureHosts(ctx context.Context, cluster, network string, hos
 					return fmt.Errorf("outside host %s: %w", x.Name, err)
 				}
 			}
-			routes[i] = fmt.Sprintf("ip route replace %s via %s", x.Address, addr)
+			routes[i] = fmt.Sprintf("ip route replace %s via %s proto %s", x.Address, addr, routesOf)
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	before := p.hosts[cluster]
 	p.hosts[cluster] = used
-	p.sweep(ctx)
+	if before == nil || slices.ContainsFunc(before, func(h outside) bool { return !slices.Contains(used, h) }) {
+		p.sweep(ctx)
+	}
 	return routes, nil
 }
 
@@ -227,6 +244,13 @@ func (p *Provider) begin(cluster string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hosts[cluster] = nil
+}
+
+// uses notes which outside hosts the cluster uses.
+func (p *Provider) uses(cluster string, hosts []outside) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hosts[cluster] = append([]outside{}, hosts...) // never nil
 }
 
 // end notes that nothing is left of the cluster, and removes the outside hosts that it

@@ -77,7 +77,9 @@ case "$1 $2" in
 	esac ;;
 "run --name") echo first >"hosts/$3" ;;
 "rm --force") rm -f "hosts/$4" "nodes/${4%-control-plane}" ;;
+"exec --interactive") { echo "$*"; cat; } >>asked ;;
 "run --rm"|exec\ *) echo "$*" >>asked ;;
+unpause\ *) echo "Error response from daemon: No such container: $2" >&2; exit 1 ;;
 *) echo "not expected: $*" >&2; exit 1 ;;
 esac
 `)
@@ -120,7 +122,7 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := func(id sandbox.ID) (addresses, routes int) {
+	asked := func(id sandbox.ClusterID) (addresses, routes int) {
 		t.Helper()
 		if err := p.ensureInternet(t.Context(), p.clusterName(id), "kind", externals("office")); err != nil {
 			t.Fatal(err)
@@ -130,7 +132,10 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 			t.Fatal(err)
 		}
 		given := regexp.MustCompile(`(?s)--network container:netpol-lab-a-office-\S+ .*?"\$0/32" dev lo.*? 192\.0\.2\.1\n`)
-		return len(given.FindAll(notes, -1)), strings.Count(string(notes), "ip route replace 192.0.2.1 via 172.18.0.7\n")
+		if !strings.Contains(string(notes), "echo '192.0.2.1' >/run/netpol-lab/outside") {
+			t.Errorf("the node is not told whom it may reach: %s", notes)
+		}
+		return len(given.FindAll(notes, -1)), strings.Count(string(notes), "ip route replace 192.0.2.1 via 172.18.0.7 proto ")
 	}
 	runOn := func(want bool) {
 		t.Helper()
@@ -138,7 +143,7 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 			t.Errorf("the hosts run on: %v, want %v", got, want)
 		}
 	}
-	for _, id := range []sandbox.ID{"one", "two"} {
+	for _, id := range []sandbox.ClusterID{"one", "two"} {
 		d.node(p.clusterName(id))
 	}
 	if a, r := asked("one"); a != 1 || r != 1 {
@@ -172,14 +177,14 @@ func TestDelete_removes_the_outside_hosts_that_nobody_uses_any_more_and_no_other
 	if err != nil {
 		t.Fatal(err)
 	}
-	uses := func(p *Provider, id sandbox.ID, hosts ...string) {
+	uses := func(p *Provider, id sandbox.ClusterID, hosts ...string) {
 		t.Helper()
 		d.node(p.clusterName(id))
 		if err := p.ensureInternet(t.Context(), p.clusterName(id), "kind", externals(hosts...)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	remove := func(p *Provider, id sandbox.ID, want string) {
+	remove := func(p *Provider, id sandbox.ClusterID, want string) {
 		t.Helper()
 		if err := p.Delete(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -295,13 +300,13 @@ func TestList_names_only_this_instance_s_sandboxes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := p.List(t.Context()); err != nil || !slices.Equal(ids, []sandbox.ID{"a", "b"}) {
+	if ids, err := p.List(t.Context()); err != nil || !slices.Equal(ids, []sandbox.ClusterID{"a", "b"}) {
 		t.Errorf("got %v, %v; want a and b", ids, err)
 	}
 }
 
 func TestDelete_of_what_is_not_there_is_no_error(t *testing.T) {
-	scriptDocker(t, `case "$1" in ps) ;; rm) echo "Error: No such container: $4" >&2; exit 1 ;; esac`)
+	scriptDocker(t, `case "$1" in ps) ;; rm|unpause) echo "Error: No such container: $4" >&2; exit 1 ;; esac`)
 	p, err := New(Options{Instance: "one"})
 	if err != nil {
 		t.Fatal(err)
@@ -324,28 +329,83 @@ func TestDelete_fails_where_something_is_left(t *testing.T) {
 	}
 }
 
-func TestSteps_end_in_order_and_the_failed_one_is_told(t *testing.T) {
-	var told []string
-	s := newSteps(func(s sandbox.Step) {
-		told = append(told, fmt.Sprintf("%d/%d %s %s", s.Index, s.Total, s.Name, s.Status))
-	})
-	s.done()
-	s.fail()
-	want := []string{"1/6 Start the node running", "1/6 Start the node done", "2/6 Start Kubernetes running", "2/6 Start Kubernetes failed"}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q", told, want)
+// TestRecall has a node that does not run, and a clock that the test turns.
+func TestRecall_starts_a_node_that_has_stopped_and_gives_it_up_in_the_end(t *testing.T) {
+	notes := filepath.Join(t.TempDir(), "asked")
+	t.Setenv("NOTES", notes)
+	scriptDocker(t, `echo "$*" >>"$NOTES"
+case "$1" in
+container) echo '[{"State":{"Running":false}}]' ;;
+start) ;;
+*) exit 1 ;;
+esac
+`)
+	p, err := New(Options{Instance: "a", Patience: 2, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &booted{provider: p, name: p.clusterName("x"), log: p.log}
+	for range 2 {
+		if err := b.recall(t.Context()); err == nil || errors.Is(err, sandbox.ErrGone) {
+			t.Errorf("got %v, want to be told that it was started again", err)
+		}
+	}
+	b.away = b.away.Add(-backLimit) // With its patience there is as much again.
+	if err := b.recall(t.Context()); errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("it was given up early: %v", err)
+	}
+	b.away = b.away.Add(-backLimit)
+	if err := b.recall(t.Context()); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("got %v, want it given up", err)
+	}
+	asked, err := os.ReadFile(notes)
+	if err != nil || strings.Count(string(asked), "start netpol-lab-a-x-control-plane\n") != 3 {
+		t.Errorf("asked:\n%s(%v), want three starts", asked, err)
+	}
+	b.back()
+	if err := b.recall(t.Context()); errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("it was away before, and is given up at once: %v", err)
 	}
 }
 
-func TestSteps_nothing_fails_after_the_last(t *testing.T) {
-	var last sandbox.Step
-	s := newSteps(func(s sandbox.Step) { last = s })
-	for range stepNames {
-		s.done()
+func TestRecall_a_node_that_is_not_there_is_gone_and_a_Docker_that_does_not_answer_says_nothing(t *testing.T) {
+	p, err := New(Options{Instance: "a"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.fail()
-	if last.Index != len(stepNames) || last.Status != sandbox.StepDone {
-		t.Errorf("the last step told is %+v, want the last one done", last)
+	b := &booted{provider: p, name: p.clusterName("x"), log: p.log}
+	scriptDocker(t, `echo "Error: No such container: x" >&2; exit 1`)
+	if err := b.recall(t.Context()); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("got %v, want ErrGone", err)
+	}
+	scriptDocker(t, `echo "Cannot connect to the Docker daemon" >&2; exit 1`)
+	if err := b.recall(t.Context()); err == nil || errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("got %v, want another error", err)
+	}
+}
+
+func TestThaw_and_freeze_take_what_is_so_already(t *testing.T) {
+	for name, test := range map[string]struct {
+		says string
+		do   func(context.Context, string) error
+		ok   bool
+	}{
+		"thawed":           {"Container x is not paused", thaw, true},
+		"stopped":          {"Container x is not running", thaw, true},
+		"frozen":           {"Container x is already paused", freeze, true},
+		"frozen, stopped":  {"Container x is not running", freeze, false},
+		"thawed, hindered": {"cannot thaw", thaw, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scriptDocker(t, "echo 'Error response from daemon: "+test.says+"' >&2; exit 1")
+			if err := test.do(t.Context(), "x"); (err == nil) != test.ok {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	scriptDocker(t, "echo 'Error: No such container: x' >&2; exit 1")
+	if err := thaw(t.Context(), "x"); !errors.Is(err, errNoSuchObject) {
+		t.Errorf("got %v, want to be told that it is not there", err)
 	}
 }
 

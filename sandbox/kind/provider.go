@@ -1,8 +1,8 @@
-// Package kind makes sandboxes out of kind clusters that run Calico.
+// Package kind boots kind clusters that run Calico; what is laid in one is the work of
+// sandbox/kubernetes.
 //
-// A sandbox is one node container. Its pods run netpol-probe, which is told
-// what to measure over one exec stream per pod; outside the clusters stand
-// containers that they share, "the internet": one for each outside host. The kubeconfig of a cluster is
+// A cluster is one node container. Outside the clusters stand containers that they
+// share, "the internet": one for each outside host. The kubeconfig of a cluster is
 // held in memory only.
 package kind
 
@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
+	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 )
 
 // Options says how a Provider makes its clusters.
@@ -39,6 +41,11 @@ type Options struct {
 	// LoadImages are archives, as "docker save" writes them, of what the
 	// manifest's pods run. They are loaded into a node without Calico.
 	LoadImages []string
+	// Patience is how many times longer than on a usual machine anything may take before
+	// it is given up. Default 1.
+	Patience float64
+	// Limits bound each sandbox.
+	Limits Limits
 	// Log receives what is for whoever runs the server. Default slog.Default.
 	Log *slog.Logger
 }
@@ -56,13 +63,13 @@ const (
 	// whose image does not say.
 	defaultPodImageInNode = "netpol-lab.local/pod:v1"
 
-	// cleanupLimit is how long the removal of a failed sandbox may take.
+	// cleanupLimit is how long the removal of a failed cluster may take.
 	cleanupLimit = 2 * time.Minute
 )
 
 var instanceName = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
 
-// Provider makes sandboxes out of kind clusters. It is a [sandbox.Provider];
+// Provider boots kind clusters. It is a [sandbox.Provider];
 // its methods may be called concurrently.
 type Provider struct {
 	opts Options
@@ -89,8 +96,12 @@ func New(opts Options) (*Provider, error) {
 	if opts.PodImage == "" {
 		opts.PodImage = "netpol-lab/pod:latest"
 	}
+	opts.Limits = opts.Limits.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.Default()
+	}
+	if opts.Patience == 0 {
+		opts.Patience = 1
 	}
 	return &Provider{opts: opts, log: opts.Log, hosts: map[string][]outside{}}, nil
 }
@@ -98,8 +109,15 @@ func New(opts Options) (*Provider, error) {
 // Name is "kind".
 func (p *Provider) Name() string { return "kind" }
 
-// Steps lists the names of the steps that Create goes through.
-func (p *Provider) Steps() []string { return append([]string(nil), stepNames...) }
+// Steps lists the names of the steps that Boot and Lay go through.
+func (p *Provider) Steps() sandbox.Steps {
+	return sandbox.Steps{Boot: sandbox.Names((*boot)(nil).steps()), Lay: kubernetes.LaySteps()}
+}
+
+// patient is a limit of time as this machine needs it.
+func (p *Provider) patient(limit time.Duration) time.Duration {
+	return time.Duration(float64(limit) * p.opts.Patience)
+}
 
 // Check reports whether Docker answers and has the images. Its error is a
 // sentence that says what is missing and how to get it.
@@ -122,7 +140,7 @@ func (p *Provider) Check(ctx context.Context) error {
 		return err
 	}
 	if _, err := inspectImage(ctx, p.opts.PodImage); errors.Is(err, errNoSuchObject) {
-		return fmt.Errorf("the image of the lab's pods, %s, is not in Docker: make it with: make node-image", p.opts.PodImage)
+		return fmt.Errorf("the image of the lab's pods, %s, is not in Docker: get it with: netpol-lab image (or make node-image, from source)", p.opts.PodImage)
 	} else if err != nil {
 		return err
 	}
@@ -133,6 +151,9 @@ func (p *Provider) Check(ctx context.Context) error {
 type flavour struct {
 	// calico says that the image's default network is Calico.
 	calico bool
+	// manifest and images are files in the node: Calico's manifest, and the archive
+	// of what its pods and the lab's run. Both are empty where the image brings neither.
+	manifest, images string
 	// podImage is the name of the lab pods' image inside the node.
 	podImage string
 }
@@ -140,42 +161,49 @@ type flavour struct {
 func (p *Provider) flavour(ctx context.Context) (flavour, error) {
 	img, err := inspectImage(ctx, p.opts.NodeImage)
 	if errors.Is(err, errNoSuchObject) {
-		return flavour{}, fmt.Errorf("the node image %s is not in Docker: make it with: make node-image", p.opts.NodeImage)
+		return flavour{}, fmt.Errorf("the node image %s is not in Docker: get it with: netpol-lab image (or make node-image, from source)", p.opts.NodeImage)
 	} else if err != nil {
 		return flavour{}, err
 	}
-	f := flavour{calico: img.Config.Labels[labelCNI] == "calico", podImage: img.Config.Labels[labelPodImage]}
+	labels := img.Config.Labels
+	f := flavour{calico: labels[labelCNI] == "calico", podImage: labels[labelPodImage]}
 	if !f.calico && p.opts.CalicoManifest == "" {
-		return flavour{}, fmt.Errorf("the node image %s has no Calico in it, and no Calico manifest was given: give one, or use the image that make node-image makes", p.opts.NodeImage)
+		f.manifest, f.images = labels[nodeimage.LabelManifest], labels[nodeimage.LabelImages]
 	}
-	if !f.calico || f.podImage == "" {
+	if !f.calico && f.manifest == "" && p.opts.CalicoManifest == "" {
+		return flavour{}, fmt.Errorf("the node image %s has no Calico in it, and no Calico manifest was given: give one, or use the image that netpol-lab image gets", p.opts.NodeImage)
+	}
+	if !f.calico && f.manifest == "" || f.podImage == "" {
 		f.podImage = defaultPodImageInNode
 	}
 	return f, nil
 }
 
-// clusterPrefix begins the name of every cluster of this instance.
-func (p *Provider) clusterPrefix() string { return "netpol-lab-" + p.opts.Instance + "-" }
+// everyClusterPrefix begins the name of every cluster of the lab, whichever server made it.
+const everyClusterPrefix = "netpol-lab-"
 
-func (p *Provider) clusterName(id sandbox.ID) string { return p.clusterPrefix() + string(id) }
+// clusterPrefix begins the name of every cluster of this instance.
+func (p *Provider) clusterPrefix() string { return everyClusterPrefix + p.opts.Instance + "-" }
+
+func (p *Provider) clusterName(id sandbox.ClusterID) string { return p.clusterPrefix() + string(id) }
 
 // nodeName is the name that kind gives a cluster's node, as a container and in
 // Kubernetes.
 func nodeName(cluster string) string { return cluster + "-control-plane" }
 
-// List names the sandboxes of this instance that have a container, running or not.
-func (p *Provider) List(ctx context.Context) ([]sandbox.ID, error) {
+// List names the clusters of this instance that have a container, running or not.
+func (p *Provider) List(ctx context.Context) ([]sandbox.ClusterID, error) {
 	containers, err := containersWith(ctx, labelCluster)
 	if err != nil {
-		return nil, fmt.Errorf("kind: list sandboxes: %w", err)
+		return nil, fmt.Errorf("kind: list clusters: %w", err)
 	}
-	seen := map[sandbox.ID]bool{}
+	seen := map[sandbox.ClusterID]bool{}
 	for _, cluster := range containers {
 		if id, ok := strings.CutPrefix(cluster, p.clusterPrefix()); ok {
-			seen[sandbox.ID(id)] = true
+			seen[sandbox.ClusterID(id)] = true
 		}
 	}
-	ids := make([]sandbox.ID, 0, len(seen))
+	ids := make([]sandbox.ClusterID, 0, len(seen))
 	for id := range seen {
 		ids = append(ids, id)
 	}
@@ -183,15 +211,15 @@ func (p *Provider) List(ctx context.Context) ([]sandbox.ID, error) {
 	return ids, nil
 }
 
-// Delete removes the sandbox's containers with their volumes, and the outside hosts
-// that no other sandbox of this instance uses. To delete what is not there is no
+// Delete removes the cluster's containers with their volumes, and the outside hosts
+// that no other cluster of this instance uses. To delete what is not there is no
 // error.
-func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
+func (p *Provider) Delete(ctx context.Context, id sandbox.ClusterID) error {
 	if err := p.remove(ctx, p.clusterName(id)); err != nil {
-		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
+		return fmt.Errorf("kind: delete cluster %s: %w", id, err)
 	}
 	if err := os.RemoveAll(scratch(p.clusterName(id))); err != nil {
-		return fmt.Errorf("kind: delete sandbox %s: %w", id, err)
+		return fmt.Errorf("kind: delete cluster %s: %w", id, err)
 	}
 	p.end(ctx, p.clusterName(id))
 	return nil
@@ -203,6 +231,10 @@ func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
 func (p *Provider) remove(ctx context.Context, cluster string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	// Not every Docker kills what is frozen.
+	if err := thaw(ctx, nodeName(cluster)); err != nil && !errors.Is(err, errNoSuchObject) {
+		p.log.Warn("a node that is to be removed could not be thawed", "cluster", cluster, "err", err)
+	}
 	if err := removeContainer(ctx, nodeName(cluster)); err != nil {
 		return err
 	}

@@ -20,7 +20,11 @@ const maxManifest = 16 << 20
 // installCalico brings into a node without Calico what its image lacks: the
 // images of Calico, where they were given as archives, the lab pods' image, and
 // Calico's manifest.
-func (p *Provider) installCalico(ctx context.Context, cluster string) error {
+func (p *Provider) installCalico(ctx context.Context, cluster string, f flavour) error {
+	if f.manifest != "" {
+		_, err := docker(ctx, "exec", nodeName(cluster), "sh", "-ec", installBrought, f.images, f.manifest)
+		return err
+	}
 	manifest, err := readManifest(ctx, p.opts.CalicoManifest)
 	if err != nil {
 		return fmt.Errorf("the Calico manifest: %w", err)
@@ -43,6 +47,13 @@ func (p *Provider) installCalico(ctx context.Context, cluster string) error {
 		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "apply", "--server-side", "-f", "-")
 	return err
 }
+
+// installBrought loads the archive $0 that a node has brought along, and applies the
+// manifest $1. kind has chosen the snapshotter when the node started.
+const installBrought = `snapshotter=overlayfs
+if grep -q '"fuse-overlayfs"' /etc/containerd/config.toml; then snapshotter=fuse-overlayfs; fi
+ctr --namespace=k8s.io images import --digests --snapshotter="$snapshotter" "$0" >/dev/null
+kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --server-side -f "$1"`
 
 // readManifest reads a file or an http(s) URL.
 func readManifest(ctx context.Context, from string) (string, error) {

@@ -88,7 +88,7 @@ func TestVerify_the_cluster_does_what_was_predicted(t *testing.T) {
 // verifier lays sets of policies on a cluster of its own and measures it.
 type verifier struct {
 	*testing.T
-	cluster  *cluster
+	cluster  *laid
 	topology *sandbox.Topology
 	addrs    sandbox.Addresses
 	network  policy.Network
@@ -99,7 +99,7 @@ type verifier struct {
 	denied   bool // what the marker's policy makes of its flow
 }
 
-func parseTopology(t *testing.T, file string) *sandbox.Topology {
+func parseTopology(t testing.TB, file string) *sandbox.Topology {
 	t.Helper()
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -114,27 +114,27 @@ func parseTopology(t *testing.T, file string) *sandbox.Topology {
 
 // newVerifier makes a cluster with the topology, which has a namespace marker as in
 // testdata/verify.yaml.
-func newVerifier(t *testing.T, id sandbox.ID, topology *sandbox.Topology) *verifier {
+func newVerifier(t *testing.T, id sandbox.ClusterID, topology *sandbox.Topology) *verifier {
 	t.Helper()
-	c, err := shared.Create(t.Context(), sandbox.Spec{ID: id, Topology: topology}, func(sandbox.Step) {})
+	b, c, err := create(t.Context(), shared, id, topology, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, err := docker(context.Background(), "exec", c.(*cluster).node, "sh", "-c", "cat /var/log/pods/kube-system_calico*/*/*.log | grep -iE 'warn|error|fatal' | tail -40")
+			out, err := docker(context.Background(), "exec", c.(*laid).booted.node(), "sh", "-c", "cat /var/log/pods/kube-system_calico*/*/*.log | grep -iE 'warn|error|fatal' | tail -40")
 			t.Logf("what Calico says (%v):\n%s", err, out)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := c.Close(); err != nil {
+		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 		if err := shared.Delete(ctx, id); err != nil {
 			t.Error(err)
 		}
 	})
-	v := &verifier{T: t, cluster: c.(*cluster), topology: topology, flows: topology.Flows(), byID: map[string]sandbox.Flow{}}
+	v := &verifier{T: t, cluster: c.(*laid), topology: topology, flows: topology.Flows(), byID: map[string]sandbox.Flow{}}
 	for _, f := range v.flows {
 		v.byID[f.ID] = f
 	}

@@ -45,6 +45,9 @@ var (
 	clusterBindings = resource{rbacv1.SchemeGroupVersion, "clusterrolebindings"}
 	networkPolicies = resource{networkingv1.SchemeGroupVersion, "networkpolicies"}
 	deployments     = resource{schema.GroupVersion{Group: "apps", Version: "v1"}, "deployments"}
+	endpoints       = resource{corev1.SchemeGroupVersion, "endpoints"}
+	endpointSlices  = resource{schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"}, "endpointslices"}
+	events          = resource{corev1.SchemeGroupVersion, "events"}
 )
 
 // kinds are the kinds of objects, and parameters what a request's address can say.
@@ -63,7 +66,9 @@ func newKinds() *runtime.Scheme {
 			panic(err) // The kinds are constants of the program.
 		}
 	}
-	metav1.AddToGroupVersion(s, deployments.group) // for their scale; their own kinds are not needed
+	// For a scale and for deletions; their own kinds are not needed.
+	metav1.AddToGroupVersion(s, deployments.group)
+	metav1.AddToGroupVersion(s, endpointSlices.group)
 	return s
 }
 
@@ -74,7 +79,7 @@ func newAPI(config *rest.Config) (*api, error) {
 		return nil, err
 	}
 	a := &api{groups: map[schema.GroupVersion]rest.Interface{}}
-	for _, r := range []resource{pods, roles, networkPolicies, deployments} {
+	for _, r := range []resource{pods, roles, networkPolicies, deployments, endpointSlices} {
 		if a.groups[r.group], err = groupClient(config, transport, r.group); err != nil {
 			return nil, err
 		}
@@ -134,6 +139,17 @@ func (a *api) patch(ctx context.Context, r resource, namespace, name string, kin
 
 func (a *api) delete(ctx context.Context, r resource, namespace, name string) error {
 	return at(a.groups[r.group].Delete(), r, namespace).Name(name).Do(ctx).Error()
+}
+
+// deleteAll deletes all objects of the kind in the namespace.
+func (a *api) deleteAll(ctx context.Context, r resource, namespace string, opts metav1.DeleteOptions) error {
+	return at(a.groups[r.group].Delete(), r, namespace).Body(&opts).Do(ctx).Error()
+}
+
+// finalize says of a namespace that is being deleted that nothing is left in it.
+func (a *api) finalize(ctx context.Context, name string) error {
+	return at(a.groups[namespaces.group].Put(), namespaces, "").Name(name).SubResource("finalize").
+		Body(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}).Do(ctx).Error()
 }
 
 // scale sets a Deployment's number of replicas.

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 )
 
 // tokenLife is the life of an account's token; a new one is fetched when half
@@ -66,7 +67,7 @@ func (a *account) bearer(ctx context.Context) (string, error) {
 func (a *account) config(admin *rest.Config) *rest.Config {
 	config := rest.AnonymousClientConfig(admin)
 	config.QPS = -1
-	config.WrapTransport = func(base http.RoundTripper) http.RoundTripper {
+	config.WrapTransport = transport.Wrappers(admin.WrapTransport, func(base http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			token, err := a.bearer(r.Context())
 			if err != nil {
@@ -76,7 +77,7 @@ func (a *account) config(admin *rest.Config) *rest.Config {
 			r.Header.Set("Authorization", "Bearer "+token)
 			return base.RoundTrip(r)
 		})
-	}
+	})
 	return config
 }
 

@@ -90,6 +90,12 @@ func TestPodObject_is_as_the_topology_says_and_can_do_nothing(t *testing.T) {
 	if !*api.Spec.SecurityContext.RunAsNonRoot || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Error("the pod has privileges")
 	}
+	for _, r := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		asks, most := c.Resources.Requests[r], c.Resources.Limits[r]
+		if asks.Sign() <= 0 || most.Cmp(asks) < 0 {
+			t.Errorf("%s: the pod asks for %s and may have %s", r, asks.String(), most.String())
+		}
+	}
 	if api.Spec.HostNetwork || len(api.Spec.SecurityContext.Sysctls) != 1 {
 		t.Error("a pod in its own network may serve every port")
 	}
@@ -261,23 +267,10 @@ func TestProblemsOf_places_what_the_API_server_says(t *testing.T) {
 	}
 }
 
-// fakeLab is a lab in a cluster whose API server takes whatever it is sent, and whose pods
-// answer every request with the verdict that answer gives.
-func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if _, err := io.WriteString(w, `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}`); err != nil {
-			t.Error(err)
-		}
-	}))
-	t.Cleanup(server.Close)
-	client, err := newAPI(&rest.Config{Host: server.URL, QPS: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &Lab{topology: small(t), policies: client, addrs: addrs, log: slog.New(slog.DiscardHandler)}
-	c.prober = probe.NewProber(func(ctx context.Context, pod string) (io.ReadWriteCloser, error) {
+// fakeOpen opens streams to probes that answer every request with the verdict that
+// answer gives.
+func fakeOpen(answer func(probe.Request) probe.Verdict) probe.OpenFunc {
+	return func(ctx context.Context, pod string) (io.ReadWriteCloser, error) {
 		requests, in := io.Pipe()
 		out, responses := io.Pipe()
 		go func() {
@@ -291,27 +284,116 @@ func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
 			}
 			responses.CloseWithError(err)
 		}()
-		return &execStream{stdin: in, stdout: out, cancel: func() {}}, nil
-	}, c.log)
+		return fakeStream{out, in}, nil
+	}
+}
+
+type fakeStream struct {
+	*io.PipeReader
+	*io.PipeWriter
+}
+
+func (s fakeStream) Close() error { return errors.Join(s.PipeReader.Close(), s.PipeWriter.Close()) }
+
+// fakeCanary is a canary whose probe gives the verdict that answer has for the target and
+// for what the policy lets through.
+func fakeCanary(t *testing.T, answer func(target, allowed string) probe.Verdict) *canary {
+	t.Helper()
+	var mu sync.Mutex
+	allowed := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/namespaces/netpol-lab-system/networkpolicies/canary"):
+			var p networkingv1.NetworkPolicy
+			if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			allowed = "dns"
+			if p.Spec.Egress[0].Ports[0].Port.IntValue() > 53 {
+				allowed = "api"
+			}
+			fmt.Fprint(w, `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}`)
+		case strings.HasSuffix(r.URL.Path, "/namespaces/netpol-lab-system/pods"):
+			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "canary"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]}`)
+		case strings.HasSuffix(r.URL.Path, "/services/kube-dns"):
+			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.96.0.10"}}`)
+		case strings.HasSuffix(r.URL.Path, "/services/kubernetes"):
+			fmt.Fprint(w, `{"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.96.0.1"}}`)
+		default:
+			t.Errorf("not expected: %s %s", r.Method, r.URL.Path)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := newAPI(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCanary(&access{Options: Options{Log: slog.New(slog.DiscardHandler)}, admin: client})
+	c.prober = probe.NewProber(fakeOpen(func(r probe.Request) probe.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		return answer(map[string]string{"10.96.0.10:53": "dns", "10.96.0.1:443": "api"}[r.Address], allowed)
+	}), slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { c.prober.Close() })
+	return &c
+}
+
+func TestCanary_proves_each_time_with_another_policy_than_before(t *testing.T) {
+	opened := map[string]int{}
+	var mu sync.Mutex
+	c := fakeCanary(t, func(target, allowed string) probe.Verdict {
+		if target != allowed {
+			return probe.Blocked
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		opened[target]++
+		return probe.Open
+	})
+	for range 3 {
+		if err := c.prove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The first proof needs two turns: to DNS and to the API server.
+	if opened["dns"] != 2 || opened["api"] != 2 {
+		t.Errorf("seen open: %v, want both twice", opened)
+	}
+}
+
+func TestCanary_finds_a_network_that_does_not_follow_its_policy(t *testing.T) {
+	for name, answer := range map[string]func(target, allowed string) probe.Verdict{
+		"ignores policies":  func(_, _ string) probe.Verdict { return probe.Open },
+		"denies everything": func(_, _ string) probe.Verdict { return probe.Blocked },
+		"follows none any more": func(target, _ string) probe.Verdict {
+			if target == "dns" {
+				return probe.Open
+			}
+			return probe.Blocked
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fakeCanary(t, answer)
+			c.limit = 300 * time.Millisecond
+			err := c.prove(t.Context())
+			var failed *sandbox.Failure
+			if !errors.As(err, &failed) || !strings.Contains(failed.Message, "does not enforce") || !errors.Is(err, sandbox.ErrNotEnforced) {
+				t.Errorf("got %v, want to be told that nothing is enforced", err)
+			}
+		})
+	}
+}
+
+// fakeLab is a lab whose pods answer every request with the verdict that answer gives.
+func fakeLab(t *testing.T, answer func(probe.Request) probe.Verdict) *Lab {
+	t.Helper()
+	c := newLab(&access{Options: Options{Log: slog.New(slog.DiscardHandler)}}, small(t))
+	c.addrs, c.prober = addrs, probe.NewProber(fakeOpen(answer), c.Log)
 	t.Cleanup(func() { c.Close() })
 	return c
-}
-
-func TestCanary_finds_a_network_that_ignores_policies(t *testing.T) {
-	c := fakeLab(t, func(probe.Request) probe.Verdict { return probe.Open })
-	err := c.Prove(t.Context(), 200*time.Millisecond)
-	var failed *sandbox.Failure
-	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "does not enforce") {
-		t.Errorf("got %v, want to be told that nothing is enforced", err)
-	}
-}
-
-func TestCanary_finds_a_network_that_denies_everything(t *testing.T) {
-	c := fakeLab(t, func(probe.Request) probe.Verdict { return probe.Blocked })
-	var failed *sandbox.Failure
-	if err := c.Prove(t.Context(), 200*time.Millisecond); !errors.As(err, &failed) {
-		t.Errorf("got %v, want a Failure", err)
-	}
 }
 
 func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testing.T) {
@@ -334,6 +416,34 @@ func TestProbe_reports_every_flow_once_also_where_an_address_is_missing(t *testi
 		}
 		if got[f.ID] != want {
 			t.Errorf("%s: %q, want %q", f.ID, got[f.ID], want)
+		}
+	}
+}
+
+func TestRuns_what_is_told_of_before_the_node_has_started_does_not_count(t *testing.T) {
+	c := newLab(&access{Options: Options{Log: slog.New(slog.DiscardHandler)}}, small(t))
+	started := time.Now()
+	pod := func(at time.Time, ready corev1.ConditionStatus) *corev1.Pod {
+		return &corev1.Pod{Status: corev1.PodStatus{
+			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}},
+			ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(at.Truncate(time.Second))}}}},
+		}}
+	}
+	if !c.runs(pod(started.Add(-time.Hour), corev1.ConditionTrue)) {
+		t.Error("when the node started is not known, and a pod that is ready does not run")
+	}
+	c.since = started
+	for name, test := range map[string]struct {
+		pod  *corev1.Pod
+		want bool
+	}{
+		"of before":     {pod(started.Add(-time.Minute), corev1.ConditionTrue), false},
+		"at the moment": {pod(started, corev1.ConditionTrue), true},
+		"not ready":     {pod(started.Add(time.Minute), corev1.ConditionFalse), false},
+		"started again": {pod(started.Add(time.Minute), corev1.ConditionTrue), true},
+	} {
+		if got := c.runs(test.pod); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
 }
@@ -425,7 +535,7 @@ func TestWatchPolicies_goes_on_after_refusals_and_broken_connections_and_tells_s
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	told, over := make(chan struct{}, 100), make(chan struct{})
-	c := &Lab{policies: client, topology: small(t)}
+	c := newLab(&access{policies: client}, small(t))
 	go func() {
 		defer close(over)
 		c.WatchPolicies(ctx, func() { told <- struct{}{} })

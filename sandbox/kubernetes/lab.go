@@ -1,72 +1,36 @@
-// Package kubernetes lays a topology in a Kubernetes cluster, and works with what it has
-// laid there: policies, probes, the terminal. It knows the cluster's API alone, and not
-// what the cluster runs on.
 package kubernetes
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/remotecommand"
-	"k8s.io/klog/v2"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
-// Surroundings is what stands beside a cluster's API: its node, and the outside hosts.
-// Whoever runs the cluster knows them.
-type Surroundings interface {
-	// Ensure makes sure that the outside hosts run and that the lab's pods reach them,
-	// and says where the node is.
-	Ensure(ctx context.Context, hosts []sandbox.External) (node netip.Addr, err error)
-}
-
-// Options says what a Lab is laid in.
-type Options struct {
-	// Topology is what is laid.
-	Topology *sandbox.Topology
-	// Node is the name of the cluster's node, which all pods run on.
-	Node string
-	// TerminalImage is the image of the terminal's pod, as the node has it.
-	TerminalImage string
-	Surroundings  Surroundings
-	Log           *slog.Logger
-}
-
 // Lab is a topology in a cluster: its pods with their probes, its policies, its terminal.
 // But for Health it is a [sandbox.Cluster].
 type Lab struct {
-	surroundings  Surroundings
-	node          string
-	terminalImage string
-	topology      *sandbox.Topology
-	log           *slog.Logger
-
-	// admin sets the lab up and fetches the accounts' tokens; nothing that a
-	// learner asks for is done with it.
-	admin *api
-	// policies acts as the policies account, pods as the prober account.
-	policies     *api
-	pods         *api
-	proberConfig *rest.Config
-	prober       *probe.Prober
+	*access
+	topology *sandbox.Topology
+	prober   *probe.Prober
+	closed   atomic.Bool
 
 	mu     sync.RWMutex
 	addrs  sandbox.Addresses
+	since  time.Time       // when the node started
 	opened map[string]bool // The pods whose stream was asked for before.
 
 	// opening is held while a shell is opened or ended.
@@ -77,31 +41,10 @@ type Lab struct {
 	surround singleflight.Group
 }
 
-// New makes a lab's clients, for the cluster whose administrator has the config, without
-// using them.
-func New(config *rest.Config, o Options) (*Lab, error) {
-	c := &Lab{
-		surroundings:  o.Surroundings,
-		node:          o.Node,
-		terminalImage: o.TerminalImage,
-		topology:      o.Topology,
-		log:           o.Log,
-		addrs:         sandbox.Addresses{Pods: map[string]netip.Addr{}},
-		opened:        map[string]bool{},
-	}
-	var err error
-	if c.admin, err = newAPI(config); err != nil {
-		return nil, err
-	}
-	if c.policies, err = newAPI(newAccount(c.admin, PoliciesAccount).config(config)); err != nil {
-		return nil, err
-	}
-	c.proberConfig = newAccount(c.admin, ProberAccount).config(config)
-	if c.pods, err = newAPI(c.proberConfig); err != nil {
-		return nil, err
-	}
-	c.prober = probe.NewProber(c.open, c.log)
-	return c, nil
+func newLab(a *access, t *sandbox.Topology) *Lab {
+	c := &Lab{access: a, topology: t, addrs: sandbox.Addresses{Pods: map[string]netip.Addr{}}, opened: map[string]bool{}}
+	c.prober = probe.NewProber(c.open, a.Log)
+	return c
 }
 
 func (c *Lab) setPod(name string, addr netip.Addr) {
@@ -110,9 +53,9 @@ func (c *Lab) setPod(name string, addr netip.Addr) {
 	c.addrs.Pods[name] = addr
 }
 
-// Locate reads where the Services and the DNS pods are, and notes it with where the
+// locate reads where the Services and the DNS pods are, and notes it with where the
 // node and the outside hosts are.
-func (c *Lab) Locate(ctx context.Context, node netip.Addr) error {
+func (c *Lab) locate(ctx context.Context, node Node) error {
 	var list corev1.ServiceList
 	if err := c.admin.list(ctx, services, "", metav1.ListOptions{}, &list); err != nil {
 		return err
@@ -125,7 +68,8 @@ func (c *Lab) Locate(ctx context.Context, node netip.Addr) error {
 		}
 	}
 	c.mu.Lock()
-	c.addrs.Node, c.addrs.DNS = node, found[sandbox.DNSNamespace+"/"+sandbox.DNSName]
+	c.since = node.Started
+	c.addrs.Node, c.addrs.DNS = node.Address, found[sandbox.DNSNamespace+"/"+sandbox.DNSName]
 	c.addrs.External, c.addrs.Services = map[string]netip.Addr{}, map[string]netip.Addr{}
 	for _, x := range c.topology.External {
 		c.addrs.External[x.Name] = x.Address
@@ -138,12 +82,12 @@ func (c *Lab) Locate(ctx context.Context, node netip.Addr) error {
 		}
 	}
 	c.mu.Unlock()
-	return c.LocateDNSPods(ctx)
+	return c.locateDNSPods(ctx)
 }
 
-// LocateDNSPods reads where the DNS pods are. Where there is none at the moment,
+// locateDNSPods reads where the DNS pods are. Where there is none at the moment,
 // the last ones are not forgotten.
-func (c *Lab) LocateDNSPods(ctx context.Context) error {
+func (c *Lab) locateDNSPods(ctx context.Context) error {
 	var list corev1.PodList
 	if err := c.admin.list(ctx, pods, sandbox.DNSNamespace, metav1.ListOptions{LabelSelector: sandbox.DNSPodSelector}, &list); err != nil {
 		return err
@@ -270,105 +214,64 @@ func (c *Lab) open(ctx context.Context, pod string) (io.ReadWriteCloser, error) 
 		}
 	}
 	namespace, name := splitName(pod)
-	return c.exec(ctx, namespace, name, &corev1.PodExecOptions{
+	return c.dial(ctx, namespace, name)
+}
+
+// dial runs "netpol-probe dial" in a pod of the lab's.
+func (a *access) dial(ctx context.Context, namespace, pod string) (io.ReadWriteCloser, error) {
+	return a.exec(ctx, namespace, pod, &corev1.PodExecOptions{
 		Container: probeContainer, Command: []string{"/netpol-probe", "dial"}, Stdin: true, Stdout: true, Stderr: true,
 	}, nil)
 }
 
-// exec runs a command in a pod. With a terminal, sizes tells how large it is.
-func (c *Lab) exec(ctx context.Context, namespace, pod string, opts *corev1.PodExecOptions, sizes remotecommand.TerminalSizeQueue) (*execStream, error) {
-	url := c.pods.execURL(namespace, pod, opts)
-	executor, err := remotecommand.NewWebSocketExecutor(c.proberConfig, "GET", url)
-	if err != nil {
-		return nil, err
-	}
-	// client-go would write the end of every stream to the standard error in
-	// many lines; whoever reads the stream is told once.
-	ctx, cancel := context.WithCancel(klog.NewContext(ctx, klog.Logger{}))
-	stdinReader, stdin := io.Pipe()
-	stdout, stdoutWriter := io.Pipe()
-	stderr := &tail{}
-	streams := remotecommand.StreamOptions{Stdin: stdinReader, Stdout: stdoutWriter, Tty: opts.TTY, TerminalSizeQueue: sizes}
-	if opts.Stderr {
-		streams.Stderr = stderr
-	}
-	go func() {
-		err := executor.StreamWithContext(ctx, streams)
-		if err == nil {
-			err = io.EOF
-		}
-		if said := stderr.String(); said != "" {
-			err = fmt.Errorf("%w: %s", err, said)
-		}
-		_ = stdinReader.CloseWithError(err) // Closing a pipe cannot fail.
-		_ = stdoutWriter.CloseWithError(err)
-		cancel()
-	}()
-	return &execStream{stdin, stdout, cancel}, nil
+// splitName splits "namespace/name".
+func splitName(full string) (namespace, name string) {
+	namespace, name, _ = strings.Cut(full, "/")
+	return namespace, name
 }
 
-// refresh reads the pod's address again, and finds all that stands beside the pods.
+// refresh finds all that stands beside the pods, and reads the pod's address again.
 func (c *Lab) refresh(ctx context.Context, name string) error {
+	if err := c.Surround(ctx); err != nil {
+		return err
+	}
 	namespace, pod := splitName(name)
 	var found corev1.Pod
 	if err := c.pods.get(ctx, pods, namespace, pod, &found); err != nil {
 		return err
 	}
 	addr, err := netip.ParseAddr(found.Status.PodIP)
-	if err != nil {
-		return fmt.Errorf("pod %s has no address yet", name)
+	if err != nil || !c.runs(&found) {
+		return fmt.Errorf("pod %s has not started again yet", name)
 	}
 	c.setPod(name, addr)
-	return c.Surround(ctx)
+	return nil
+}
+
+// runs reports whether the pod is ready, and was started since its node was.
+func (c *Lab) runs(pod *corev1.Pod) bool {
+	c.mu.RLock()
+	since := c.since.Truncate(time.Second) // as exact as the API is
+	c.mu.RUnlock()
+	for _, container := range pod.Status.ContainerStatuses {
+		if container.State.Running == nil || container.State.Running.StartedAt.Time.Before(since) {
+			return false
+		}
+	}
+	return podReady(pod)
 }
 
 // Surround finds all that stands beside the pods, and makes sure of it. After a restart
 // all pods come here at about the same time.
 func (c *Lab) Surround(ctx context.Context) error {
 	_, err, _ := c.surround.Do("", func() (any, error) {
-		node, err := c.surroundings.Ensure(ctx, c.topology.External)
+		node, err := c.Surroundings.Ensure(ctx, c.topology.External)
 		if err != nil {
 			return nil, err
 		}
-		return nil, c.Locate(ctx, node)
+		return nil, c.locate(ctx, node)
 	})
 	return err
-}
-
-// execStream is an exec's standard input and output.
-type execStream struct {
-	stdin  *io.PipeWriter
-	stdout *io.PipeReader
-	cancel context.CancelFunc
-}
-
-func (s *execStream) Read(p []byte) (int, error)  { return s.stdout.Read(p) }
-func (s *execStream) Write(p []byte) (int, error) { return s.stdin.Write(p) }
-
-func (s *execStream) Close() error {
-	s.cancel()
-	return errors.Join(s.stdin.Close(), s.stdout.Close())
-}
-
-// tail keeps the end of what is written to it, for an error's text.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	const limit = 1 << 10
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	t.buf = t.buf[max(0, len(t.buf)-limit):]
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.buf))
 }
 
 // Ready fails where the API server is not ready. Where it is, the cluster's DNS pods are
@@ -377,8 +280,11 @@ func (c *Lab) Ready(ctx context.Context) error {
 	if err := apiReady(ctx, c.policies); err != nil {
 		return err
 	}
-	return c.LocateDNSPods(ctx)
+	return c.locateDNSPods(ctx)
 }
 
 // Close closes the streams to the probes. The cluster goes on running.
-func (c *Lab) Close() error { return c.prober.Close() }
+func (c *Lab) Close() error {
+	c.closed.Store(true)
+	return c.prober.Close()
+}

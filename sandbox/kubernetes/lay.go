@@ -8,46 +8,181 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
 // pace is the pause between two looks at something that cannot be watched.
 const pace = 50 * time.Millisecond
 
-// annotationReady is set on the lab's own namespace when the sandbox has been
-// proven; its value is the hash of the topology. A cluster without it was
-// never finished and is not adopted.
-const annotationReady = "netpol-lab.github.io/ready"
+// LaySteps are the names of the steps that Lay goes through.
+func LaySteps() []string { return sandbox.Names((*Cluster)(nil).laying(nil, nil)) }
 
-// AwaitAPI waits until the API server says that it is ready.
-func (c *Lab) AwaitAPI(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the API server was not ready within %s", limit))
+// laying are the steps of a Lay of the topology, as lab.
+func (c *Cluster) laying(t *sandbox.Topology, lab **Lab) []sandbox.Action {
+	return []sandbox.Action{
+		{Name: "Start the lab's pods", Do: func(ctx context.Context) error {
+			if err := c.clear(ctx); err != nil {
+				return err
+			}
+			*lab = c.open(t)
+			return (*lab).start(ctx)
+		}},
+		{Name: "Measure from every pod", Do: func(ctx context.Context) error {
+			if err := (*lab).awaitOpen(ctx); err != nil {
+				return err
+			}
+			return c.note(ctx, annotationLaid, topologyHash(t))
+		}},
+	}
+}
+
+// Lay lays the topology in the cluster, in the place of what is laid there, and measures
+// every flow of it open. Where that fails, failed is the step that did.
+func (c *Cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (lab *Lab, failed string, err error) {
+	failed, err = sandbox.Run(ctx, c.laying(t, &lab), progress)
+	if err != nil {
+		return nil, failed, errors.Join(err, c.closeLab())
+	}
+	return lab, "", nil
+}
+
+// Laid is the topology as it was laid, by an earlier process it may be. It fails with
+// [sandbox.ErrNotLaid] where nothing, or something else, is laid. What this process has
+// laid, and not closed, it is given again as it is.
+func (c *Cluster) Laid(ctx context.Context, t *sandbox.Topology) (*Lab, error) {
+	if lab := c.current(); lab != nil && !lab.closed.Load() && topologyHash(lab.topology) == topologyHash(t) {
+		return lab, nil
+	}
+	laid, err := c.noted(ctx, annotationLaid)
+	if err != nil {
+		return nil, err
+	}
+	if laid != topologyHash(t) {
+		return nil, sandbox.ErrNotLaid
+	}
+	if err := c.closeLab(); err != nil {
+		return nil, err
+	}
+	lab := c.open(t)
+	// First the node: what is told of the pods may be of before it started.
+	if err := lab.Surround(ctx); err != nil {
+		return nil, errors.Join(err, c.closeLab())
+	}
+	if err := lab.awaitPods(ctx); err != nil {
+		return nil, errors.Join(err, c.closeLab())
+	}
+	return lab, nil
+}
+
+// start makes everything of the lab and waits until its pods are ready.
+func (c *Lab) start(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	var node Node
+	group.Go(func() (err error) {
+		node, err = c.Surroundings.Ensure(groupCtx, c.topology.External)
+		return err
+	})
+	for _, ns := range c.topology.Namespaces {
+		group.Go(func() error { return c.prepareNamespace(groupCtx, ns) })
+	}
+	group.Go(func() error { return c.awaitPods(groupCtx) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return c.locate(ctx, node)
+}
+
+// awaitOpen waits until every flow was seen open.
+//
+// What is not there yet is silent, and over UDP silence takes long to tell from slowness
+// on a busy machine. So TCP goes first: where that is open, the rest is there too.
+func (c *Lab) awaitOpen(ctx context.Context) error {
+	ctx, cancel := c.within(ctx, openLimit, "not every flow was open")
 	defer cancel()
+	var first, then []sandbox.Flow
+	for _, flow := range c.topology.Flows() {
+		if flow.Via == sandbox.ViaIP && flow.Protocol == sandbox.TCP {
+			first = append(first, flow)
+		} else {
+			then = append(then, flow)
+		}
+	}
+	if err := c.await(ctx, first); err != nil {
+		return err
+	}
+	return c.await(ctx, then)
+}
+
+// await measures the flows again and again until each was seen open.
+func (c *Lab) await(ctx context.Context, flows []sandbox.Flow) error {
 	for {
-		err := apiReady(ctx, c.admin)
-		if err == nil {
+		var mu sync.Mutex
+		seen := make(map[string]sandbox.Observation, len(flows))
+		c.Probe(ctx, flows, openTimeout, func(o sandbox.Observation) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[o.Flow] = o
+		})
+		flows = slices.DeleteFunc(flows, func(f sandbox.Flow) bool { return seen[f.ID].Verdict == probe.Open })
+		if len(flows) == 0 {
 			return nil
 		}
-		if !pause(ctx) {
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		select {
+		case <-time.After(openPause):
+		case <-ctx.Done():
+			first := seen[flows[0].ID]
+			return fmt.Errorf("%w: %d flows are left, the first %s: %s %s", context.Cause(ctx), len(flows), flows[0].ID, first.Verdict, first.Detail)
 		}
 	}
 }
 
-// apiReady asks the API server once whether it is ready.
-func apiReady(ctx context.Context, client *api) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	return client.ready(ctx)
+const (
+	// openTimeout is how long an answer is waited for at first; a busy machine gets longer.
+	openTimeout = 30 * time.Millisecond
+	// openPause is the pause before flows that are not open yet are measured again.
+	openPause = 10 * time.Millisecond
+)
+
+// prepareNamespace makes a namespace with all that is in it.
+func (c *Lab) prepareNamespace(ctx context.Context, ns sandbox.Namespace) error {
+	if err := created(c.admin.create(ctx, namespaces, "", namespaceObject(ns))); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	put := func(r resource, object runtime.Object) {
+		group.Go(func() error { return created(c.admin.create(ctx, r, ns.Name, object)) })
+	}
+	for name := range accountRules {
+		role, binding := roleObjects(ns.Name, name)
+		put(roles, role)
+		put(roleBindings, binding)
+	}
+	byName := map[string]sandbox.Pod{}
+	for _, pod := range ns.Pods {
+		byName[pod.Name] = pod
+	}
+	for _, svc := range ns.Services {
+		put(services, serviceObject(ns.Name, svc, byName[svc.Pod]))
+	}
+	// No pod is admitted without it, and the controller that would make it may be slow.
+	if err := c.createAccount(ctx, ns.Name, "default"); err != nil {
+		return errors.Join(err, group.Wait())
+	}
+	for _, pod := range ns.Pods {
+		put(pods, podObject(ns.Name, pod, c.PodImage, c.Node))
+	}
+	return group.Wait()
 }
 
 // pause waits before another look at something that cannot be watched, and
@@ -63,138 +198,10 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// rootCA is the ConfigMap with the cluster's certificate authority in each namespace.
-const rootCA = "kube-root-ca.crt"
-
-// PublishCA gives the namespace the cluster's certificate authority before the
-// controller manager comes to it, which keeps it from then on.
-func (c *Lab) PublishCA(ctx context.Context, namespace string) error {
-	return created(c.admin.create(ctx, configMaps, namespace, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rootCA},
-		Data:       map[string]string{"ca.crt": string(c.proberConfig.CAData)},
-	}))
-}
-
-// OneDNSReplica scales the cluster's DNS down, as soon as kubeadm has made it, from
-// two replicas to the one that a node has use for.
-func (c *Lab) OneDNSReplica(ctx context.Context) error {
-	for {
-		err := c.admin.scale(ctx, sandbox.DNSNamespace, "coredns", 1)
-		if !apierrors.IsNotFound(err) {
-			return err
-		}
-		if !pause(ctx) {
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// Prepare makes everything of the lab but its pods.
-func (c *Lab) Prepare(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := created(c.admin.create(ctx, namespaces, "", &corev1.Namespace{ObjectMeta: meta("", SystemNamespace)})); err != nil {
-			return err
-		}
-		for name := range accountRules {
-			if err := c.createAccount(ctx, SystemNamespace, name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for _, ns := range c.topology.Namespaces {
-		group.Go(func() error { return c.prepareNamespace(ctx, ns) })
-	}
-	return group.Wait()
-}
-
-func (c *Lab) prepareNamespace(ctx context.Context, ns sandbox.Namespace) error {
-	if err := created(c.admin.create(ctx, namespaces, "", namespaceObject(ns))); err != nil {
-		return err
-	}
-	// No pod is admitted without it, and the controller that would make it
-	// may not have started yet.
-	if err := c.createAccount(ctx, ns.Name, "default"); err != nil {
-		return err
-	}
-	for name := range accountRules {
-		role, binding := roleObjects(ns.Name, name)
-		if err := created(c.admin.create(ctx, roles, ns.Name, role)); err != nil {
-			return err
-		}
-		if err := created(c.admin.create(ctx, roleBindings, ns.Name, binding)); err != nil {
-			return err
-		}
-	}
-	byName := map[string]sandbox.Pod{}
-	for _, pod := range ns.Pods {
-		byName[pod.Name] = pod
-	}
-	for _, svc := range ns.Services {
-		if err := created(c.admin.create(ctx, services, ns.Name, serviceObject(ns.Name, svc, byName[svc.Pod]))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Lab) createAccount(ctx context.Context, namespace, name string) error {
-	no := false
-	return created(c.admin.create(ctx, serviceAccounts, namespace,
-		&corev1.ServiceAccount{ObjectMeta: meta(namespace, name), AutomountServiceAccountToken: &no}))
-}
-
-// created is the error of a creation, where somebody else's creation of the same
-// object is none.
-func created(err error) error {
-	if apierrors.IsAlreadyExists(err) {
-		return nil
-	}
-	return err
-}
-
-// CreatePods makes the topology's pods, which run the image.
-func (c *Lab) CreatePods(ctx context.Context, image string) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, ns := range c.topology.Namespaces {
-		for _, pod := range ns.Pods {
-			group.Go(func() error {
-				return created(c.admin.create(ctx, pods, ns.Name, podObject(ns.Name, pod, image, c.node)))
-			})
-		}
-	}
-	return group.Wait()
-}
-
-// AwaitNode waits until the node is ready, which it is when its network is.
-func (c *Lab) AwaitNode(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the node was not ready within %s", limit))
-	defer cancel()
-	only := metav1.ListOptions{FieldSelector: "metadata.name=" + c.node}
-	return watchUntil(ctx, only,
-		func(ctx context.Context, opts metav1.ListOptions) ([]corev1.Node, string, error) {
-			var list corev1.NodeList
-			err := c.admin.list(ctx, nodes, "", opts, &list)
-			return list.Items, list.ResourceVersion, err
-		},
-		func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			return c.admin.watch(ctx, nodes, "", opts)
-		},
-		func(node *corev1.Node) bool {
-			for _, condition := range node.Status.Conditions {
-				if condition.Type == corev1.NodeReady {
-					return condition.Status == corev1.ConditionTrue
-				}
-			}
-			return false
-		})
-}
-
-// AwaitPods waits until every pod of the topology is ready, notes its address
+// awaitPods waits until every pod of the topology is ready, notes its address
 // and begins to open the stream to its probe.
-func (c *Lab) AwaitPods(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the lab's pods were not ready within %s", limit))
+func (c *Lab) awaitPods(ctx context.Context) error {
+	ctx, cancel := c.within(ctx, podsLimit, "the lab's pods were not ready")
 	defer cancel()
 	waiting := map[string]bool{}
 	for _, pod := range c.topology.Sources() {
@@ -212,7 +219,7 @@ func (c *Lab) AwaitPods(ctx context.Context, limit time.Duration) error {
 		func(pod *corev1.Pod) bool {
 			name := pod.Namespace + "/" + pod.Name
 			addr, err := netip.ParseAddr(pod.Status.PodIP)
-			if !waiting[name] || err != nil || !podReady(pod) {
+			if !waiting[name] || err != nil || !c.runs(pod) {
 				return len(waiting) == 0
 			}
 			delete(waiting, name)
@@ -282,15 +289,6 @@ func watchOnce[T any](ctx context.Context, opts metav1.ListOptions,
 	}
 }
 
-// MarkReady notes in the cluster that it was proven, for Adopt.
-func (c *Lab) MarkReady(ctx context.Context) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotationReady: topologyHash(c.topology)}}})
-	if err != nil {
-		return err
-	}
-	return c.admin.patch(ctx, namespaces, "", SystemNamespace, types.MergePatchType, patch, metav1.PatchOptions{})
-}
-
 // topologyHash tells two topologies apart.
 func topologyHash(t *sandbox.Topology) string {
 	src, err := json.Marshal(t)
@@ -299,24 +297,4 @@ func topologyHash(t *sandbox.Topology) string {
 	}
 	sum := sha256.Sum256(src)
 	return hex.EncodeToString(sum[:8])
-}
-
-// WasReady fails with [sandbox.ErrGone] where the lab was never finished, or was laid for
-// another topology.
-func (c *Lab) WasReady(ctx context.Context) error {
-	var system corev1.Namespace
-	err := c.admin.get(ctx, namespaces, "", SystemNamespace, &system)
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
-	} else if err != nil {
-		return err
-	}
-	switch system.Annotations[annotationReady] {
-	case topologyHash(c.topology):
-		return nil
-	case "":
-		return fmt.Errorf("the cluster was never finished: %w", sandbox.ErrGone)
-	default:
-		return fmt.Errorf("the cluster was made for another topology: %w", sandbox.ErrGone)
-	}
 }

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	quantity "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -91,7 +92,8 @@ func podObject(namespace string, pod sandbox.Pod, image, node string) *corev1.Po
 					{Name: EnvName, Value: namespace + "/" + pod.Name},
 					{Name: EnvListen, Value: Listen(pod.Ports)},
 				},
-				Ports: ports,
+				Ports:     ports,
+				Resources: resources("5m", "8Mi", "500m", "64Mi"),
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: &no,
 					ReadOnlyRootFilesystem:   &yes,
@@ -106,6 +108,14 @@ func podObject(namespace string, pod sandbox.Pod, image, node string) *corev1.Po
 		obj.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: UnprivilegedPorts, Value: "0"}}
 	}
 	return obj
+}
+
+// resources are what a container may count on, and what it can have at most.
+func resources(cpu, memory, maxCPU, maxMemory string) corev1.ResourceRequirements {
+	list := func(cpu, memory string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourceCPU: quantity.MustParse(cpu), corev1.ResourceMemory: quantity.MustParse(memory)}
+	}
+	return corev1.ResourceRequirements{Requests: list(cpu, memory), Limits: list(maxCPU, maxMemory)}
 }
 
 // serviceObject is the Service in front of the pod, found by the pod's labels.

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/remotecommand"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -119,14 +118,7 @@ func terminalPod(image, node string, namespaces []string) *corev1.Pod {
 					{Name: "LANG", Value: "C.UTF-8"},
 					{Name: "NETPOL_LAB_NAMESPACES", Value: strings.Join(namespaces, " ")},
 				},
-				Resources: corev1.ResourceRequirements{
-					Requests: corev1.ResourceList{
-						corev1.ResourceCPU: quantity.MustParse("10m"), corev1.ResourceMemory: quantity.MustParse("16Mi"),
-					},
-					Limits: corev1.ResourceList{
-						corev1.ResourceCPU: quantity.MustParse("1"), corev1.ResourceMemory: quantity.MustParse("256Mi"),
-					},
-				},
+				Resources: resources("10m", "16Mi", "1", "256Mi"),
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: &no,
 					ReadOnlyRootFilesystem:   &yes,
@@ -189,7 +181,7 @@ func (c *Lab) ensureTerminal(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := created(c.admin.create(ctx, pods, TerminalNamespace, terminalPod(c.terminalImage, c.node, c.topology.NamespaceNames()))); err != nil {
+	if err := created(c.admin.create(ctx, pods, TerminalNamespace, terminalPod(c.TerminalImage, c.Node, c.topology.NamespaceNames()))); err != nil {
 		return err
 	}
 	return c.awaitTerminal(ctx)
@@ -231,7 +223,7 @@ func (c *Lab) OpenShell(ctx context.Context, size sandbox.TerminalSize, command 
 		return nil, err
 	}
 	relayCtx, cancel := context.WithCancel(ctx)
-	s := &shell{lab: c, parent: ctx, cancel: cancel, done: relayCtx.Done(), sizes: make(chan remotecommand.TerminalSize, 1)}
+	s := &shell{lab: c, parent: ctx, cancel: cancel, sizes: make(chan sandbox.TerminalSize, 1)}
 	s.Resize(size)
 	listening := make(chan struct{})
 	go c.relay(relayCtx, sync.OnceFunc(func() { close(listening) }), command)
@@ -246,7 +238,7 @@ func (c *Lab) OpenShell(ctx context.Context, size sandbox.TerminalSize, command 
 	if err == nil {
 		s.execStream, err = c.exec(relayCtx, TerminalNamespace, terminalName, &corev1.PodExecOptions{
 			Container: terminalName, Command: []string{"/usr/bin/bash", "--login"}, Stdin: true, Stdout: true, TTY: true,
-		}, s)
+		}, s.sizes)
 	}
 	if err != nil {
 		cancel()
@@ -266,7 +258,7 @@ func (c *Lab) relay(ctx context.Context, listening func(), command sandbox.Probe
 			err = errors.Join(probe.Answers(ctx, stream, listening, command), stream.Close())
 		}
 		if ctx.Err() == nil {
-			c.log.Debug("the terminal's relay has ended", "err", err)
+			c.Log.Debug("the terminal's relay has ended", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -299,15 +291,14 @@ type shell struct {
 	lab    *Lab
 	parent context.Context    // the caller's, with which all of it ends
 	cancel context.CancelFunc // ends the shell's stream and the relay
-	done   <-chan struct{}    // closed then
-	sizes  chan remotecommand.TerminalSize
+	sizes  chan sandbox.TerminalSize
 }
 
 // Read ends when the shell has, whatever ended it.
 func (s *shell) Read(p []byte) (int, error) {
 	n, err := s.execStream.Read(p)
 	if err != nil {
-		s.lab.log.Debug("a terminal's shell has ended", "err", err)
+		s.lab.Log.Debug("a terminal's shell has ended", "err", err)
 		err = io.EOF
 	}
 	return n, err
@@ -317,7 +308,7 @@ func (s *shell) Read(p []byte) (int, error) {
 func (s *shell) Resize(size sandbox.TerminalSize) {
 	for told := false; !told; {
 		select {
-		case s.sizes <- remotecommand.TerminalSize{Width: uint16(size.Columns), Height: uint16(size.Rows)}:
+		case s.sizes <- size:
 			told = true
 		default:
 			select {
@@ -325,16 +316,6 @@ func (s *shell) Resize(size sandbox.TerminalSize) {
 			default:
 			}
 		}
-	}
-}
-
-// Next is the next size. It is a [remotecommand.TerminalSizeQueue].
-func (s *shell) Next() *remotecommand.TerminalSize {
-	select {
-	case size := <-s.sizes:
-		return &size
-	case <-s.done:
-		return nil
 	}
 }
 

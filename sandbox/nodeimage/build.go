@@ -1,7 +1,8 @@
 // Package nodeimage builds the container images of a lab: the node (Kubernetes
 // and Calico in one image that kind starts), the lab's pods, and the Debian base
 // of both. Everything in them is compiled here from checksummed Go modules or
-// installed from Debian's signed packages; no image registry is asked.
+// installed from Debian's signed packages; [Build] asks no image registry. [Get] gets
+// the images by the first of several ways that works, the others of which are quicker.
 //
 // The README beside this file explains how the node image is made and why it
 // starts as fast as it does.
@@ -86,13 +87,29 @@ type Stock struct {
 
 type build struct {
 	repo, cache, docker, probe string
+	arch                       string // that programs are compiled for
 	progress                   *progress
 	log                        *os.File
+	unlock                     func()
 }
 
 // Build builds whatever of the images is missing.
 func Build(ctx context.Context, o Options) (Result, error) {
-	b := &build{repo: o.Repo, cache: o.CacheDir, docker: o.Docker, probe: o.Probe}
+	b, err := newBuild(ctx, o)
+	if err != nil {
+		return Result{}, err
+	}
+	defer b.close()
+	res, err := b.build(ctx, o)
+	if err != nil {
+		return res, fmt.Errorf("node image: %w (all output: %s)", err, b.log.Name())
+	}
+	return res, nil
+}
+
+// newBuild opens the cache, for one at a time.
+func newBuild(ctx context.Context, o Options) (*build, error) {
+	b := &build{repo: o.Repo, cache: o.CacheDir, docker: o.Docker, probe: o.Probe, arch: "amd64"}
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
@@ -105,46 +122,59 @@ func Build(ctx context.Context, o Options) (Result, error) {
 	if b.cache == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
-			return Result{}, fmt.Errorf("node image: no folder for the cache: %w", err)
+			return nil, fmt.Errorf("node image: no folder for the cache: %w", err)
 		}
 		b.cache = filepath.Join(dir, "netpol-lab", "nodeimage")
 	}
 	var err error
 	if b.repo, err = filepath.Abs(b.repo); err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
-		return Result{}, fmt.Errorf("node image: %w", err)
+		return nil, fmt.Errorf("node image: %w", err)
 	}
-	unlock, err := lock(filepath.Join(b.cache, "lock"))
-	if err != nil {
-		return Result{}, fmt.Errorf("node image: %w", err)
+	if b.unlock, err = lock(ctx, filepath.Join(b.cache, "lock")); err != nil {
+		return nil, fmt.Errorf("node image: %w", err)
 	}
-	defer unlock()
 	if b.log, err = os.Create(filepath.Join(b.cache, "build.log")); err != nil {
-		return Result{}, fmt.Errorf("node image: %w", err)
+		b.unlock()
+		return nil, fmt.Errorf("node image: %w", err)
 	}
-	defer b.log.Close()
 	b.progress = &progress{w: o.Progress, now: time.Now}
-	res, err := b.build(ctx, o)
-	if err != nil {
-		return res, fmt.Errorf("node image: %w (all output: %s)", err, b.log.Name())
-	}
-	return res, nil
+	return b, nil
+}
+
+func (b *build) close() {
+	b.log.Close()
+	b.unlock()
 }
 
 // lock keeps two builds from using the same cache at once; the second waits.
-func lock(path string) (func(), error) {
+func lock(ctx context.Context, path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		select {
+		case <-time.After(lockAgain):
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("another netpol-lab image is at work here: %w", context.Cause(ctx))
+		}
 	}
-	return func() { f.Close() }, nil
 }
+
+// lockAgain is the pause before the lock is tried again.
+const lockAgain = 200 * time.Millisecond
 
 // plan is the hashes of everything and where it is kept.
 type plan struct {
@@ -185,8 +215,12 @@ func (b *build) build(ctx context.Context, o Options) (Result, error) {
 		stockMissing = b.stockMissing(ctx, stock)
 	}
 	if missing || stockMissing {
-		if err := exec.CommandContext(ctx, b.docker, "info").Run(); err != nil {
-			return res, errors.New("docker does not answer: start it, or run .ci/docker start")
+		e, err := findEngine(ctx, b.docker)
+		if err != nil {
+			return res, err
+		}
+		if err := b.able(e, p); err != nil {
+			return res, err
 		}
 		res.Built = true
 	}
@@ -215,8 +249,10 @@ func (b *build) build(ctx context.Context, o Options) (Result, error) {
 		if err := b.tag(ctx, ref, repository+":latest"); err != nil {
 			return res, err
 		}
-		_, tag, _ := strings.Cut(ref, ":")
-		b.prune(ctx, repository, tag)
+		if res.Built {
+			_, tag, _ := strings.Cut(ref, ":")
+			b.prune(ctx, repository, tag)
+		}
 	}
 	res.Steps = b.progress.steps
 	return res, nil

@@ -63,7 +63,7 @@ func (b *build) compile(ctx context.Context, p program, out string) error {
 	}
 	part := out + ".part"
 	args = append(args, "-o", part, p.pkg)
-	env := append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOWORK=off", "GOFLAGS=")
+	env := append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch, "GOWORK=off", "GOFLAGS=")
 	if err := b.run(ctx, dir, env, "go", args...); err != nil {
 		return fmt.Errorf("compile %s: %w", p.name, err)
 	}

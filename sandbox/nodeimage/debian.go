@@ -152,11 +152,8 @@ DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
 
 // debianBase makes the minimal Debian in the folder root.
 func (b *build) debianBase(ctx context.Context, root string) error {
-	if os.Getuid() != 0 {
-		return errors.New("only root can make a Debian root folder (debootstrap): run it as root")
-	}
-	if _, err := exec.LookPath("debootstrap"); err != nil {
-		return errors.New("debootstrap is missing: apt-get install debootstrap")
+	if err := cannotMakeDebian(); err != nil {
+		return err
 	}
 	src, err := debianSources("/")
 	if err != nil {
@@ -229,10 +226,10 @@ func (b *build) debianPackages(ctx context.Context, base, upper string, packages
 		}
 	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", base, part, work)
-	if err := syscall.Mount("overlay", merged, "overlay", 0, options); err != nil {
+	if err := mount(merged, options, false); err != nil {
 		return fmt.Errorf("mount the Debian base for the packages: %w", err)
 	}
-	defer syscall.Unmount(merged, syscall.MNT_DETACH)
+	defer detach(merged)
 	err := b.inRoot(ctx, merged, []string{
 		"apt-get update",
 		"apt-get install -y --no-install-recommends " + strings.Join(packages, " "),
@@ -279,12 +276,12 @@ func mountOverlay(base, upper string) (string, func(), error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := syscall.Mount("overlay", root, "overlay", syscall.MS_RDONLY, fmt.Sprintf("lowerdir=%s:%s", upper, base)); err != nil {
+	if err := mount(root, fmt.Sprintf("lowerdir=%s:%s", upper, base), true); err != nil {
 		os.Remove(root)
 		return "", nil, fmt.Errorf("mount the node's Debian: %w", err)
 	}
 	return root, func() {
-		syscall.Unmount(root, syscall.MNT_DETACH)
+		detach(root)
 		os.Remove(root)
 	}, nil
 }
@@ -348,11 +345,9 @@ func (b *build) inRoot(ctx context.Context, root string, commands []string) erro
 	}
 	for _, command := range commands {
 		command = strings.Replace(command, "apt-get ", "apt-get -q -o Acquire::https::CaInfo=/tmp/ca.crt -o Dpkg::Use-Pty=0 ", 1)
-		// In a mount namespace of their own, so that nothing stays mounted,
-		// whatever ends them.
 		cmd := exec.CommandContext(ctx, "/bin/sh", "-ec", "mount -t proc proc /proc; cd /; "+command)
 		cmd.Env = env
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Unshareflags: syscall.CLONE_NEWNS}
+		cmd.SysProcAttr = inRootFolder(root)
 		if err := b.runCmd(cmd); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 )
 
@@ -147,15 +148,18 @@ func (b *build) tag(ctx context.Context, ref, name string) error {
 	return b.run(ctx, "", nil, b.docker, "tag", ref, name)
 }
 
-// prune removes the images of a repository whose tag is neither latest nor the
-// one to keep. One that a container still uses stays.
+// hashTag is how a build of ours is tagged; other tags somebody has given.
+var hashTag = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+// prune removes the images of a repository whose tag is a hash and not the one to
+// keep. One that a container still uses stays.
 func (b *build) prune(ctx context.Context, repository, keep string) {
 	out, err := exec.CommandContext(ctx, b.docker, "image", "ls", "--format", "{{.Tag}}", repository).Output()
 	if err != nil {
 		return
 	}
 	for _, tag := range strings.Fields(string(out)) {
-		if tag == keep || tag == "latest" || tag == "<none>" {
+		if tag == keep || !hashTag.MatchString(tag) {
 			continue
 		}
 		// The tag goes; the image goes with it unless it is in use.

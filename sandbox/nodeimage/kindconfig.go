@@ -46,6 +46,7 @@ const PodSubnet = "10.244.0.0/16"
 //     What pods take of the disk is not measured.
 //   - No pod may have more processes than it can need, and etcd keeps 256 MiB at most:
 //     in the learner's terminal kubectl runs, and whatever else the learner likes.
+//     The API server does 16 writes at once: the lab sends it 8 at most.
 const KindConfig = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
@@ -79,6 +80,7 @@ kubeadmConfigPatches:
   apiServer:
     extraArgs:
       enable-priority-and-fairness: "false"
+      max-mutating-requests-inflight: "16"
       disable-admission-plugins: TaintNodesByCondition
       endpoint-reconciler-type: master-count
       feature-gates: APIServerIdentity=false

@@ -242,8 +242,7 @@ func (w *layerWriter) entry(name, from string, fi fs.FileInfo) error {
 		if err := w.header(h); err != nil {
 			return err
 		}
-		var opaque [1]byte
-		if n, err := syscall.Getxattr(from, "trusted.overlay.opaque", opaque[:]); err == nil && n == 1 && opaque[0] == 'y' {
+		if isOpaque(from) {
 			return w.data(path.Join(name, ".wh..wh..opq"), 0o600, nil)
 		}
 		return nil

@@ -40,6 +40,9 @@ func (p *progress) step(name string, f func() error) error {
 	return nil
 }
 
+// say tells how far the current step is.
+func (p *progress) say(how string) { fmt.Fprintf(p.w, "      %s\n", how) }
+
 func elapsed(d time.Duration) string {
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond).String()

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -40,6 +42,7 @@ const (
 	detailHung   = "the pod's probe did not answer; reconnecting"
 	detailEnded  = "the measurement was broken off"
 	detailClosed = "the lab has let go of this sandbox"
+	detailPaused = "the sandbox is paused"
 )
 
 var (
@@ -74,15 +77,17 @@ type Prober struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	links map[string]*link
+	mu     sync.Mutex
+	links  map[string]*link
+	paused bool
+	woken  chan struct{} // Closed when the pause ends, or the next one does.
 }
 
 // NewProber makes a Prober whose streams are opened by open. It logs lost
 // streams to log. Close must be called at the end.
 func NewProber(open OpenFunc, log *slog.Logger) *Prober {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Prober{open: open, log: log, ctx: ctx, cancel: cancel, links: map[string]*link{}}
+	return &Prober{open: open, log: log, ctx: ctx, cancel: cancel, links: map[string]*link{}, woken: make(chan struct{})}
 }
 
 // Start begins to open the streams of the pods without waiting for them. A pod
@@ -102,8 +107,8 @@ func (p *Prober) Start(pods ...string) {
 // where there is no stream and none is being opened, at once; where one is
 // being opened, after at most a second; where the stream is lost, at once;
 // where the probe does not answer, two seconds after the longest time that it
-// may take, or thirty where it goes on answering others; and when ctx ends, at
-// once.
+// may take, or thirty where it goes on answering others; and when ctx ends, or
+// there is a pause, at once.
 func (p *Prober) Probe(ctx context.Context, pod string, requests []Request, report func(Response)) {
 	reported := make([]bool, len(requests))
 	tell := func(r result) {
@@ -119,6 +124,10 @@ func (p *Prober) Probe(ctx context.Context, pod string, requests []Request, repo
 		}
 	}
 
+	if p.isPaused() {
+		tellRest(detailPaused)
+		return
+	}
 	s := p.link(pod).wait(ctx)
 	switch {
 	case s == nil && p.ctx.Err() != nil:
@@ -161,6 +170,72 @@ func (p *Prober) Probe(ctx context.Context, pod string, requests []Request, repo
 				tellRest(detailEnded)
 				return
 			}
+		}
+	}
+}
+
+// Pause is called before the pods are frozen: until Resume nobody waits for an answer,
+// so no stream is given up for want of one. What is being measured, and what is asked for
+// meanwhile, is reported Unknown.
+func (p *Prober) Pause() {
+	p.mu.Lock()
+	p.paused = true
+	links := slices.Collect(maps.Values(p.links))
+	p.mu.Unlock()
+	for _, l := range links {
+		l.mu.Lock()
+		s := l.stream
+		l.mu.Unlock()
+		if s != nil {
+			s.setPaused(true)
+		}
+	}
+}
+
+// Resume ends a pause. Streams that were lost are opened again at once.
+func (p *Prober) Resume() {
+	p.mu.Lock()
+	p.paused = false
+	links := slices.Collect(maps.Values(p.links))
+	close(p.woken)
+	p.woken = make(chan struct{})
+	p.mu.Unlock()
+	for _, l := range links {
+		l.mu.Lock()
+		s := l.stream
+		l.mu.Unlock()
+		if s != nil {
+			s.setPaused(false)
+		}
+	}
+}
+
+func (p *Prober) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
+}
+
+// rest waits for as long as it takes until another attempt to open a stream is due: that
+// is the pause or, where the pods are frozen, until they are not. It reports false where
+// the Prober is closed.
+func (p *Prober) rest(pause time.Duration) bool {
+	wait := time.NewTimer(pause)
+	defer wait.Stop()
+	for due := wait.C; ; {
+		p.mu.Lock()
+		paused, woken := p.paused, p.woken
+		p.mu.Unlock()
+		if due == nil && !paused {
+			return true
+		}
+		select {
+		case <-due:
+			due = nil
+		case <-woken:
+			due = nil
+		case <-p.ctx.Done():
+			return false
 		}
 	}
 }
@@ -251,11 +326,7 @@ func (l *link) run() {
 		l.tell(err)
 		// Half of the pause is left to chance, so that the streams of all
 		// pods, lost together, do not come back together.
-		wait := time.NewTimer(pause/2 + rand.N(pause/2+1))
-		select {
-		case <-wait.C:
-		case <-p.ctx.Done():
-			wait.Stop()
+		if !p.rest(pause/2 + rand.N(pause/2+1)) {
 			return
 		}
 		pause = min(2*pause, backoffMax)
@@ -295,6 +366,7 @@ func (l *link) connect() (*stream, error) {
 		hello:   make(chan struct{}),
 		done:    make(chan struct{}),
 		pending: map[uint64]call{},
+		dropped: map[uint64]bool{},
 	}
 	p.wg.Go(s.read)
 	p.wg.Go(s.write)
@@ -329,6 +401,9 @@ type stream struct {
 	err     error     // Why it failed.
 	last    uint64
 	pending map[uint64]call
+	paused  bool
+	// dropped are the requests whose answers nobody waits for any more.
+	dropped map[uint64]bool
 }
 
 // call is a request in flight: whose it is, and the timer that ends the stream
@@ -352,6 +427,12 @@ func (s *stream) send(r Request, index int, results chan<- result) {
 	if s.err != nil {
 		s.mu.Unlock()
 		results <- result{index, Response{Verdict: Unknown, Detail: s.detail()}}
+		return
+	}
+	if s.paused {
+		s.mu.Unlock()
+		<-s.slots
+		results <- result{index, Response{Verdict: Unknown, Detail: detailPaused}}
 		return
 	}
 	s.last++
@@ -442,14 +523,38 @@ func (s *stream) deliver(r Response) bool {
 	s.mu.Lock()
 	s.heard = time.Now()
 	c, ok := s.pending[r.ID]
+	dropped := s.dropped[r.ID]
 	delete(s.pending, r.ID)
+	delete(s.dropped, r.ID)
 	s.mu.Unlock()
+	if dropped {
+		<-s.slots
+		return true
+	}
 	if ok {
 		c.late.Stop()
 		c.results <- result{c.index, r}
 		<-s.slots
 	}
 	return ok
+}
+
+// setPaused begins or ends a pause: in one nothing is in flight.
+func (s *stream) setPaused(paused bool) {
+	s.mu.Lock()
+	s.paused = paused
+	var pending map[uint64]call
+	if paused && s.err == nil {
+		pending, s.pending = s.pending, map[uint64]call{}
+		for id := range pending {
+			s.dropped[id] = true
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range pending {
+		c.late.Stop()
+		c.results <- result{c.index, Response{Verdict: Unknown, Detail: detailPaused}}
+	}
 }
 
 // fail ends the stream and answers what is in flight. Only the first call

@@ -449,3 +449,62 @@ func TestClose_breaks_off_an_attempt_to_open(t *testing.T) {
 		}
 	})
 }
+
+// frozen is a pod that answers nothing while it is frozen, and all of it afterwards.
+func frozen(thawed <-chan struct{}) pod {
+	return func(in *bufio.Scanner, out io.Writer) {
+		say(out, helloLine)
+		for in.Scan() {
+			<-thawed
+			say(out, Response{ID: requestIn(in).ID, Verdict: Open})
+		}
+	}
+}
+
+func TestA_pause_gives_up_no_stream_and_nobody_waits_in_it(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		thawed := make(chan struct{})
+		p, o := newTestProber(t, frozen(thawed))
+		done := make(chan []Response)
+		go func() { done <- collect(t, p, requests(3)) }()
+		synctest.Wait()
+		start := time.Now()
+		p.Pause()
+		wantAll(t, <-done, Unknown, detailPaused)
+		wantAll(t, collect(t, p, requests(2)), Unknown, detailPaused)
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("somebody waited %v", waited)
+		}
+		time.Sleep(time.Hour)
+		close(thawed)
+		p.Resume()
+		wantAll(t, collect(t, p, requests(maxInFlight+1)), Open, "")
+		if len(o.times()) != 1 {
+			t.Errorf("%d streams were opened, want the one to have lasted", len(o.times()))
+		}
+	})
+}
+
+func TestA_stream_that_a_pause_has_cost_is_opened_again_when_the_pause_ends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cut := make(chan struct{})
+		p, o := newTestProber(t, func(in *bufio.Scanner, out io.Writer) {
+			say(out, helloLine)
+			<-cut
+		}, answersAll)
+		p.Start("ns/pod")
+		synctest.Wait()
+		p.Pause()
+		close(cut)
+		time.Sleep(time.Hour)
+		if n := len(o.times()); n != 1 {
+			t.Errorf("%d streams were opened in the pause", n-1)
+		}
+		p.Resume()
+		synctest.Wait()
+		wantAll(t, collect(t, p, requests(3)), Open, "")
+		if at := o.times(); len(at) != 2 || !at[1].Equal(time.Now()) {
+			t.Errorf("streams were opened at %v, want the second one now, %v", at, time.Now())
+		}
+	})
+}

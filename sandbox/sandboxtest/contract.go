@@ -30,11 +30,11 @@ type Contract struct {
 	Measured bool
 }
 
-// The sandboxes that TestProvider makes.
+// The clusters that TestProvider makes.
 const (
-	contractID  sandbox.ID = "contract"
-	abandonedID sandbox.ID = "abandoned"
-	nobodyID    sandbox.ID = "nobody"
+	contractID  sandbox.ClusterID = "contract"
+	abandonedID sandbox.ClusterID = "abandoned"
+	nobodyID    sandbox.ClusterID = "nobody"
 )
 
 // DenyProduction is the default deny for the namespace production of the first
@@ -93,12 +93,12 @@ spec:
     ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
 `
 
-// TestProvider tests what every provider must do. It makes two sandboxes, and
+// TestProvider tests what every provider must do. It boots two clusters, and
 // leaves nothing of them.
 func TestProvider(t *testing.T, contract Contract) {
 	p := contract.Open(t)
 	remove := func() {
-		for _, id := range []sandbox.ID{contractID, abandonedID} {
+		for _, id := range []sandbox.ClusterID{contractID, abandonedID} {
 			if err := p.Delete(context.Background(), id); err != nil {
 				t.Error(err)
 			}
@@ -106,77 +106,163 @@ func TestProvider(t *testing.T, contract Contract) {
 	}
 	remove() // what a run that was cut off has left
 	t.Cleanup(remove)
-	if p.Name() == "" || len(p.Steps()) == 0 {
-		t.Fatalf("the provider is called %q and has the steps %q", p.Name(), p.Steps())
+	if steps := p.Steps(); p.Name() == "" || len(steps.Boot) == 0 || len(steps.Lay) == 0 {
+		t.Fatalf("the provider is called %q and has the steps %q", p.Name(), steps)
 	}
 	if err := p.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("what_is_not_there_is_gone_and_deleting_it_is_no_error", func(t *testing.T) {
-		isNotThere(t, p, nobodyID, contract.Topology)
+		isNotThere(t, p, nobodyID)
 		if err := p.Delete(t.Context(), nobodyID); err != nil {
 			t.Error(err)
 		}
 	})
 	lab := Lab{Topology: contract.Topology, Measured: contract.Measured}
-	if !t.Run("create_goes_through_its_steps_in_order", func(t *testing.T) { lab.Cluster = creates(t, p, contract.Topology) }) {
+	if !t.Run("boot_goes_through_its_steps_in_order_and_knows_no_lesson", func(t *testing.T) { lab.Booted = boots(t, p, contract.Topology) }) {
 		return
 	}
-	t.Run("a_sandbox_is_not_made_twice", func(t *testing.T) {
-		if _, err := p.Create(t.Context(), sandbox.Spec{ID: contractID, Topology: contract.Topology}, nil); err == nil {
-			t.Error("a second sandbox of the same ID was made")
+	t.Run("a_cluster_is_not_booted_twice", func(t *testing.T) {
+		if _, err := p.Boot(t.Context(), contractID, nil); err == nil {
+			t.Error("a second cluster of the same ID was booted")
 		}
-		if err := lab.Cluster.Health(t.Context()); err != nil {
+		if err := lab.Booted.Wake(t.Context()); err != nil {
 			t.Errorf("that has harmed the first: %v", err)
 		}
 	})
+	if !t.Run("lay_goes_through_its_steps_in_order", func(t *testing.T) { lab.Cluster = lays(t, p, lab) }) {
+		return
+	}
 	t.Run("every_end_of_a_flow_has_its_address", func(t *testing.T) { hasAddresses(t, lab) })
 	testPolicies(t, lab)
 	testRefusals(t, lab)
 	t.Run("whoever_watches_is_told_when_the_policies_change", func(t *testing.T) { watches(t, lab) })
 	t.Run("many_may_ask_and_change_at_the_same_time", func(t *testing.T) { takesManyAtOnce(t, lab) })
-	t.Run("an_abandoned_create_leaves_nothing", func(t *testing.T) { abandons(t, p, contract.Topology) })
+	t.Run("a_pause_keeps_everything_and_wakes_to_what_is_true", func(t *testing.T) { pauses(t, lab) })
+	t.Run("another_topology_takes_the_place_of_what_is_laid", func(t *testing.T) { lab.Cluster = changes(t, lab) })
+	t.Run("an_abandoned_boot_leaves_nothing", func(t *testing.T) { abandons(t, p) })
 	t.Run("another_process_adopts_the_sandbox_with_its_policies", func(t *testing.T) {
-		p, lab.Cluster = adopts(t, contract, lab)
+		p, lab = adopts(t, contract, lab)
 	})
 	t.Run("delete_leaves_nothing_and_may_be_repeated", func(t *testing.T) { deletes(t, p, lab) })
 }
 
-// isNotThere makes sure that there is no such sandbox.
-func isNotThere(t *testing.T, p sandbox.Provider, id sandbox.ID, topology *sandbox.Topology) {
+// isNotThere makes sure that there is no such cluster.
+func isNotThere(t *testing.T, p sandbox.Provider, id sandbox.ClusterID) {
 	t.Helper()
 	if ids, err := p.List(t.Context()); err != nil || slices.Contains(ids, id) {
 		t.Errorf("List: %v, %v; want %s not to be there", ids, err, id)
 	}
-	if _, err := p.Adopt(t.Context(), sandbox.Spec{ID: id, Topology: topology}); !errors.Is(err, sandbox.ErrGone) {
+	if _, err := p.Adopt(t.Context(), id); !errors.Is(err, sandbox.ErrGone) {
 		t.Errorf("Adopt: %v, want ErrGone", err)
 	}
 }
 
-func creates(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) sandbox.Cluster {
+// inOrder collects the steps that are told, and then expects those of the names, one
+// after the other.
+func inOrder(t *testing.T, names []string) (sandbox.Progress, func()) {
 	var told []string
-	c, err := p.Create(t.Context(), sandbox.Spec{ID: contractID, Topology: topology}, func(s sandbox.Step) {
-		told = append(told, fmt.Sprintf("%d/%d %s: %s", s.Index, s.Total, s.Name, s.Status))
-	})
+	return func(s sandbox.Step) {
+			told = append(told, fmt.Sprintf("%d/%d %s: %s", s.Index, s.Total, s.Name, s.Status))
+		}, func() {
+			t.Helper()
+			var want []string
+			for i, name := range names {
+				for _, status := range []sandbox.StepStatus{sandbox.StepRunning, sandbox.StepDone} {
+					want = append(want, fmt.Sprintf("%d/%d %s: %s", i+1, len(names), name, status))
+				}
+			}
+			if !slices.Equal(told, want) {
+				t.Errorf("told:\n%s\nwant:\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+			}
+		}
+}
+
+func boots(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) sandbox.Booted {
+	progress, expect := inOrder(t, p.Steps().Boot)
+	b, err := p.Boot(t.Context(), contractID, progress)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []string
-	for i, name := range p.Steps() {
-		for _, status := range []sandbox.StepStatus{sandbox.StepRunning, sandbox.StepDone} {
-			want = append(want, fmt.Sprintf("%d/%d %s: %s", i+1, len(p.Steps()), name, status))
-		}
-	}
-	if !slices.Equal(told, want) {
-		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
-	}
+	expect()
 	if ids, err := p.List(t.Context()); err != nil || !slices.Contains(ids, contractID) {
 		t.Errorf("List: %v, %v; want %s in it", ids, err, contractID)
 	}
-	if err := c.Health(t.Context()); err != nil {
-		t.Errorf("Health: %v", err)
+	if _, err := b.Laid(t.Context(), topology); !errors.Is(err, sandbox.ErrNotLaid) {
+		t.Errorf("Laid: %v, want ErrNotLaid", err)
 	}
+	return b
+}
+
+func lays(t *testing.T, p sandbox.Provider, lab Lab) sandbox.Cluster {
+	progress, expect := inOrder(t, p.Steps().Lay)
+	c, err := lab.Booted.Lay(t.Context(), lab.Topology, progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect()
+	lab.Cluster = c
+	lab.Expect(t)
 	return c
+}
+
+// pauses pauses the cluster, twice, and wakes it.
+func pauses(t *testing.T, lab Lab) {
+	defer lab.Restore(t)
+	lab.Apply(t, DenyProduction)
+	for range 2 {
+		if err := lab.Booted.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lab.Booted.Wake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lab.Expect(t, ProductionDenied...)
+	lab.Restore(t)
+	lab.Expect(t)
+}
+
+// other is a topology with some of the namespaces and pods of the lab's.
+func other(lab Lab) *sandbox.Topology {
+	t := *lab.Topology
+	t.Name = "other"
+	t.Namespaces = t.Namespaces[:2]
+	return &t
+}
+
+// changes lays another topology in the cluster, and then the lab's own again.
+func changes(t *testing.T, lab Lab) sandbox.Cluster {
+	lab.Apply(t, DenyProduction)
+	if _, err := lab.Booted.Laid(t.Context(), other(lab)); !errors.Is(err, sandbox.ErrNotLaid) {
+		t.Errorf("Laid of another: %v, want ErrNotLaid", err)
+	}
+	second := Lab{Topology: other(lab), Measured: lab.Measured, Booted: lab.Booted}
+	var err error
+	if second.Cluster, err = lab.Booted.Lay(t.Context(), second.Topology, nil); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := second.Cluster.Policies(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("policies of the one before: %v, %v", left, err)
+	}
+	second.Expect(t)
+	second.Apply(t, DenyProduction)
+	if err := lab.Booted.Clear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, topology := range []*sandbox.Topology{lab.Topology, second.Topology} {
+		if _, err := lab.Booted.Laid(t.Context(), topology); !errors.Is(err, sandbox.ErrNotLaid) {
+			t.Errorf("Laid after Clear: %v, want ErrNotLaid", err)
+		}
+	}
+	if lab.Cluster, err = lab.Booted.Lay(t.Context(), lab.Topology, nil); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := lab.Cluster.Policies(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("policies of the one before: %v, %v", left, err)
+	}
+	lab.Expect(t)
+	return lab.Cluster
 }
 
 // hasAddresses makes sure that the cluster tells of everything that a prediction
@@ -610,20 +696,19 @@ func takesManyAtOnce(t *testing.T, lab Lab) {
 	lab.Expect(t)
 }
 
-// abandons ends a Create before it begins and in its last step.
-func abandons(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) {
-	spec := sandbox.Spec{ID: abandonedID, Topology: topology}
+// abandons ends a Boot before it begins and in its last step.
+func abandons(t *testing.T, p sandbox.Provider) {
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if _, err := p.Create(ended, spec, nil); !errors.Is(err, context.Canceled) {
+	if _, err := p.Boot(ended, abandonedID, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
-	isNotThere(t, p, spec.ID, topology)
+	isNotThere(t, p, abandonedID)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	last := sandbox.Step{}
-	if _, err := p.Create(ctx, spec, func(s sandbox.Step) {
+	if _, err := p.Boot(ctx, abandonedID, func(s sandbox.Step) {
 		if last = s; s.Index == s.Total && s.Status == sandbox.StepRunning {
 			cancel()
 		}
@@ -633,51 +718,61 @@ func abandons(t *testing.T, p sandbox.Provider, topology *sandbox.Topology) {
 	if last.Index != last.Total || last.Status != sandbox.StepFailed {
 		t.Errorf("the last step told is %+v, want the last one failed", last)
 	}
-	isNotThere(t, p, spec.ID, topology)
+	isNotThere(t, p, abandonedID)
 }
 
-// adopts lets go of the sandbox, and takes it over with a provider made anew.
-func adopts(t *testing.T, contract Contract, lab Lab) (sandbox.Provider, sandbox.Cluster) {
+// adopts lets go of the cluster while it is paused, and takes it over with a provider
+// made anew.
+func adopts(t *testing.T, contract Contract, lab Lab) (sandbox.Provider, Lab) {
 	lab.Apply(t, "# Mine.\n"+DenyProduction)
 	written := lab.Parse(t, "# Mine.\n"+DenyProduction)[0].Source
-	if err := lab.Cluster.Close(); err != nil {
+	if err := lab.Booted.Pause(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(lab.Cluster.Close(), lab.Booted.Close()); err != nil {
 		t.Error(err)
 	}
 	p := contract.Open(t)
 	if ids, err := p.List(t.Context()); err != nil || !slices.Contains(ids, contractID) {
 		t.Errorf("List: %v, %v; want %s in it", ids, err, contractID)
 	}
-	other := *lab.Topology
-	other.Namespaces = other.Namespaces[:2]
-	if _, err := p.Adopt(t.Context(), sandbox.Spec{ID: contractID, Topology: &other}); !errors.Is(err, sandbox.ErrGone) {
-		t.Errorf("adopt one of another topology: %v, want ErrGone", err)
-	}
-	isNotThere(t, p, nobodyID, lab.Topology)
-
-	c, err := p.Adopt(t.Context(), sandbox.Spec{ID: contractID, Topology: lab.Topology})
-	if err != nil {
+	isNotThere(t, p, nobodyID)
+	var err error
+	if lab.Booted, err = p.Adopt(t.Context(), contractID); err != nil {
 		t.Fatal(err)
 	}
-	lab.Cluster = c
-	if err := c.Health(t.Context()); err != nil {
+	if _, err := lab.Booted.Laid(t.Context(), other(lab)); !errors.Is(err, sandbox.ErrNotLaid) {
+		t.Errorf("Laid of another topology: %v, want ErrNotLaid", err)
+	}
+	if lab.Cluster, err = lab.Booted.Laid(t.Context(), lab.Topology); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Cluster.Health(t.Context()); err != nil {
 		t.Errorf("Health: %v", err)
 	}
-	policies, err := c.Policies(t.Context())
+	policies, err := lab.Cluster.Policies(t.Context())
 	if err != nil || len(policies) != 1 || policies[0].Source != written {
 		t.Errorf("policies after adoption: %v, %v", policies, err)
 	}
 	lab.Expect(t, ProductionDenied...)
 	lab.Restore(t)
 	lab.Expect(t)
-	return p, c
+	return p, lab
 }
 
+// deletes deletes the cluster while it is paused.
 func deletes(t *testing.T, p sandbox.Provider, lab Lab) {
+	if err := lab.Booted.Pause(t.Context()); err != nil {
+		t.Error(err)
+	}
 	for range 2 { // The second time there is nothing to delete.
 		if err := p.Delete(t.Context(), contractID); err != nil {
 			t.Fatal(err)
 		}
-		isNotThere(t, p, contractID, lab.Topology)
+		isNotThere(t, p, contractID)
+	}
+	if err := lab.Booted.Wake(t.Context()); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("Wake: %v, want ErrGone", err)
 	}
 	if err := lab.Cluster.Health(t.Context()); !errors.Is(err, sandbox.ErrGone) {
 		t.Errorf("Health: %v, want ErrGone", err)
@@ -687,7 +782,7 @@ func deletes(t *testing.T, p sandbox.Provider, lab Lab) {
 			t.Fatalf("%s is %s (%s), want unknown with a reason", o.Flow, o.Verdict, o.Detail)
 		}
 	}
-	if err := lab.Cluster.Close(); err != nil {
+	if err := errors.Join(lab.Cluster.Close(), lab.Booted.Close()); err != nil {
 		t.Error(err)
 	}
 }

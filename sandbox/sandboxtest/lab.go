@@ -23,6 +23,8 @@ const (
 
 // Lab is a cluster under test.
 type Lab struct {
+	// Booted is what the topology is laid in.
+	Booted   sandbox.Booted
 	Cluster  sandbox.Cluster
 	Topology *sandbox.Topology
 	// Measured says that the cluster measures: an answer has a latency, which it

@@ -60,7 +60,7 @@ func (r *Records) All(ctx context.Context) ([]sandbox.Record, error) {
 
 // Save keeps the record.
 func (r *Records) Save(ctx context.Context, rec sandbox.Record) error {
-	rec.Created = rec.Created.UTC().Truncate(time.Millisecond)
+	rec.Created, rec.Ends = kept(rec.Created), kept(rec.Ends)
 	return r.do(ctx, func() {
 		if r.all == nil {
 			r.all = map[sandbox.ID]sandbox.Record{}
@@ -68,6 +68,9 @@ func (r *Records) Save(ctx context.Context, rec sandbox.Record) error {
 		r.all[rec.ID] = rec
 	})
 }
+
+// kept is the time as it is kept; zero stays zero.
+func kept(at time.Time) time.Time { return at.UTC().Truncate(time.Millisecond) }
 
 // Delete deletes the record.
 func (r *Records) Delete(ctx context.Context, id sandbox.ID) error {
@@ -102,7 +105,7 @@ func (r *Records) History(ctx context.Context, id sandbox.ID) (history []byte, e
 func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records, again func() sandbox.Records)) {
 	created := time.Date(2026, 3, 4, 12, 0, 0, 123_456_789, time.FixedZone("", 3600))
 	ann := sandbox.Record{ID: "a1", Owner: "ann", Lab: "small", State: sandbox.Queued, Created: created}
-	bob := sandbox.Record{ID: "b1", Owner: "bob", Lab: "other lab", State: sandbox.Failed, Reason: "Docker ran out of room: 'disk full'.\nTry later – or not.", Created: created.Add(-time.Second)}
+	bob := sandbox.Record{ID: "b1", Cluster: "c1", Owner: "bob", Lab: "other lab", State: sandbox.Failed, Reason: "Docker ran out of room: 'disk full'.\nTry later – or not.", Created: created.Add(-time.Second)}
 	save := func(t *testing.T, r sandbox.Records, all ...sandbox.Record) {
 		t.Helper()
 		for _, rec := range all {
@@ -114,7 +117,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 	expect := func(t *testing.T, r sandbox.Records, want ...sandbox.Record) {
 		t.Helper()
 		for i := range want {
-			want[i].Created = want[i].Created.UTC().Truncate(time.Millisecond)
+			want[i].Created, want[i].Ends = kept(want[i].Created), kept(want[i].Ends)
 		}
 		got, err := r.All(t.Context())
 		if err != nil || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
@@ -132,7 +135,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 		},
 		"a_later_save_takes_the_place_of_the_one_before": func(t *testing.T, r sandbox.Records, again func() sandbox.Records) {
 			ready := ann
-			ready.State = sandbox.Ready
+			ready.State, ready.Cluster, ready.Ends = sandbox.Ready, "c2", created.Add(14*time.Hour)
 			save(t, r, ann, bob, ready)
 			expect(t, r, bob, ready)
 			expect(t, again(), bob, ready)
@@ -183,7 +186,7 @@ func TestRecords(t *testing.T, open func(t *testing.T) (records sandbox.Records,
 			history(r, bob.ID, `{"n": "Grüße"}`)
 		},
 		"every_state_can_be_kept_and_one_of_a_later_version_too": func(t *testing.T, r sandbox.Records, _ func() sandbox.Records) {
-			for _, state := range []sandbox.State{sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Stopping, sandbox.Stopped, sandbox.Failed, "resting"} {
+			for _, state := range []sandbox.State{sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused, sandbox.Stopping, sandbox.Stopped, sandbox.Failed, "resting"} {
 				rec := ann
 				rec.State = state
 				save(t, r, rec)

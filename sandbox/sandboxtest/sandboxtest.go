@@ -27,8 +27,9 @@ type Provider struct {
 	// AtOnce tells what is blocked without waiting for the probe's timeout.
 	AtOnce bool
 
-	// Removal is how long it takes to delete a cluster.
-	Removal time.Duration
+	// BootTime, LayTime and WakeTime are how long these take, Removal how long it takes to
+	// delete a cluster.
+	BootTime, LayTime, WakeTime, Removal time.Duration
 
 	check func(ctx context.Context) error
 
@@ -36,12 +37,12 @@ type Provider struct {
 	trouble  trouble
 	checked  int
 	most     int
-	making   map[sandbox.ID]bool
-	clusters map[sandbox.ID]*Cluster
-	deleted  []sandbox.ID
+	making   map[sandbox.ClusterID]bool
+	clusters map[sandbox.ClusterID]*Cluster
+	deleted  []sandbox.ClusterID
 }
 
-// Slow creates a sandbox only once gate is closed.
+// Slow boots a cluster only once gate is closed.
 func Slow(gate <-chan struct{}) *Provider {
 	return &Provider{create: func(ctx context.Context) error {
 		select {
@@ -53,11 +54,11 @@ func Slow(gate <-chan struct{}) *Provider {
 	}}
 }
 
-// Never is never done creating.
+// Never is never done booting.
 func Never() *Provider { return Slow(nil) }
 
-// FailsOnCreate fails in the second step with the error.
-func FailsOnCreate(err error) *Provider {
+// FailsOnBoot fails in the second step with the error.
+func FailsOnBoot(err error) *Provider {
 	return &Provider{create: func(context.Context) error { return err }}
 }
 
@@ -91,27 +92,39 @@ func (p *Provider) Check(ctx context.Context) error {
 	return errors.Join(missing, ctx.Err())
 }
 
-// Steps are two.
-func (p *Provider) Steps() []string { return []string{"Start the node", "Start the pods"} }
+// Steps are two, and one.
+func (p *Provider) Steps() sandbox.Steps {
+	return sandbox.Steps{Boot: []string{"Start the node", "Start the network"}, Lay: []string{"Start the pods"}}
+}
 
-// Create goes through the two steps.
-func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandbox.Progress) (sandbox.Cluster, error) {
-	if progress == nil {
-		progress = func(sandbox.Step) {}
+// teller tells the progress of steps of those names.
+func teller(progress sandbox.Progress, names []string) func(i int, status sandbox.StepStatus) {
+	return func(i int, status sandbox.StepStatus) {
+		if progress != nil {
+			progress(sandbox.Step{Index: i, Total: len(names), Name: names[i-1], Status: status})
+		}
 	}
-	step := func(i int, status sandbox.StepStatus) {
-		progress(sandbox.Step{Index: i, Total: 2, Name: p.Steps()[i-1], Status: status})
+}
+
+// Boot goes through its two steps.
+func (p *Provider) Boot(ctx context.Context, id sandbox.ClusterID, progress sandbox.Progress) (sandbox.Booted, error) {
+	step := teller(progress, p.Steps().Boot)
+	if p.Cluster(id) != nil {
+		return nil, fmt.Errorf("boot cluster %s: it exists", id)
 	}
-	if p.Cluster(spec.ID) != nil {
-		return nil, fmt.Errorf("create sandbox %s: it exists", spec.ID)
-	}
-	defer p.make(spec.ID)()
+	defer p.make(id)()
 	step(1, sandbox.StepRunning)
 	step(1, sandbox.StepDone)
 	step(2, sandbox.StepRunning)
 	var err error
 	if p.create != nil {
 		err = p.create(ctx)
+	}
+	if err == nil && p.BootTime > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(p.BootTime):
+		}
 	}
 	if err == nil {
 		err = ctx.Err()
@@ -121,39 +134,46 @@ func (p *Provider) Create(ctx context.Context, spec sandbox.Spec, progress sandb
 		return nil, err
 	}
 	step(2, sandbox.StepDone)
-	return p.add(spec), nil
+	return p.add(id), nil
 }
 
-func (p *Provider) add(spec sandbox.Spec) *Cluster {
-	c := &Cluster{changed: make(chan struct{}), topology: spec.Topology, reaction: p.Reaction, atOnce: p.AtOnce, policies: map[sandbox.PolicyRef]policy.Policy{}}
+func (p *Provider) add(id sandbox.ClusterID) *Cluster {
+	c := &Cluster{provider: p, changed: make(chan struct{}), reaction: p.Reaction, atOnce: p.AtOnce}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.clusters == nil {
-		p.clusters = map[sandbox.ID]*Cluster{}
+		p.clusters = map[sandbox.ClusterID]*Cluster{}
 	}
-	p.clusters[spec.ID] = c
+	p.clusters[id] = c
 	p.count()
 	return c
 }
 
-// Leave puts a sandbox on the machine as an earlier process would have left it. Its
-// topology is that which it is adopted with.
-func (p *Provider) Leave(id sandbox.ID) *Cluster { return p.add(sandbox.Spec{ID: id}) }
+// Leave puts a cluster on the machine as an earlier process would have left it. What is
+// laid in it is what is asked for first.
+func (p *Provider) Leave(id sandbox.ClusterID) *Cluster {
+	c := p.add(id)
+	c.left = true
+	return c
+}
 
-// Adopt finds the cluster again.
-func (p *Provider) Adopt(_ context.Context, spec sandbox.Spec) (sandbox.Cluster, error) {
+// Adopt finds the cluster again, and wakes it.
+func (p *Provider) Adopt(_ context.Context, id sandbox.ClusterID) (sandbox.Booted, error) {
 	if err := p.troubles().adopt; err != nil {
 		return nil, err
 	}
-	c := p.Cluster(spec.ID)
-	if c == nil || !c.isOf(spec.Topology) {
+	c := p.Cluster(id)
+	if c == nil {
 		return nil, sandbox.ErrGone
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.thaw()
 	return c, nil
 }
 
 // Delete forgets the cluster, after the time that this takes.
-func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
+func (p *Provider) Delete(ctx context.Context, id sandbox.ClusterID) error {
 	if p.Removal > 0 {
 		select {
 		case <-ctx.Done():
@@ -175,40 +195,47 @@ func (p *Provider) Delete(ctx context.Context, id sandbox.ID) error {
 }
 
 // List names the clusters.
-func (p *Provider) List(context.Context) ([]sandbox.ID, error) {
+func (p *Provider) List(context.Context) ([]sandbox.ClusterID, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.trouble.list != nil {
 		return nil, p.trouble.list
 	}
-	var ids []sandbox.ID
+	var ids []sandbox.ClusterID
 	for id := range p.clusters {
 		ids = append(ids, id)
 	}
 	return ids, nil
 }
 
-// Cluster is the sandbox's cluster, or nil.
-func (p *Provider) Cluster(id sandbox.ID) *Cluster {
+// Cluster is the cluster of that ID, or nil.
+func (p *Provider) Cluster(id sandbox.ClusterID) *Cluster {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.clusters[id]
 }
 
-// Deleted lists the sandboxes that were deleted, in order.
-func (p *Provider) Deleted() []sandbox.ID {
+// Deleted lists the clusters that were deleted, in order.
+func (p *Provider) Deleted() []sandbox.ClusterID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]sandbox.ID(nil), p.deleted...)
+	return append([]sandbox.ClusterID(nil), p.deleted...)
 }
 
-// Cluster answers as the policies say that were applied to it.
+// Cluster is a booted cluster, and what is laid in it, which answers as the policies
+// say that were applied to it.
 type Cluster struct {
+	provider *Provider
 	reaction time.Duration
 	atOnce   bool
 
-	mu       sync.Mutex
-	topology *sandbox.Topology
+	mu sync.Mutex
+	// left says that an earlier process has laid something, paused that nothing answers
+	// until thawed is closed.
+	left     bool
+	paused   bool
+	thawed   chan struct{}
+	topology *sandbox.Topology // nil where nothing is laid
 	policies map[sandbox.PolicyRef]policy.Policy
 	// enforced are the policies that are carried out: those of the change of that
 	// number. It is nil before the first.
@@ -226,11 +253,141 @@ type Cluster struct {
 	changed chan struct{}
 }
 
+var (
+	_ sandbox.Booted  = (*Cluster)(nil)
+	_ sandbox.Cluster = (*Cluster)(nil)
+)
+
+// Lay lays the topology in the place of what is laid.
+func (c *Cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Cluster, error) {
+	step := teller(progress, c.provider.Steps().Lay)
+	step(1, sandbox.StepRunning)
+	if err := c.Clear(ctx); err != nil {
+		step(1, sandbox.StepFailed)
+		return nil, err
+	}
+	err := c.provider.troubles().lay
+	if err == nil && c.provider.LayTime > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(c.provider.LayTime):
+		}
+	}
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		step(1, sandbox.StepFailed)
+		return nil, err
+	}
+	step(1, sandbox.StepDone)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.topology, c.closed = t, false
+	return c, nil
+}
+
+// Laid is the cluster where the topology is laid in it.
+func (c *Cluster) Laid(_ context.Context, t *sandbox.Topology) (sandbox.Cluster, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left && c.topology == nil {
+		c.topology = t
+	}
+	if c.topology == nil || !reflect.DeepEqual(c.topology, t) {
+		return nil, sandbox.ErrNotLaid
+	}
+	c.closed = false
+	return c, nil
+}
+
+// Clear takes away what is laid, with its policies.
+func (c *Cluster) Clear(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return fmt.Errorf("node container: %w", sandbox.ErrGone)
+	}
+	c.topology, c.left, c.policies, c.enforced, c.carried = nil, false, nil, nil, c.change
+	return nil
+}
+
+// Pause lets nothing answer.
+func (c *Cluster) Pause(context.Context) error {
+	if err := c.provider.troubles().pause; err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return fmt.Errorf("node container: %w", sandbox.ErrGone)
+	}
+	if !c.paused {
+		c.paused, c.thawed = true, make(chan struct{})
+	}
+	return nil
+}
+
+// Wake lets everything answer again.
+func (c *Cluster) Wake(ctx context.Context) error {
+	if err := c.provider.troubles().wake; err != nil {
+		return err
+	}
+	if c.provider.WakeTime > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(c.provider.WakeTime):
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return fmt.Errorf("node container: %w", sandbox.ErrGone)
+	}
+	c.thaw()
+	return nil
+}
+
+// thaw needs c.mu.
+func (c *Cluster) thaw() {
+	if c.paused {
+		c.paused = false
+		close(c.thawed)
+	}
+}
+
+// Paused reports whether the cluster is.
+func (c *Cluster) Paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.paused
+}
+
+// awake waits while the cluster is paused, and then holds c.mu; where ctx ends first it
+// does not.
+func (c *Cluster) awake(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		if !c.paused || c.lost {
+			return nil
+		}
+		thawed := c.thawed
+		c.mu.Unlock()
+		select {
+		case <-thawed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // LoseNode makes the cluster vanish, as when its container is killed.
 func (c *Cluster) LoseNode() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lost = true
+	c.thaw()
 }
 
 // Disturb makes Health fail with the error, or pass again where it is nil.
@@ -271,20 +428,11 @@ func (c *Cluster) Closed() bool {
 	return c.closed
 }
 
-// isOf reports whether the cluster was made for the topology; one that was left takes
-// the topology that it is asked about.
-func (c *Cluster) isOf(t *sandbox.Topology) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.topology == nil {
-		c.topology = t
-	}
-	return reflect.DeepEqual(c.topology, t)
-}
-
 // Apply stores the policies; they take effect after the reaction time.
 func (c *Cluster) Apply(ctx context.Context, policies []policy.Policy) error {
-	c.mu.Lock()
+	if err := c.awake(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	if c.refuse != nil {
 		return c.refuse
@@ -303,6 +451,9 @@ func (c *Cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 		if p.Source == "" {
 			p.Source = policy.YAML(p.NetworkPolicy)
 		}
+		if c.policies == nil {
+			c.policies = map[sandbox.PolicyRef]policy.Policy{}
+		}
 		c.policies[p.Ref()] = p
 	}
 	return c.enforceLater()
@@ -310,7 +461,9 @@ func (c *Cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 
 // Delete removes the policies; that takes effect after the reaction time.
 func (c *Cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
-	c.mu.Lock()
+	if err := c.awake(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
@@ -323,7 +476,7 @@ func (c *Cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 
 func (c *Cluster) enforceLater() error {
 	if c.topology == nil {
-		return fmt.Errorf("the cluster was left by another process and not adopted: %w", sandbox.ErrGone)
+		return fmt.Errorf("nothing is laid in the cluster: %w", sandbox.ErrGone)
 	}
 	next, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), c.list())
 	if err != nil {
@@ -362,12 +515,17 @@ func (c *Cluster) WatchPolicies(ctx context.Context, changed func()) {
 func (c *Cluster) Addresses() sandbox.Addresses {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.topology == nil {
+		return sandbox.Addresses{}
+	}
 	return c.topology.PlannedAddresses()
 }
 
 // Policies lists what was applied.
-func (c *Cluster) Policies(context.Context) ([]policy.Policy, error) {
-	c.mu.Lock()
+func (c *Cluster) Policies(ctx context.Context) ([]policy.Policy, error) {
+	if err := c.awake(ctx); err != nil {
+		return nil, err
+	}
 	defer c.mu.Unlock()
 	return c.list(), nil
 }
@@ -387,7 +545,9 @@ func (c *Cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.
 	var wg sync.WaitGroup
 	for _, f := range flows {
 		wg.Go(func() {
-			c.mu.Lock()
+			if c.awake(ctx) != nil {
+				return
+			}
 			c.probed++
 			obs, wait := c.answer(f), 333*time.Microsecond
 			if (obs.Verdict == probe.Blocked || obs.Verdict == probe.DNSFailed) && !c.atOnce {
@@ -407,7 +567,7 @@ func (c *Cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.
 // answer is what a probe of the flow sees.
 func (c *Cluster) answer(f sandbox.Flow) sandbox.Observation {
 	seen := sandbox.Observation{Flow: f.ID, Verdict: probe.Open}
-	if c.lost {
+	if c.lost || c.topology == nil {
 		seen.Verdict, seen.Detail = probe.Unknown, "the connection to the pod's probe is lost"
 		return seen
 	}
@@ -442,8 +602,10 @@ func (c *Cluster) answer(f sandbox.Flow) sandbox.Observation {
 }
 
 // Health fails as LoseNode and Disturb say.
-func (c *Cluster) Health(context.Context) error {
-	c.mu.Lock()
+func (c *Cluster) Health(ctx context.Context) error {
+	if err := c.awake(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	if c.lost {
 		return fmt.Errorf("node container: %w", sandbox.ErrGone)
@@ -457,4 +619,43 @@ func (c *Cluster) Close() error {
 	defer c.mu.Unlock()
 	c.closed = true
 	return nil
+}
+
+// Wrapping is a provider in whose place everything that is laid is another.
+type Wrapping struct {
+	sandbox.Provider
+	Wrap func(sandbox.Cluster) sandbox.Cluster
+}
+
+// Boot boots a cluster of the provider's.
+func (p Wrapping) Boot(ctx context.Context, id sandbox.ClusterID, progress sandbox.Progress) (sandbox.Booted, error) {
+	b, err := p.Provider.Boot(ctx, id, progress)
+	return wrappingBooted{b, p.Wrap}, err
+}
+
+// Adopt takes over a cluster of the provider's.
+func (p Wrapping) Adopt(ctx context.Context, id sandbox.ClusterID) (sandbox.Booted, error) {
+	b, err := p.Provider.Adopt(ctx, id)
+	return wrappingBooted{b, p.Wrap}, err
+}
+
+type wrappingBooted struct {
+	sandbox.Booted
+	wrap func(sandbox.Cluster) sandbox.Cluster
+}
+
+func (b wrappingBooted) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Cluster, error) {
+	c, err := b.Booted.Lay(ctx, t, progress)
+	if err != nil {
+		return nil, err
+	}
+	return b.wrap(c), nil
+}
+
+func (b wrappingBooted) Laid(ctx context.Context, t *sandbox.Topology) (sandbox.Cluster, error) {
+	c, err := b.Booted.Laid(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return b.wrap(c), nil
 }

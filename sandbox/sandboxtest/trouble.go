@@ -1,9 +1,14 @@
 package sandboxtest
 
-import "github.com/netpol-lab/netpol-lab/sandbox"
+import (
+	"maps"
+	"slices"
+
+	"github.com/netpol-lab/netpol-lab/sandbox"
+)
 
 // trouble is what a Provider's methods fail with; nil where they work.
-type trouble struct{ check, list, adopt, remove error }
+type trouble struct{ check, list, adopt, remove, lay, pause, wake error }
 
 func (p *Provider) troubles() trouble {
 	p.mu.Lock()
@@ -30,12 +35,18 @@ func (p *Provider) FailAdopt(err error) { p.change(func(t *trouble) { t.adopt = 
 // it is nil.
 func (p *Provider) FailDelete(err error) { p.change(func(t *trouble) { t.remove = err }) }
 
+// FailLay, FailPause and FailWake make that fail with the error, or work again where it
+// is nil.
+func (p *Provider) FailLay(err error)   { p.change(func(t *trouble) { t.lay = err }) }
+func (p *Provider) FailPause(err error) { p.change(func(t *trouble) { t.pause = err }) }
+func (p *Provider) FailWake(err error)  { p.change(func(t *trouble) { t.wake = err }) }
+
 // make notes that a cluster is being made, until the returned function is called.
-func (p *Provider) make(id sandbox.ID) func() {
+func (p *Provider) make(id sandbox.ClusterID) func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.making == nil {
-		p.making = map[sandbox.ID]bool{}
+		p.making = map[sandbox.ClusterID]bool{}
 	}
 	p.making[id] = true
 	p.count()
@@ -70,4 +81,22 @@ func (p *Provider) Live() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.clusters)
+}
+
+// Paused is how many clusters are paused.
+func (p *Provider) Paused() int {
+	n := 0
+	for _, c := range p.Clusters() {
+		if c.Paused() {
+			n++
+		}
+	}
+	return n
+}
+
+// Clusters are all that there are, in no order.
+func (p *Provider) Clusters() []*Cluster {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.clusters))
 }

@@ -19,34 +19,125 @@ import (
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
-// cluster is one simulated sandbox. It is a [sandbox.Cluster].
+// cluster is one simulated cluster, and what is laid in it. It is a [sandbox.Booted] and a
+// [sandbox.Cluster].
 type cluster struct {
-	path     string
-	topology *sandbox.Topology
+	path string
 
-	mu       sync.RWMutex
-	kept     bool // It has its file, and changes are written there.
+	mu sync.RWMutex
+	// left is what an earlier process has laid, until that is taken up.
+	left     *file
+	topology *sandbox.Topology // nil where nothing is laid
 	ended    bool
+	// unkept says that what is laid is not proven yet, and not written down.
+	unkept   bool
 	policies []policy.Policy // Sorted by namespace and name; never changed, only replaced.
 	network  *sandbox.Predictor
 	// changed is closed when the policies change, and then replaced.
 	changed chan struct{}
 }
 
-var _ sandbox.Cluster = (*cluster)(nil)
+var (
+	_ sandbox.Booted  = (*cluster)(nil)
+	_ sandbox.Cluster = (*cluster)(nil)
+)
 
-// newCluster is a sandbox with the policies in force. It has no file yet.
-func newCluster(path string, t *sandbox.Topology, policies []policy.Policy) (*cluster, error) {
-	c := &cluster{path: path, topology: t, changed: make(chan struct{})}
-	return c, c.change(func([]policy.Policy) []policy.Policy { return policies })
+// booting are the steps of a boot.
+func (c *cluster) booting() []sandbox.Action {
+	return []sandbox.Action{
+		{Name: "Start the simulated cluster", Do: func(context.Context) error { return c.change(nil, nil) }},
+	}
 }
+
+// laying are the steps of a Lay of the topology.
+func (c *cluster) laying(t *sandbox.Topology) []sandbox.Action {
+	return []sandbox.Action{
+		{Name: "Lay out its network", Do: func(context.Context) error { return c.begin(t) }},
+		{Name: "Prove that policies are enforced in it", Do: func(ctx context.Context) error {
+			if err := sandbox.ProveEnforced(ctx, c, t, proofLimit); err != nil {
+				return err
+			}
+			return c.keep()
+		}},
+	}
+}
+
+// Lay lays the topology, and proves that policies are carried out on it.
+func (c *cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox.Progress) (sandbox.Cluster, error) {
+	_, err := sandbox.Run(ctx, c.laying(t), progress)
+	if err == nil {
+		return c, nil
+	}
+	left := c.Clear(context.WithoutCancel(ctx))
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, errors.Join(fmt.Errorf("simulated: lay %s: %w", t.Name, cause), left)
+	}
+	return nil, &sandbox.Failure{
+		Message: "The simulated sandbox could not be made. Press Start to try again; the server's log says what went wrong.",
+		Err:     errors.Join(fmt.Errorf("simulated: lay %s: %w", t.Name, err), left),
+	}
+}
+
+// Laid takes up the topology where it is what is laid, with its policies.
+func (c *cluster) Laid(_ context.Context, t *sandbox.Topology) (sandbox.Cluster, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.left == nil && c.topology != nil && topologyHash(c.topology) == topologyHash(t):
+		return c, nil
+	case c.left == nil || c.left.Topology != topologyHash(t):
+		return nil, fmt.Errorf("simulated: %w", sandbox.ErrNotLaid)
+	}
+	var policies []policy.Policy
+	for _, text := range c.left.Policies {
+		read, err := policy.Parse([]byte(text), policy.ParseOptions{Namespaces: t.NamespaceNames()})
+		if err != nil {
+			return nil, fmt.Errorf("simulated: %w", broken(c.path, err))
+		}
+		for _, one := range read {
+			policies = append(policies, stored(one))
+		}
+	}
+	return c, c.changeLocked(t, policies)
+}
+
+// Clear takes away what is laid.
+func (c *cluster) Clear(context.Context) error { return c.change(nil, nil) }
+
+// begin lays the topology without writing that down.
+func (c *cluster) begin(t *sandbox.Topology) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unkept = true
+	return c.changeLocked(t, nil)
+}
+
+// keep writes down what is laid: from now on it outlives the process.
+func (c *cluster) keep() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unkept = false
+	return c.changeLocked(c.topology, c.policies)
+}
+
+// Pause has nothing to do: a cluster that nobody asks does nothing.
+func (c *cluster) Pause(context.Context) error { return c.there() }
+
+// Wake fails with [sandbox.ErrGone] where the cluster has been removed.
+func (c *cluster) Wake(context.Context) error { return c.there() }
 
 // Apply validates the policies and puts them in force, all or none.
 func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("simulated: apply policies: %w", err)
 	}
-	problems := c.topology.Foreign(policies)
+	c.mu.RLock()
+	t := c.topology
+	c.mu.RUnlock()
+	if t == nil {
+		return fmt.Errorf("simulated: apply policies: %w", sandbox.ErrNotLaid)
+	}
+	problems := t.Foreign(policies)
 	for _, p := range policies {
 		problems = append(problems, policy.Validate(p)...)
 	}
@@ -57,7 +148,7 @@ func (c *cluster) Apply(ctx context.Context, policies []policy.Policy) error {
 	for i, p := range policies {
 		added[i] = stored(p)
 	}
-	return c.change(func(old []policy.Policy) []policy.Policy {
+	return c.changePolicies(func(old []policy.Policy) []policy.Policy {
 		kept := slices.DeleteFunc(old, func(o policy.Policy) bool {
 			return slices.ContainsFunc(added, func(n policy.Policy) bool { return n.Ref() == o.Ref() })
 		})
@@ -84,56 +175,57 @@ func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("simulated: delete policies: %w", err)
 	}
-	return c.change(func(old []policy.Policy) []policy.Policy {
+	return c.changePolicies(func(old []policy.Policy) []policy.Policy {
 		return slices.DeleteFunc(old, func(p policy.Policy) bool { return slices.Contains(refs, p.Ref()) })
 	})
 }
 
-// change puts in force what next makes of a copy of the policies that are; what
-// cannot be written down is not changed either.
-func (c *cluster) change(next func([]policy.Policy) []policy.Policy) error {
+// changePolicies puts in force what next makes of a copy of the policies that are.
+func (c *cluster) changePolicies(next func([]policy.Policy) []policy.Policy) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.changeLocked(c.topology, next(slices.Clone(c.policies)))
+}
+
+// change lays the topology, or where it is nil none, with those policies.
+func (c *cluster) change(t *sandbox.Topology, policies []policy.Policy) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unkept = false
+	return c.changeLocked(t, policies)
+}
+
+// changeLocked changes nothing where it cannot be written down. It needs c.mu.
+func (c *cluster) changeLocked(t *sandbox.Topology, policies []policy.Policy) error {
 	if c.ended {
-		return fmt.Errorf("simulated: change policies: %w", sandbox.ErrGone)
+		return fmt.Errorf("simulated: %w", sandbox.ErrGone)
 	}
-	policies := next(slices.Clone(c.policies))
-	slices.SortFunc(policies, func(a, b policy.Policy) int { return a.Ref().Compare(b.Ref()) })
-	network, err := sandbox.NewPredictor(c.topology, c.topology.PlannedAddresses(), policies)
-	if err != nil {
-		return err
+	f := file{Policies: []string{}}
+	var network *sandbox.Predictor
+	if t != nil {
+		slices.SortFunc(policies, func(a, b policy.Policy) int { return a.Ref().Compare(b.Ref()) })
+		var err error
+		if network, err = sandbox.NewPredictor(t, t.PlannedAddresses(), policies); err != nil {
+			return err
+		}
+		f.Topology = topologyHash(t)
+		for _, p := range policies {
+			f.Policies = append(f.Policies, p.Source)
+		}
 	}
-	if c.kept {
-		if err := c.write(policies); err != nil {
+	if !c.unkept {
+		if err := c.write(f); err != nil {
 			return err
 		}
 	}
-	c.policies, c.network = policies, network
+	c.left, c.topology, c.policies, c.network = nil, t, policies, network
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return nil
 }
 
-// keep gives the sandbox its file: from now on it outlives the process.
-func (c *cluster) keep() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		return fmt.Errorf("simulated: %w", sandbox.ErrGone)
-	}
-	if err := c.write(c.policies); err != nil {
-		return err
-	}
-	c.kept = true
-	return nil
-}
-
-// write writes the policies down, all of them or nothing.
-func (c *cluster) write(policies []policy.Policy) error {
-	f := file{Topology: topologyHash(c.topology), Policies: []string{}}
-	for _, p := range policies {
-		f.Policies = append(f.Policies, p.Source)
-	}
+// write writes the file, all of it or nothing.
+func (c *cluster) write(f file) error {
 	src, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return fmt.Errorf("simulated: %s: %w", c.path, err)
@@ -180,7 +272,14 @@ func (c *cluster) WatchPolicies(ctx context.Context, changed func()) {
 }
 
 // Addresses are the planned ones.
-func (c *cluster) Addresses() sandbox.Addresses { return c.topology.PlannedAddresses() }
+func (c *cluster) Addresses() sandbox.Addresses {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.topology == nil {
+		return sandbox.Addresses{}
+	}
+	return c.topology.PlannedAddresses()
+}
 
 // Probe works every flow out at once; the timeout and the latencies of answers
 // have no meaning here.
@@ -198,7 +297,7 @@ func (c *cluster) Probe(ctx context.Context, flows []sandbox.Flow, _ time.Durati
 
 func observe(network *sandbox.Predictor, ended bool, f sandbox.Flow) sandbox.Observation {
 	o := sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown}
-	if ended {
+	if ended || network == nil {
 		o.Detail = "the simulated sandbox has been removed"
 		return o
 	}
@@ -219,7 +318,9 @@ func observe(network *sandbox.Predictor, ended bool, f sandbox.Flow) sandbox.Obs
 
 // Health fails with [sandbox.ErrGone] where the sandbox or its file has been
 // removed.
-func (c *cluster) Health(context.Context) error {
+func (c *cluster) Health(context.Context) error { return c.there() }
+
+func (c *cluster) there() error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.ended {

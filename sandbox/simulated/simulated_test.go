@@ -49,13 +49,27 @@ func TestSimulated_keeps_the_contract_of_a_provider(t *testing.T) {
 	}
 }
 
-func create(t testing.TB, p *Provider, id sandbox.ID, topology *sandbox.Topology) sandbox.Cluster {
+func create(t testing.TB, p *Provider, id sandbox.ClusterID, topology *sandbox.Topology) sandbox.Cluster {
 	t.Helper()
-	c, err := p.Create(t.Context(), sandbox.Spec{ID: id, Topology: topology}, nil)
+	b, err := p.Boot(t.Context(), id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Lay(t.Context(), topology, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// adopt takes over what another process has laid in the cluster.
+func adopt(t testing.TB, p *Provider, id sandbox.ClusterID, topology *sandbox.Topology) (sandbox.Cluster, error) {
+	t.Helper()
+	b, err := p.Adopt(t.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	return b.Laid(t.Context(), topology)
 }
 
 func TestAdopt_of_a_broken_file_is_gone_and_names_the_file(t *testing.T) {
@@ -73,7 +87,7 @@ func TestAdopt_of_a_broken_file_is_gone_and_names_the_file(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := open(t, dir).Adopt(t.Context(), sandbox.Spec{ID: "mine", Topology: topology}); !errors.Is(err, sandbox.ErrGone) || !strings.Contains(err.Error(), path) {
+		if _, err := adopt(t, open(t, dir), "mine", topology); !errors.Is(err, sandbox.ErrGone) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want ErrGone and the name of the file", what, err)
 		}
 	}
@@ -98,17 +112,20 @@ func TestApply_what_cannot_be_written_down_is_not_in_force(t *testing.T) {
 	}
 }
 
-func TestCreate_a_topology_in_which_nothing_can_be_proven_is_refused(t *testing.T) {
+func TestLay_a_topology_in_which_nothing_can_be_proven_is_refused(t *testing.T) {
 	alone := &sandbox.Topology{Name: "alone", Namespaces: []sandbox.Namespace{{Name: "a", Pods: []sandbox.Pod{{Name: "p"}}}}}
-	p := open(t, t.TempDir())
+	b, err := open(t, t.TempDir()).Boot(t.Context(), "mine", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var last sandbox.Step
-	_, err := p.Create(t.Context(), sandbox.Spec{ID: "mine", Topology: alone}, func(s sandbox.Step) { last = s })
+	_, err = b.Lay(t.Context(), alone, func(s sandbox.Step) { last = s })
 	var failed *sandbox.Failure
 	if !errors.As(err, &failed) || last.Index != 2 || last.Status != sandbox.StepFailed {
 		t.Errorf("got %v after %+v, want a Failure of the second step", err, last)
 	}
-	if ids, err := p.List(t.Context()); err != nil || len(ids) > 0 {
-		t.Errorf("left: %v (%v)", ids, err)
+	if _, err := b.Laid(t.Context(), alone); !errors.Is(err, sandbox.ErrNotLaid) {
+		t.Errorf("Laid: %v, want ErrNotLaid", err)
 	}
 }
 
@@ -123,14 +140,16 @@ func TestSimulated_thousands_at_once(t *testing.T) {
 	for range 64 {
 		group.Go(func() {
 			for i := range work {
-				c, err := p.Create(t.Context(), sandbox.Spec{ID: sandbox.ID(fmt.Sprint("s", i)), Topology: topology}, nil)
+				b, err := p.Boot(t.Context(), sandbox.ClusterID(fmt.Sprint("s", i)), nil)
+				if err == nil {
+					each[i], err = b.Lay(t.Context(), topology, nil)
+				}
 				if err == nil && i%2 == 1 {
-					err = c.Apply(t.Context(), deny)
+					err = each[i].Apply(t.Context(), deny)
 				}
 				if err != nil {
 					t.Error(err)
 				}
-				each[i] = c
 			}
 		})
 	}
@@ -159,7 +178,7 @@ func TestSimulated_thousands_at_once(t *testing.T) {
 	if err != nil || len(ids) != n {
 		t.Fatalf("%d sandboxes are left for the next process (%v), want %d", len(ids), err, n)
 	}
-	adopted, err := again.Adopt(t.Context(), sandbox.Spec{ID: "s1", Topology: topology})
+	adopted, err := adopt(t, again, "s1", topology)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +194,7 @@ func BenchmarkCreate(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for b.Loop() {
-		clusters = append(clusters, create(b, p, sandbox.ID(fmt.Sprint("s", len(clusters))), topology))
+		clusters = append(clusters, create(b, p, sandbox.ClusterID(fmt.Sprint("s", len(clusters))), topology))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -223,7 +242,7 @@ func BenchmarkManager(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		owner := fmt.Sprint("learner ", n)
-		s, seq, err := m.Create(owner, topology)
+		s, seq, err := m.Create(owner, "", topology)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -261,7 +280,7 @@ func TestSimulated_a_broken_file_is_a_sandbox_that_is_gone_and_is_named(t *testi
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := open(t, dir).Adopt(t.Context(), sandbox.Spec{ID: "one", Topology: topology}); !errors.Is(err, sandbox.ErrGone) || !strings.Contains(err.Error(), path) {
+		if _, err := adopt(t, open(t, dir), "one", topology); !errors.Is(err, sandbox.ErrGone) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v, want ErrGone and the file", text, err)
 		}
 	}

@@ -337,6 +337,7 @@ body { color: CanvasText; background: Canvas; }
 <button type="button" id="state-chip"><b>Ready</b></button>
 <p id="status" role="status" aria-live="polite">The server's sentence.</p>
 <form id="start" method="post" action="/sandboxes" ${state === "none" ? "" : "hidden"}><input type="hidden" name="lab" value="network-policies"><button>Start</button></form>
+<div id="ends" hidden><span></span><form id="extend" method="post" action="/extend"><button>Keep it longer</button></form></div>
 <form id="reset" method="post" action="/reset" ${state === "ready" ? "" : "hidden"}><button>Reset</button></form>
 <form id="stop" method="post" action="/stop" ${state === "ready" ? "" : "hidden"}><button>Stop</button></form>
 <ol id="steps"></ol>

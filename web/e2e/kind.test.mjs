@@ -354,15 +354,14 @@ test("the_lab_on_a_real_cluster", async (t) => {
   });
 
   await t.test("a_cluster_that_dies_while_Apply_is_under_way_loses_nothing", async () => {
-    const id = await page.locator("#lab").getAttribute("data-sandbox");
-    const node = (await docker("ps", "--filter", `name=${id}`, "--format", "{{.Names}}")).find((name) => name.endsWith("-control-plane"));
+    const node = (await docker("ps", "--filter", `name=^${process.env.NODES}`, "--format", "{{.Names}}")).find((name) => name.endsWith("-control-plane"));
     // Its API server stands still, so that Apply has not ended when the node dies.
     await docker("exec", node, "pkill", "-STOP", "-f", "^(/usr/local/bin/)?kube-apiserver");
     const edited = denyIngress.replace("production", "shop");
     await walk.write(edited, page);
     await button("Apply").click();
     await page.locator("#apply[aria-busy]").waitFor();
-    await docker("kill", node);
+    await docker("rm", "--force", "--volumes", node); // else it would be started again
     await until(async () => /^Your sandbox.s cluster did not answer as it should/.test(await text("#problems")), "Apply says that it failed", 60_000);
     t.diagnostic(`the node dies: ${await text("#problems")} ${await text("#status")}`);
     await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "failed", "the sandbox has failed", 60_000);

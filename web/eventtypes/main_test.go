@@ -100,7 +100,7 @@ func TestTypeScript_names_fields_as_JSON_does_and_lists_every_value(t *testing.T
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`export type State = "queued" | "creating" | "ready" | "stopping" | "stopped" | "failed";`,
+		`export type State = "queued" | "creating" | "ready" | "paused" | "stopping" | "stopped" | "failed";`,
 		"\n  namespace: string;\n  name: string;\n", // of an embedded struct
 		"\n  reason?: string;\n", "\n  steps: Step[];\n", "\n  id: string;\n", "\n  notice?: Notice;\n",
 		`  | { type: "settled"; settled: Settled }`,

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
@@ -23,6 +24,39 @@ func (s *Store) SetName(ctx context.Context, owner, name string, at time.Time) e
 		_, err := tx.ExecContext(ctx, `UPDATE learners SET name = $1 WHERE owner = $2`, name, owner)
 		return err
 	})
+}
+
+// Named reports whether the learner has given a name.
+func (s *Store) Named(ctx context.Context, owner string) (bool, error) {
+	var named bool
+	err := s.read.QueryRowContext(ctx, `SELECT name <> '' FROM learners WHERE owner = $1`, owner).Scan(&named)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return named, s.explain(ctx, "read name", err)
+}
+
+// Names are the names of those of the owners who have given one, by owner.
+func (s *Store) Names(ctx context.Context, owners []string) (map[string]string, error) {
+	names := map[string]string{}
+	err := s.look(ctx, "read names", func(tx *sql.Tx) error {
+		one, err := tx.PrepareContext(ctx, `SELECT name FROM learners WHERE owner = $1 AND name <> ''`)
+		if err != nil {
+			return err
+		}
+		defer one.Close()
+		for _, owner := range owners {
+			var name string
+			switch err := one.QueryRowContext(ctx, owner).Scan(&name); {
+			case err == nil:
+				names[owner] = name
+			case !errors.Is(err, sql.ErrNoRows):
+				return err
+			}
+		}
+		return nil
+	})
+	return names, err
 }
 
 // Forget deletes all that there is about the learner; nothing of it stays in the

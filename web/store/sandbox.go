@@ -24,11 +24,14 @@ func (s *Store) Sandboxes(provider string) *Sandboxes { return &Sandboxes{s, pro
 func (s *Sandboxes) All(ctx context.Context) (all []sandbox.Record, err error) {
 	err = s.store.look(ctx, "read sandboxes", func(tx *sql.Tx) error {
 		all, err = list(ctx, tx, func(rows *sql.Rows) (rec sandbox.Record, err error) {
-			var created int64
-			err = rows.Scan(&rec.ID, &rec.Owner, &rec.Lab, &rec.State, &rec.Reason, &created)
+			var created, ends int64
+			err = rows.Scan(&rec.ID, &rec.Cluster, &rec.Owner, &rec.Lab, &rec.State, &rec.Reason, &created, &ends)
 			rec.Created = moment(created)
+			if ends != 0 {
+				rec.Ends = moment(ends)
+			}
 			return rec, err
-		}, `SELECT id, owner, lab, state, reason, created_at FROM sandboxes WHERE provider = $1 ORDER BY created_at, id`, s.provider)
+		}, `SELECT id, cluster, owner, lab, state, reason, created_at, ends_at FROM sandboxes WHERE provider = $1 ORDER BY created_at, id`, s.provider)
 		return err
 	})
 	return all, err
@@ -43,11 +46,17 @@ func (s *Sandboxes) Save(ctx context.Context, rec sandbox.Record) error {
 	if err != nil {
 		return err
 	}
+	var ends int64
+	if !rec.Ends.IsZero() {
+		if ends, err = checkTime(rec.Ends); err != nil {
+			return err
+		}
+	}
 	_, err = s.store.write.ExecContext(ctx, `
-		INSERT INTO sandboxes (provider, id, owner, lab, state, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (provider, id) DO UPDATE SET owner = excluded.owner, lab = excluded.lab, state = excluded.state,
-			reason = excluded.reason, created_at = excluded.created_at`,
-		s.provider, string(rec.ID), rec.Owner, rec.Lab, string(rec.State), rec.Reason, created)
+		INSERT INTO sandboxes (provider, id, cluster, owner, lab, state, reason, created_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (provider, id) DO UPDATE SET cluster = excluded.cluster, owner = excluded.owner, lab = excluded.lab, state = excluded.state,
+			reason = excluded.reason, created_at = excluded.created_at, ends_at = excluded.ends_at`,
+		s.provider, string(rec.ID), string(rec.Cluster), rec.Owner, rec.Lab, string(rec.State), rec.Reason, created, ends)
 	return s.store.explain(ctx, "save sandbox", err)
 }
 

@@ -65,6 +65,12 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Ping fails where the database does not answer.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.explain(ctx, "ping", s.read.QueryRowContext(ctx, `SELECT 1 FROM sqlite_schema LIMIT 1`).Scan(&one))
+}
+
 // change carries out one change by the learner: all of f, or nothing. The number
 // that f gets is the change's place among those of this learner. The learner's row is
 // made where there is none, and stays locked until the end, so that the numbers

@@ -101,12 +101,19 @@ func TestStories_have_what_they_tell_of(t *testing.T) {
 		"labs-error":          {"/story", "The lab cannot be made like this"},
 		"instead":             {"/story", "Stop your other sandbox?"},
 		"error-404":           {"/nothing", "Not found"},
-		"error-full":          {"/story", "All sandboxes are in use"},
-		"sandbox-queued":      {small, "Your sandbox waits for its turn."},
+		"error-full":          {"/story", "So many people wait for a sandbox"},
+		"sandbox-queued":      {small, "it is number 3 of 7. That will probably take 40 seconds"},
+		"sandbox-queued-full": {small, "somebody else has to stop first"},
+		"sandbox-asleep":      {small, "Your sandbox was asleep"},
 		"sandbox-step-4":      {small, "step 4 of 6: Start the lab&#39;s pods"},
 		"sandbox-failed":      {small, "The network did not come up"},
 		"sandbox-unavailable": {small, "No sandbox can be started here at the moment."},
 		"sandbox-simulated":   {small, "data-simulated"},
+		"operator":            {"/operator", "2 flows are not as predicted"},
+		"operator-found":      {"/operator?q=paused", "2 of 9 have “paused”."},
+		"operator-empty":      {"/operator", "The reason: Docker does not answer."},
+		"operator-login":      {"/operator", "The operator’s token"},
+		"operator-wrong":      {"/story", "That is not the operator&#39;s token."},
 	} {
 		if _, body := get(t, server, "http://"+name+".localhost:"+u.Port()+want.path); !strings.Contains(body, want.text) {
 			t.Errorf("%s does not say %q", name, want.text)

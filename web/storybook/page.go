@@ -31,7 +31,7 @@ type story struct {
 	Simulated bool
 	// Unavailable is why no sandbox can be made; nil where one can.
 	Unavailable error
-	// Full says that there is no room for one more.
+	// Full says that as many wait for a sandbox as may.
 	Full bool
 	// Lab is the lab that the learner has a sandbox of, Scene how that is; nil where they
 	// have none.
@@ -43,6 +43,10 @@ type story struct {
 	Then func(*scene)
 	// Learner is what the learner has done before; nil for nothing.
 	Learner func(ctx context.Context, kept *store.Store, owner string) error
+	// Operator is what whoever runs the lab sees, who looks at the page; LoggedOut says that
+	// they have not shown their token. It is nil in all other stories.
+	Operator  *class
+	LoggedOut bool
 	// Cut says that the page's connection is cut off then, and does not come back.
 	Cut bool
 	// Refused says that the server has no place for its connection.
@@ -73,12 +77,16 @@ type page struct {
 
 func newPage(c content, s story) (http.Handler, error) {
 	sandboxes := &sandboxes{story: s, content: c, byOwner: map[string]*scene{}, byID: map[string]*scene{}}
-	lab, err := web.New(web.Deps{
+	deps := web.Deps{
 		Sandboxes: sandboxes, Progress: &progress{Store: c.kept, story: s, sandboxes: sandboxes, seen: map[string]bool{}},
 		Labs:    web.NewLabs(c.lessons, c.kept),
 		Lessons: c.lessons, Quizzes: c.quizzes, Static: c.files, Log: c.log, Closing: c.closing,
 		Health: func() error { return nil }, ForgetDays: 90, Hosts: []string{s.Name + ".localhost"},
-	})
+	}
+	if s.Operator != nil {
+		deps.Operator = s.Operator.operator()
+	}
+	lab, err := web.New(deps)
 	return &page{s, lab, sandboxes, &lines{open: map[string]net.Conn{}, cut: map[string]bool{}}}, err
 }
 
@@ -125,6 +133,9 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	if p.Operator != nil && !p.LoggedOut {
+		r.Header.Set("Authorization", "Bearer "+operatorsToken)
 	}
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		p.lab.ServeHTTP(w, r)

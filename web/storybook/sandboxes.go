@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/policy"
@@ -225,11 +226,14 @@ func (s *sandboxes) Provider() string {
 	return "kind"
 }
 
+// Surveyed says that it is known what is on the machine: nothing is.
+func (s *sandboxes) Surveyed() bool { return true }
+
 // Available fails as the story says.
 func (s *sandboxes) Available() error { return s.story.Unavailable }
 
 // Create makes one that waits for its turn.
-func (s *sandboxes) Create(owner string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error) {
+func (s *sandboxes) Create(owner, _ string, lab *sandbox.Topology) (sandbox.Snapshot, int64, error) {
 	if s.story.Full {
 		return sandbox.Snapshot{}, 0, sandbox.ErrBusy
 	}
@@ -238,13 +242,27 @@ func (s *sandboxes) Create(owner string, lab *sandbox.Topology) (sandbox.Snapsho
 }
 
 // Reset makes another.
-func (s *sandboxes) Reset(id sandbox.ID) (sandbox.Snapshot, int64, error) {
+func (s *sandboxes) Reset(id sandbox.ID, address string) (sandbox.Snapshot, int64, error) {
 	sc, err := s.of(id)
 	if err != nil {
 		return sandbox.Snapshot{}, 0, err
 	}
-	return s.Create(sc.owner, sc.topology)
+	return s.Create(sc.owner, address, sc.topology)
 }
+
+// Extend does what the button is for.
+func (s *sandboxes) Extend(id sandbox.ID) (sandbox.Ending, error) {
+	sc, err := s.of(id)
+	if err != nil {
+		return sandbox.Ending{}, err
+	}
+	ending := sandbox.Ending{At: time.Now().Add(2 * time.Hour), Extended: true}
+	sc.Tell(sandbox.Event{Type: sandbox.EventEnds, Ends: &ending})
+	return ending, nil
+}
+
+// Wake has nothing to wake: nobody sleeps long enough to be seen.
+func (s *sandboxes) Wake(sandbox.ID) error { return nil }
 
 // ByOwner is the learner's.
 func (s *sandboxes) ByOwner(owner string) (sandbox.Snapshot, int64, bool) {

@@ -177,7 +177,12 @@ func stories(c content) []story {
 
 	group = "The sandbox"
 	add("sandbox-none", "Not started", story{Path: small})
-	add("sandbox-queued", "Waits for its turn", story{Path: small, Lab: "tenants", Scene: func(*scene) {}})
+	add("sandbox-queued", "Waits for its turn", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.Tell(sandbox.Event{Type: sandbox.EventWaiting, Waiting: &sandbox.Waiting{Place: 3, Of: 7, Seconds: 40}})
+	}})
+	add("sandbox-queued-full", "Waits until somebody else stops", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.Tell(sandbox.Event{Type: sandbox.EventWaiting, Waiting: &sandbox.Waiting{Place: 1, Of: 2, Full: true}})
+	}})
 	add("sandbox-waiting-long", "Waits for what was there before", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
 		sc.Tell(sandbox.Event{Type: sandbox.EventNotice, Notice: &sandbox.Notice{Level: sandbox.NoticeWarning, Message: "Your sandbox waits until what was there before is cleared away. That takes longer than usual; the lab keeps trying."}})
 	}})
@@ -185,6 +190,14 @@ func stories(c content) []story {
 		add(fmt.Sprintf("sandbox-step-%d", i+1), "Starts: "+kindSteps[i].Name, story{Path: small, Lab: "tenants", Scene: func(sc *scene) { sc.starts(i+1, sandbox.StepRunning) }})
 	}
 	add("sandbox-ready", "Ready, nothing applied", story{Path: small, Lab: "tenants", Scene: ready()})
+	add("sandbox-asleep", "Asleep, and about to wake up", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.isReady(denyRed)
+		sc.becomes(sandbox.Paused, "")
+	}})
+	add("sandbox-ends", "Ends soon", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
+		sc.isReady(denyRed)
+		sc.Tell(sandbox.Event{Type: sandbox.EventEnds, Ends: &sandbox.Ending{At: time.Now().Add(12*time.Minute + 10*time.Second)}})
+	}})
 	add("sandbox-simulated", "Ready, and simulated", story{Path: small, Lab: "tenants", Simulated: true, Scene: ready(denyRed)})
 	add("sandbox-reconnecting", "The connection is lost", story{
 		Path: small, Lab: "tenants", Scene: ready(denyRed), Cut: true, Provokes: []string{"/events"},
@@ -218,7 +231,7 @@ func stories(c content) []story {
 		sc.becomes(sandbox.Stopping, "You stopped it.")
 	}})
 	add("sandbox-unavailable", "None can be made here", story{Path: small, Lab: "tenants", Unavailable: sandbox.ErrUnavailable})
-	add("sandbox-full", "All are in use", story{Path: small, Lab: "tenants", Full: true, Provokes: []string{"/sandboxes"}})
+	add("sandbox-full", "Too many wait", story{Path: small, Lab: "tenants", Full: true, Provokes: []string{"/sandboxes"}})
 	add("sandbox-other", "There is one of another lab", story{Path: small, Scene: ready(deny), Provokes: []string{"/sandboxes"}})
 
 	group = "Write"
@@ -266,7 +279,14 @@ func stories(c content) []story {
 	add("labs-looks", "How an own lab looks", story{Path: "/labs#looks", Form: url.Values{"do": {"look"}, "yaml": {ownLab}}})
 	add("instead", "May the other sandbox be stopped?", story{Path: "/sandboxes", Form: url.Values{"lab": {"tenants"}, "lesson": {"tenants"}}, Scene: ready(deny)})
 	add("error-404", "Nothing at this address", story{Path: "/nothing"})
-	add("error-full", "All sandboxes are in use", story{Path: "/sandboxes", Form: url.Values{"lab": {lab}}, Full: true})
+	add("error-full", "Too many wait for a sandbox", story{Path: "/sandboxes", Form: url.Values{"lab": {lab}}, Full: true})
+
+	group = "Whoever runs the lab"
+	add("operator", "All sandboxes of a class", story{Path: "/operator", Operator: aClass()})
+	add("operator-found", "Those that have a text", story{Path: "/operator?q=paused", Operator: aClass()})
+	add("operator-empty", "Nobody has one, and none can be made", story{Path: "/operator", Operator: &class{overview: sandbox.Overview{MaxSandboxes: 12, MaxWaiting: 200, PoolReserve: 1}}, Unavailable: fmt.Errorf("%w: Docker does not answer", sandbox.ErrUnavailable)})
+	add("operator-login", "Not logged in", story{Path: "/operator", Operator: aClass(), LoggedOut: true})
+	add("operator-wrong", "Not the right token", story{Path: "/operator/login", Operator: aClass(), LoggedOut: true, Form: url.Values{"token": {"not this one"}}})
 	return all
 }
 

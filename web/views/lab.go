@@ -97,13 +97,13 @@ func (l Lab) CanStart() bool {
 
 // CanReset says whether the Reset button is shown.
 func (l Lab) CanReset() bool {
-	return l.Sandbox.State == sandbox.Ready || l.Sandbox.State == sandbox.Failed
+	return l.Sandbox.State == sandbox.Ready || l.Sandbox.State == sandbox.Paused || l.Sandbox.State == sandbox.Failed
 }
 
 // CanStop says whether the Stop button is shown.
 func (l Lab) CanStop() bool {
 	switch l.Sandbox.State {
-	case sandbox.Queued, sandbox.Creating, sandbox.Ready:
+	case sandbox.Queued, sandbox.Creating, sandbox.Ready, sandbox.Paused:
 		return true
 	}
 	return false

@@ -1,8 +1,10 @@
 package views
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -23,6 +25,15 @@ type Sentences struct {
 	// Step is said of a creation with a running step; in it stand {index}, {total} and
 	// {name}.
 	Step string `json:"step"`
+	// Place is said of a sandbox that waits, with {place} and {of}; Soon, Minutes and Full
+	// say when its turn will come, with {seconds} or {minutes}.
+	Place   string `json:"place"`
+	Soon    string `json:"soon"`
+	Minutes string `json:"minutes"`
+	Full    string `json:"full"`
+	// Ends is said of a sandbox whose end is near; {when} is "at 18:40" or "in about 12
+	// minutes".
+	Ends string `json:"ends"`
 	// Restart follows on an end whose reason does not say what to press.
 	Restart string `json:"restart"`
 	// Verdicts are the words for them.
@@ -51,6 +62,7 @@ var Said = Sentences{
 		sandbox.Queued:   "Your sandbox waits for its turn. It starts by itself; read on meanwhile.",
 		sandbox.Creating: "Your sandbox is being made.",
 		sandbox.Ready:    "Your sandbox is ready: every cell of the matrix is measured in it.",
+		sandbox.Paused:   "Your sandbox was asleep, for nobody looked at it for a while, and wakes up now. Its policies are in force as before.",
 		sandbox.Stopping: "Your sandbox is being stopped.",
 		sandbox.Stopped:  "Your sandbox has stopped.",
 		sandbox.Failed:   "Your sandbox has failed.",
@@ -64,6 +76,7 @@ var Said = Sentences{
 		sandbox.Queued:   "Waiting",
 		sandbox.Creating: "Starting",
 		sandbox.Ready:    "Ready",
+		sandbox.Paused:   "Asleep",
 		sandbox.Stopping: "Stopping",
 		sandbox.Stopped:  "Stopped",
 		sandbox.Failed:   "Failed",
@@ -71,6 +84,11 @@ var Said = Sentences{
 	NoPlace:     "Not available",
 	Unavailable: "You have no sandbox.",
 	Step:        "Your sandbox is being made, step {index} of {total}: {name}.",
+	Place:       "Your sandbox waits for its turn: it is number {place} of {of}.",
+	Soon:        "That will probably take {seconds} seconds; it starts by itself, so read on meanwhile.",
+	Minutes:     "That will probably take {minutes} minutes; it starts by itself, so read on meanwhile.",
+	Full:        "All sandboxes are in use, so somebody else has to stop first; it starts by itself, so read on meanwhile.",
+	Ends:        "This sandbox ends {when}. Your policies stay in the workspace as drafts.",
 	Restart:     "Press Start for a new one; your policies stay in the workspace as drafts.",
 	Verdicts:    verdicts(func(m VerdictMark) string { return m.Word }),
 	Is: map[probe.Verdict]string{
@@ -117,6 +135,10 @@ func (s Sentences) state(of sandbox.Snapshot, simulated, unavailable bool) strin
 		if unavailable {
 			return s.Unavailable
 		}
+	case sandbox.Queued:
+		if w := of.Waiting; w != nil {
+			return s.waiting(*w)
+		}
 	case sandbox.Creating:
 		for _, step := range of.Steps {
 			if step.Status == sandbox.StepRunning {
@@ -130,4 +152,32 @@ func (s Sentences) state(of sandbox.Snapshot, simulated, unavailable bool) strin
 		}
 	}
 	return sentence
+}
+
+// waiting says where a sandbox stands in the queue. What will take long is told in
+// minutes, for it is not known to the second.
+func (s Sentences) waiting(w sandbox.Waiting) string {
+	when := ""
+	switch {
+	case w.Full:
+		when = s.Full
+	case w.Seconds > 90:
+		when = s.Minutes
+	case w.Seconds > 0:
+		when = s.Soon
+	}
+	return strings.TrimSpace(strings.NewReplacer("{place}", strconv.Itoa(w.Place), "{of}", strconv.Itoa(w.Of),
+		"{seconds}", strconv.Itoa(w.Seconds), "{minutes}", strconv.Itoa((w.Seconds+59)/60)).Replace(s.Place + " " + when))
+}
+
+// ending says when the sandbox ends, as seen from now; empty where that is not near.
+func (s Sentences) ending(e *sandbox.Ending, now time.Time) string {
+	if e == nil {
+		return ""
+	}
+	when := "in about a minute"
+	if n := int(e.At.Sub(now).Round(time.Minute) / time.Minute); n > 1 {
+		when = fmt.Sprintf("in about %d minutes", n)
+	}
+	return strings.ReplaceAll(s.Ends, "{when}", when)
 }

@@ -18,6 +18,7 @@ export interface Actions {
   start(): Promise<void>;
   /** Replaces the sandbox by a fresh one, after a question. */
   reset(): Promise<void>;
+  extend(): Promise<void>;
   stop(): Promise<void>;
 
   /** Makes the cluster what the workspace says. */
@@ -166,6 +167,7 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
       if (!(await confirm(question, explanation, "Reset"))) return;
       await attempt(async () => begin(await api.reset(store.get().sandbox)));
     },
+    extend: () => attempt(() => api.extend(store.get().sandbox)),
     stop: () => attempt(() => api.stop(store.get().sandbox)),
 
     async apply() {

@@ -53,6 +53,11 @@ export async function reset(id: string): Promise<string> {
   return ((await answer.json()) as { id: string }).id;
 }
 
+/** Puts off the sandbox's end; an event tells when that is now. */
+export async function extend(id: string): Promise<void> {
+  await send("POST", `${path(id)}/extend`);
+}
+
 export async function stop(id: string): Promise<void> {
   await send("DELETE", path(id));
 }

@@ -198,3 +198,13 @@ test("a_change_of_policies_tells_its_number_and_what_it_came_from", () => {
   const model = after(predicted, { type: "policies", policies: { change: 4, removed: [x], origin: "cluster" } });
   assert.deepEqual([model.policiesChange, model.origin, model.policies], [4, "cluster", []]);
 });
+
+test("a_place_in_the_queue_goes_with_the_state_and_an_end_when_it_is_put_off", () => {
+  const queued = after(nothing, snapshot({ state: "queued" }), { type: "waiting", waiting: { place: 2, of: 2 } });
+  assert.deepEqual(queued.waiting, { place: 2, of: 2 });
+  assert.equal(after(queued, { type: "state", state: { state: "creating" } }).waiting, undefined);
+  const at = "2026-01-02T15:19:05Z";
+  const ending = after(nothing, snapshot({}), { type: "ends", ends: { at } });
+  assert.deepEqual(ending.ends, { at });
+  assert.equal(after(ending, { type: "ends", ends: { at, extended: true } }).ends, undefined);
+});

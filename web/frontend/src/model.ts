@@ -1,7 +1,7 @@
 // What the page knows of its sandbox, and how each event changes it. Pure: no
 // DOM, no clock, no network.
 
-import type { Disagreed, Notice, Observation, Origin, PolicyChange, Predictions, Ref, SandboxEvent, Settled, State, Step, Verdict } from "./events.gen";
+import type { Disagreed, Ending, Notice, Observation, Origin, PolicyChange, Predictions, Ref, SandboxEvent, Settled, State, Step, Verdict, Waiting } from "./events.gen";
 
 /** The state of the page's sandbox; "none" where there is none. */
 export type PageState = State | "none";
@@ -27,6 +27,10 @@ export interface Turn {
 export interface Model {
   readonly state: PageState;
   readonly reason: string;
+  /** Where it stands in the queue, as long as it is there. */
+  readonly waiting: Waiting | undefined;
+  /** When it ends, where that is near. */
+  readonly ends: Ending | undefined;
   readonly steps: readonly TimedStep[];
   /** Those in force, sorted by namespace and name. Events leave their texts out: the workspace has them. */
   readonly policies: readonly Ref[];
@@ -53,6 +57,8 @@ export interface Model {
 export const nothing: Model = {
   state: "none",
   reason: "",
+  waiting: undefined,
+  ends: undefined,
   steps: [],
   policies: [],
   policiesChange: 0,
@@ -76,6 +82,8 @@ export function reduce(model: Model, event: SandboxEvent): Model {
       return {
         state: s.state,
         reason: s.reason ?? "",
+        waiting: s.waiting,
+        ends: s.ends,
         steps: s.steps.map((step) => timed(step, event.time)),
         policies: s.policies,
         policiesChange: s.change,
@@ -93,7 +101,11 @@ export function reduce(model: Model, event: SandboxEvent): Model {
     }
     case "state":
       if (event.state.state === "stopped") return stopped(model, event.state.reason ?? "");
-      return { ...model, state: event.state.state, reason: event.state.reason ?? "", disagreement: [], notice: undefined };
+      return { ...model, state: event.state.state, reason: event.state.reason ?? "", waiting: undefined, disagreement: [], notice: undefined };
+    case "ends":
+      return { ...model, ends: event.ends.extended ? undefined : event.ends };
+    case "waiting":
+      return { ...model, waiting: event.waiting };
     case "step": {
       const steps = [...model.steps];
       const at = steps.findIndex((s) => s.index === event.step.index);

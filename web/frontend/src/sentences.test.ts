@@ -150,3 +150,17 @@ test("what_is_folded_and_found_is_counted", () => {
   assert.equal(sentences.found(0, 161), "No connection is like this");
   assert.equal(sentences.found(161, 161), "All 161 connections");
 });
+
+test("who_waits_is_told_their_place_and_when", () => {
+  const queued = { ...nothing, state: "queued" } as const;
+  assert.equal(sentences.status({ ...queued, waiting: { place: 3, of: 7, seconds: 40 } }, false), "Your sandbox waits for its turn: it is number 3 of 7. That will probably take 40 seconds; it starts by itself, so read on meanwhile.");
+  assert.match(sentences.status({ ...queued, waiting: { place: 3, of: 7, seconds: 130 } }, false), /take 3 minutes;/);
+  assert.match(sentences.status({ ...queued, waiting: { place: 1, of: 2, full: true } }, false), /number 1 of 2\. All sandboxes are in use/);
+  assert.equal(sentences.status({ ...queued, waiting: { place: 1, of: 2 } }, false), "Your sandbox waits for its turn: it is number 1 of 2.");
+});
+
+test("an_end_that_is_near_is_told_by_the_learners_clock", () => {
+  const at = new Date(2026, 2, 4, 18, 40);
+  assert.equal(sentences.ending(nothing), "");
+  assert.match(sentences.ending({ ...nothing, ends: { at: at.toISOString() } }), /^This sandbox ends at \D*0?6:40.*|18:40/);
+});

@@ -1,6 +1,6 @@
 // What the page says, in plain English.
 
-import type { Disagreed, Observation, Origin, Verdict, Way } from "./events.gen";
+import type { Disagreed, Observation, Origin, Verdict, Waiting, Way } from "./events.gen";
 import { partsOf } from "./flow";
 import type { Model, PageState, Summary } from "./model";
 import { said } from "./sentences.gen";
@@ -23,11 +23,12 @@ function stateSentence(model: Model, simulated: boolean, unavailable: boolean): 
   switch (model.state) {
     case "none":
       return unavailable ? said.unavailable : sentence;
+    case "queued":
+      return model.waiting ? waiting(model.waiting) : sentence;
     case "creating": {
       const step = model.steps.find((s) => s.status === "running");
       if (!step) return sentence;
-      const values: Record<string, string | number> = { index: step.index, total: step.total, name: step.name };
-      return said.step.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
+      return filled(said.step, { index: step.index, total: step.total, name: step.name });
     }
     case "stopping":
       return `${sentence} ${model.reason}`.trim();
@@ -38,6 +39,23 @@ function stateSentence(model: Model, simulated: boolean, unavailable: boolean): 
     }
   }
   return sentence;
+}
+
+// As Sentences.waiting of the server's pages has it.
+function waiting({ place, of, full, seconds = 0 }: Waiting): string {
+  const when = full ? said.full : seconds > 90 ? said.minutes : seconds > 0 ? said.soon : "";
+  return filled(`${said.place} ${when}`, { place, of, seconds, minutes: Math.ceil(seconds / 60) }).trim();
+}
+
+function filled(sentence: string, values: Record<string, string | number>): string {
+  return sentence.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
+}
+
+/** When the sandbox ends, by the learner's clock; empty where that is not near. */
+export function ending(model: Model): string {
+  if (!model.ends) return "";
+  const at = new Date(model.ends.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return filled(said.ends, { when: `at ${at}` });
 }
 
 /** The line about the last change of policies. */

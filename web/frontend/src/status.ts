@@ -10,8 +10,8 @@ import { said } from "./sentences.gen";
 import type { State, Store } from "./state";
 
 const startable: PageState[] = ["none", "stopped", "failed"];
-const resettable: PageState[] = ["ready", "failed"];
-const stoppable: PageState[] = ["queued", "creating", "ready"];
+const resettable: PageState[] = ["ready", "paused", "failed"];
+const stoppable: PageState[] = ["queued", "creating", "ready", "paused"];
 
 export function mountStatus(root: HTMLElement, store: Store, actions: Actions): void {
   const simulated = root.dataset["simulated"] !== undefined;
@@ -21,6 +21,7 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   const behindChip = root.querySelector<HTMLElement>("#sandbox .said");
   const steps = find(root, "steps");
   const [start, reset, stop] = ["start", "reset", "stop"].map((id) => find<HTMLFormElement>(root, id)) as [HTMLFormElement, HTMLFormElement, HTMLFormElement];
+  const ends = find(root, "ends");
   const bar = root.querySelector<HTMLElement>("#start-bar");
   const apply = find(root, "apply");
   // These are in the bar and in the line below, outside of the lab.
@@ -32,6 +33,7 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
   onSubmit(start, actions.start);
   onSubmit(reset, actions.reset);
   onSubmit(stop, actions.stop);
+  onSubmit(find<HTMLFormElement>(root, "extend"), actions.extend);
 
   let clock: ReturnType<typeof setInterval> | undefined;
 
@@ -58,6 +60,9 @@ export function mountStatus(root: HTMLElement, store: Store, actions: Actions): 
     show(stop, stoppable.includes(model.state), status);
     // Once it is ready, the line gives way to what is seen, and so does the keyboard's place.
     if (model.state === "ready" && document.activeElement === status) focusOn(find(root, "see"));
+    const ending = sentences.ending(model);
+    write(ends.querySelector("span")!, ending);
+    show(ends, ending !== "", find(root, "see"));
     renderSteps(steps, model);
     tick();
     // The clock goes as long as there is a step to time.

@@ -6,73 +6,9 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"time"
 
 	"sigs.k8s.io/kind/pkg/log"
-
-	"github.com/netpol-lab/netpol-lab/sandbox"
 )
-
-// The steps of a sandbox's creation, in their order.
-const (
-	stepNode = iota
-	stepKubernetes
-	stepNetwork
-	stepPods
-	stepMeasure
-	stepProve
-)
-
-var stepNames = []string{
-	stepNode:       "Start the node",
-	stepKubernetes: "Start Kubernetes",
-	stepNetwork:    "Start the network (Calico)",
-	stepPods:       "Start the lab's pods",
-	stepMeasure:    "Measure from every pod",
-	stepProve:      "Prove that policies are enforced",
-}
-
-// steps tells the progress of one creation. Work of later steps may have begun
-// before a step is told done: what is told is the order in which they end.
-type steps struct {
-	progress sandbox.Progress
-	current  int
-	began    time.Time
-}
-
-func newSteps(progress sandbox.Progress) *steps {
-	if progress == nil {
-		progress = func(sandbox.Step) {}
-	}
-	s := &steps{progress: progress, began: time.Now()}
-	s.tell(sandbox.StepRunning)
-	return s
-}
-
-// done ends the current step and begins the next, where there is one.
-func (s *steps) done() {
-	s.tell(sandbox.StepDone)
-	s.current++
-	s.began = time.Now()
-	if s.current < len(stepNames) {
-		s.tell(sandbox.StepRunning)
-	}
-}
-
-// fail ends the current step in failure.
-func (s *steps) fail() {
-	if s.current < len(stepNames) {
-		s.tell(sandbox.StepFailed)
-	}
-}
-
-func (s *steps) tell(status sandbox.StepStatus) {
-	step := sandbox.Step{Index: s.current + 1, Total: len(stepNames), Name: stepNames[s.current], Status: status}
-	if status != sandbox.StepRunning {
-		step.ElapsedMillis = time.Since(s.began).Milliseconds()
-	}
-	s.progress(step)
-}
 
 // kindLog is kind's logger. kind tells of its progress in no other way, so the
 // milestones are read off its lines.

@@ -1,0 +1,49 @@
+package capacity
+
+// What one kind sandbox takes of the machine, on the lab's own node image with the first
+// lesson laid in it, as counted in nodes that were at work on two processors with control
+// groups of version 1, rounded up. BenchmarkKind in cmd/netpol-lab measures it anew, but
+// for the neighbours and what Docker has outside the node.
+//
+// Docker's networks limit nothing here: all nodes are in kind's one, of 65,000 addresses.
+const (
+	// memory is what the node's control group uses, less the files in it that were not used
+	// lately: 724 and 739 MiB in two sandboxes, 544 MiB before anything was laid; beside it
+	// Docker's shim and proxy of the node, 5 MiB. A sandbox that is paused keeps it.
+	memory = 768 << 20
+	// processor is in thousandths of one, while it is watched: an idle node takes 100, and
+	// the dialling 30. It is from earlier measurements of one sandbox each; what changes of
+	// policies cost beside that has to find room in the quarter that is kept.
+	processor = 130
+	// disk is the node's volume and layer: 134 and 1 MiB.
+	disk = 150 << 20
+	// inotifyInstances are root's: 22 in each of four nodes, of which API server and kubelet
+	// have 13, systemd 4. With control groups of version 2 containerd has one more for each
+	// container in the node, and Docker's one for the node; that is worked out from its code
+	// and from the 32 containers that there are, not measured.
+	inotifyInstances = 22
+	containers       = 33
+	// inotifyWatches are 416 to 437, the kubelet's for the most part.
+	inotifyWatches = 440
+	// processes are 446 to 459 threads in the node, and 20 of Docker's for it.
+	processes = 480
+	// neighbours are the entries in all network namespaces of a node: 35 to 39 of IPv4, and
+	// 28 to 32 of IPv6. Of one that has been paused for some minutes 2 to 11 are left.
+	neighbours       = 40
+	neighboursPaused = 12
+	// files are the server's: up to 10 connections to one cluster were seen, and its
+	// learner's pages and terminal have some.
+	files = 24
+)
+
+// What is kept for others.
+const (
+	// memoryKept is for the system, the server and the files that all read; at most a quarter.
+	memoryKept           = 4 << 30
+	diskKept             = 2 << 30
+	inotifyInstancesKept = 16
+	inotifyWatchesKept   = 1024
+	processesKept        = 1024
+	neighboursKept       = 64
+	filesKept            = 256
+)
