@@ -293,7 +293,7 @@ func (b *build) plan(probe string) (plan, error) {
 	h.add(terminalFiles...)
 	h.add(terminalNames...)
 	for _, prog := range programs {
-		if prog.name != "store" {
+		if prog.name != "store" && prog.name != "containerd-shim-runc-v2" {
 			h.add(prog.name, p.programs[prog.name])
 		}
 	}

@@ -27,6 +27,7 @@ var programs = []program{
 	{name: "calico", group: "calico", pkg: ".", ldflags: "-X main.version=" + CalicoVersion},
 	{name: "containerd", group: "containerd", pkg: containerdModule + "/cmd/containerd", tags: containerdTags},
 	{name: "containerd-shim-runc-v2", group: "containerd", pkg: containerdModule + "/cmd/containerd-shim-runc-v2", tags: containerdTags},
+	{name: "shim", group: "containerd", pkg: "./shim", tags: containerdTags},
 	{name: "ctr", group: "containerd", pkg: containerdModule + "/cmd/ctr", tags: containerdTags},
 	{name: "store", group: "containerd", pkg: "./store", tags: containerdTags},
 	{name: "etcd", group: "etcd", pkg: etcdModule},
@@ -85,13 +86,12 @@ func (b *build) compileOnce(ctx context.Context, p program, hash string) error {
 func (b *build) programHash(p program) (string, error) {
 	h := newHash("program", p.name, p.group, p.pkg, p.tags, p.ldflags, runtime.Version())
 	group := filepath.Join(b.repo, "sandbox/nodeimage", p.group)
+	// Of upstream's own programs the group's sources are no part.
 	if strings.HasPrefix(p.pkg, ".") {
-		if err := h.dir(group); err != nil {
+		if err := h.dir(filepath.Join(group, p.pkg)); err != nil {
 			return "", err
 		}
-		return h.sum(), nil
 	}
-	// Upstream's own program: the group's sources are not in it.
 	for _, name := range []string{"go.mod", "go.sum"} {
 		if err := h.file(filepath.Join(group, name)); err != nil {
 			return "", err

@@ -13,6 +13,10 @@ const kindManifest = "/kind/manifests/default-cni.yaml"
 // kube-system, which that would publish, too: create it first.
 const StartCalico = "/kind/bin/start-calico"
 
+// kubeadmPatches is the folder in the node of what kubeadm is to do otherwise than it would
+// (files/patches).
+const kubeadmPatches = "/kind/patches"
+
 // PodSubnet is where the pods of a cluster made with [KindConfig] have their addresses.
 const PodSubnet = "10.244.0.0/16"
 
@@ -26,9 +30,20 @@ const PodSubnet = "10.244.0.0/16"
 //     soon as the API server answers, seconds before kind would.
 //   - The kubelet is not restarted for the sake of certificates that are to be
 //     renewed in a year (phase kubelet-finalize): that cost five seconds.
-//   - Nobody competes for leadership, so nobody asks for it every two seconds.
-//   - The controllers are those that a lab needs. Garbage collection and quotas
-//     watch every kind of object there is, for nothing here.
+//   - The control plane is one process of one pod, which kubeadm's patches in the
+//     image make of the API server's (files/patches, kubernetes/controlplane.go).
+//     Nobody competes for leadership in it, and it has the controllers that a lab
+//     needs.
+//   - A cluster may sleep for an hour and wake as it was. So nothing judges the node
+//     by how long it was silent: neither the controllers, which would taint it and
+//     evict its pods, nor the API server, which would taint it beforehand
+//     (TaintNodesByCondition) and count its own kind by leases. Only the kubelet
+//     does, of itself: for want of news of its pods it says that it is not ready,
+//     and it says so no more with the next report, a second later.
+//   - A new Service waits a tenth of a second for others to come with it, not a whole.
+//   - Nobody asks twice: the API server reads etcd, which is beside it, without
+//     keeping a copy of it all, and etcd does not report that nothing has happened.
+//     What pods take of the disk is not measured.
 //   - No pod may have more processes than it can need, and etcd keeps 256 MiB at most:
 //     in the learner's terminal kubectl runs, and whatever else the learner likes.
 //     The API server does 16 writes at once: the lab sends it 8 at most.
@@ -43,7 +58,12 @@ kubeadmConfigPatches:
 - |
   apiVersion: kubeadm.k8s.io/v1beta3
   kind: InitConfiguration
-  skipPhases: [preflight, kubelet-finalize]
+  skipPhases: [preflight, control-plane/controller-manager, control-plane/scheduler, wait-control-plane, kubelet-finalize]
+  patches:
+    directory: ` + kubeadmPatches + `
+  nodeRegistration:
+    kubeletExtraArgs:
+      housekeeping-interval: 1m
 - |
   apiVersion: kubeadm.k8s.io/v1beta3
   kind: ClusterConfiguration
@@ -53,23 +73,31 @@ kubeadmConfigPatches:
     local:
       extraArgs:
         unsafe-no-fsync: "true"
+        heartbeat-interval: "50"
+        election-timeout: "250"
+        watch-progress-notify-interval: 10m
         quota-backend-bytes: "268435456"
   apiServer:
     extraArgs:
       enable-priority-and-fairness: "false"
       max-mutating-requests-inflight: "16"
-  controllerManager:
-    extraArgs:
-      leader-elect: "false"
-      controllers: "clusterrole-aggregation-controller,daemonset-controller,deployment-controller,\
-        endpoints-controller,endpointslice-controller,namespace-controller,node-ipam-controller,\
-        node-lifecycle-controller,pod-garbage-collector-controller,replicaset-controller,\
-        root-ca-certificate-publisher-controller,serviceaccount-controller,taint-eviction-controller"
-  scheduler:
-    extraArgs:
-      leader-elect: "false"
+      disable-admission-plugins: TaintNodesByCondition
+      endpoint-reconciler-type: master-count
+      feature-gates: APIServerIdentity=false
+      watch-cache: "false"
+- |
+  apiVersion: kubeproxy.config.k8s.io/v1alpha1
+  kind: KubeProxyConfiguration
+  iptables:
+    minSyncPeriod: 100ms
+    syncPeriod: 1h
 - |
   apiVersion: kubelet.config.k8s.io/v1beta1
   kind: KubeletConfiguration
   podPidsLimit: 256
+  localStorageCapacityIsolation: false
+  volumeStatsAggPeriod: -1s
+  nodeLeaseDurationSeconds: 86400
+  nodeStatusUpdateFrequency: 1s
+  nodeStatusReportFrequency: 1h
 `

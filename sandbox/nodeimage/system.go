@@ -127,7 +127,7 @@ func (b *build) make(ctx context.Context, p plan, probe string, res Result) erro
 		return err
 	}
 	if err := b.progress.step("compile containerd, etcd, CoreDNS, CNI plugins",
-		compileGroup("containerd", "containerd-shim-runc-v2", "ctr", "store", "etcd", "coredns", "loopback", "host-local")); err != nil {
+		compileGroup("containerd", "shim", "ctr", "store", "etcd", "coredns", "loopback", "host-local")); err != nil {
 		return err
 	}
 	err := b.progress.step("make the Debian base", func() (err error) {
@@ -348,8 +348,8 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 			return err
 		}
 	}
-	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} {
-		if err := w.copy("/usr/local/bin/"+name, 0o755, bin(name)); err != nil {
+	for name, prog := range map[string]string{"containerd": "containerd", "containerd-shim-runc-v2": "shim", "ctr": "ctr"} {
+		if err := w.copy("/usr/local/bin/"+name, 0o755, bin(prog)); err != nil {
 			return err
 		}
 	}
@@ -392,6 +392,15 @@ func (b *build) system(ctx context.Context, w *layerWriter, base, upper string, 
 			return err
 		}
 	}
+	patches, err := files.ReadDir("files/patches")
+	if err != nil {
+		panic(err) // embedded above
+	}
+	for _, patch := range patches {
+		if err := w.data(path.Join(kubeadmPatches, patch.Name()), 0o644, file("patches/"+patch.Name())); err != nil {
+			return err
+		}
+	}
 	if err := w.dir("/etc/kubernetes/manifests"); err != nil {
 		return err
 	}
@@ -423,6 +432,14 @@ func copyKindFiles(w *layerWriter, kind string, skip func(name string) bool) err
 	})
 }
 
+const (
+	// journaldConf keeps the journal, which is in memory, small.
+	journaldConf = "[Journal]\nReadKMsg=no\nRuntimeMaxUse=4M\n"
+	// journaldUnit lets the journal be silent: systemd would kill it after three minutes,
+	// those asleep included.
+	journaldUnit = "[Service]\nWatchdogSec=0\n"
+)
+
 // systemd enables the node's three services and takes away what Debian enables:
 // a node is no machine that logs people in.
 func (b *build) systemd(w *layerWriter, base, upper string) error {
@@ -438,7 +455,10 @@ func (b *build) systemd(w *layerWriter, base, upper string) error {
 	if err := w.symlink("/usr/sbin/init", "/lib/systemd/systemd"); err != nil {
 		return err
 	}
-	if err := w.data("/etc/systemd/journald.conf.d/10-lab.conf", 0o644, []byte("[Journal]\nReadKMsg=no\n")); err != nil {
+	if err := w.data("/etc/systemd/journald.conf.d/10-lab.conf", 0o644, []byte(journaldConf)); err != nil {
+		return err
+	}
+	if err := w.data("/etc/systemd/system/systemd-journald.service.d/10-lab.conf", 0o644, []byte(journaldUnit)); err != nil {
 		return err
 	}
 	gone := []string{"usr/lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service"}
