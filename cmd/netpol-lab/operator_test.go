@@ -92,7 +92,7 @@ func TestOperatorToken_of_ones_own_is_long_enough(t *testing.T) {
 
 func TestServe_the_operators_token_opens_their_page_and_the_metrics(t *testing.T) {
 	dir := t.TempDir()
-	s := serveLab(t, "--sandbox", "simulated", "--data", dir, "--metrics-listen", "127.0.0.1:0")
+	s := serveLab(t, "--sandbox", "simulated", "--data", dir)
 	said := regexp.MustCompile(`The operator's page is at (\S+); its token is in (\S+)\n`).FindStringSubmatch(s.said.text.String())
 	if said == nil {
 		t.Fatal("the page and its token's file are not told")

@@ -45,7 +45,7 @@ func (p *Provider) Boot(ctx context.Context, id sandbox.ClusterID, progress sand
 	b := &boot{provider: p, id: id, name: name, kindLog: newKindLog(p.log.With("cluster", id)), kind: make(chan error, 1)}
 	step, err := b.run(ctx, progress)
 	if err == nil {
-		p.uses(name, nil)
+		p.usesNone(name)
 		return b.booted, nil
 	}
 	if b.booted != nil {

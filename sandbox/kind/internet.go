@@ -246,11 +246,11 @@ func (p *Provider) begin(cluster string) {
 	p.hosts[cluster] = nil
 }
 
-// uses notes which outside hosts the cluster uses.
-func (p *Provider) uses(cluster string, hosts []outside) {
+// usesNone notes that the cluster uses no outside hosts yet.
+func (p *Provider) usesNone(cluster string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hosts[cluster] = append([]outside{}, hosts...) // never nil
+	p.hosts[cluster] = []outside{} // nil would say that it is not known
 }
 
 // end notes that nothing is left of the cluster, and removes the outside hosts that it

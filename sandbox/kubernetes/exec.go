@@ -51,7 +51,8 @@ const (
 	execBuffer = 32 << 10
 	// execLimit is how long the API server may take to begin.
 	execLimit = 10 * time.Second
-	// maxRefusal is how much is read of what the API server says when it refuses.
+	// maxRefusal is how much is read of what the API server says when it refuses, or when a
+	// command has ended.
 	maxRefusal = 16 << 10
 )
 
@@ -96,7 +97,7 @@ func (s *execStream) receive(out *io.PipeWriter) {
 	defer close(s.done)
 	var said tail
 	err := s.demultiplex(out, &said)
-	if text := said.String(); text != "" {
+	if text := said.String(); text != "" && err != io.EOF {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
 	_ = out.CloseWithError(err) // Closing a pipe cannot fail.
