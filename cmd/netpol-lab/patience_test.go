@@ -27,6 +27,7 @@ func TestKind_with_patience_a_slow_machine_gets_there(t *testing.T) {
 	}
 	limit := func(usual time.Duration) time.Duration { return time.Duration(patience * float64(usual)) }
 	s := startServer(t, "--max-sandboxes", "1")
+	s.pause = 2 * time.Second // each look costs such a machine much
 	before := inotifyInstances(t)
 	id := s.create("network-policies")
 	told := 0

@@ -37,17 +37,25 @@ kubeadmConfigPatches:
   failCgroupV1: false
 `
 
-// patientConfig is one more of the patches that both configs end with: how long the
-// kubelet waits for containerd, which on a slow machine is still at work with what the
-// kubelet has given up and asked for again.
+// patientConfig are two more of the patches that both configs end with: how long kubeadm
+// waits for the API server, and the kubelet for containerd, which on a slow machine is
+// still at work with what the kubelet has given up and asks for again.
 const patientConfig = `- |
+  apiVersion: kubeadm.k8s.io/v1beta3
+  kind: ClusterConfiguration
+  apiServer:
+    timeoutForControlPlane: %s
+- |
   apiVersion: kubelet.config.k8s.io/v1beta1
   kind: KubeletConfiguration
   runtimeRequestTimeout: %s
 `
 
-// runtimeRequestTimeout is the kubelet's own, before patience.
-const runtimeRequestTimeout = 2 * time.Minute
+// Both limits as they are without patience.
+const (
+	timeoutForControlPlane = 4 * time.Minute
+	runtimeRequestTimeout  = 2 * time.Minute
+)
 
 // clusterConfig is the kind config of a sandbox: one node. kind publishes its
 // API server on this machine's loopback address.
@@ -57,7 +65,7 @@ func (p *Provider) clusterConfig(f flavour) string {
 		config = nodeimage.KindConfig
 	}
 	if p.opts.Patience > 1 {
-		config += fmt.Sprintf(patientConfig, p.patient(runtimeRequestTimeout))
+		config += fmt.Sprintf(patientConfig, p.patient(timeoutForControlPlane), p.patient(runtimeRequestTimeout))
 	}
 	return config
 }

@@ -448,9 +448,9 @@ func TestWake_says_why_the_first_proof_has_failed(t *testing.T) {
 	}
 }
 
-func TestClusterConfig_patience_stretches_how_long_the_kubelet_waits_for_containerd(t *testing.T) {
+func TestClusterConfig_patience_stretches_what_kubeadm_and_the_kubelet_wait_for(t *testing.T) {
 	for _, f := range []flavour{{calico: true}, {}} {
-		for patience, want := range map[float64]string{1: "", 10: "20m0s"} {
+		for patience, want := range map[float64][2]string{1: {"", ""}, 10: {"40m0s", "20m0s"}} {
 			p, err := New(Options{Instance: "a", Patience: patience})
 			if err != nil {
 				t.Fatal(err)
@@ -459,12 +459,17 @@ func TestClusterConfig_patience_stretches_how_long_the_kubelet_waits_for_contain
 			if err := yaml.Unmarshal([]byte(p.clusterConfig(f)), &config); err != nil {
 				t.Fatal(err)
 			}
-			var last struct{ RuntimeRequestTimeout string }
-			if err := yaml.Unmarshal([]byte(config.KubeadmConfigPatches[len(config.KubeadmConfigPatches)-1]), &last); err != nil {
-				t.Fatal(err)
+			var got struct {
+				APIServer             struct{ TimeoutForControlPlane string }
+				RuntimeRequestTimeout string
 			}
-			if last.RuntimeRequestTimeout != want {
-				t.Errorf("with Calico in the image %t and patience %g it waits %q, want %q", f.calico, patience, last.RuntimeRequestTimeout, want)
+			for _, patch := range config.KubeadmConfigPatches {
+				if err := yaml.Unmarshal([]byte(patch), &got); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if is := [2]string{got.APIServer.TimeoutForControlPlane, got.RuntimeRequestTimeout}; is != want {
+				t.Errorf("with Calico in the image %t and patience %g they wait %q, want %q", f.calico, patience, is, want)
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 package cgroup2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +16,14 @@ import (
 	"time"
 )
 
-const (
-	nodeImage = "netpol-lab/node:latest"
+// The images that the machine has; the variable is the server's, too.
+var (
+	nodeImage = cmp.Or(os.Getenv("NETPOL_LAB_NODE_IMAGE"), "netpol-lab/node:latest")
 	podImage  = "netpol-lab/pod:latest"
-	// inside says that this process is in the emulated machine.
-	inside = "NETPOL_LAB_CGROUP2_INSIDE"
 )
+
+// inside says that this process is in the emulated machine.
+const inside = "NETPOL_LAB_CGROUP2_INSIDE"
 
 // emulate boots a machine that carries out the script, with the programs beside it, and
 // passes where the script does within the limit.
@@ -40,7 +43,7 @@ func emulate(t *testing.T, limit time.Duration, programs map[string]string, scri
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(lab, "run"), []byte("export "+inside+"=yes\n"+script), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(lab, "run"), []byte("export "+inside+"=yes NETPOL_LAB_NODE_IMAGE="+nodeImage+"\n"+script), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("it was not over within %s", limit))
@@ -87,7 +90,7 @@ func TestEmulated_a_sandbox_is_Ready_and_a_default_deny_settles(t *testing.T) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	emulate(t, 45*time.Minute, map[string]string{"bin/netpol-lab": "../../../bin/netpol-lab", "cmd/netpol-lab/client": client},
+	emulate(t, time.Hour, map[string]string{"bin/netpol-lab": "../../../bin/netpol-lab", "cmd/netpol-lab/client": client},
 		"export NETPOL_LAB_PATIENCE=10\ncd /lab/cmd/netpol-lab\nexec ./client -test.v -test.run '^TestKind_with_patience'\n")
 }
 
