@@ -36,6 +36,7 @@ type server struct {
 	cmd     *exec.Cmd
 	ended   chan error
 	learner *http.Client
+	pause   time.Duration // between two looks
 }
 
 // startServer starts a server that keeps nothing in reserve, unless the flags say so.
@@ -46,7 +47,7 @@ func startServer(t testing.TB, flags ...string) *server {
 		t.Fatal(err)
 	}
 	// The binary that make builds is the one that people run.
-	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}}
+	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}, pause: 100 * time.Millisecond}
 	if s.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func (s *server) wait(id sandbox.ID, limit time.Duration, what string, passes fu
 		if time.Now().After(deadline) {
 			s.t.Fatalf("not within %s: %s; state %s (%s)\n%s", limit, what, snap.State, snap.Reason, picture(snap))
 		}
-		time.Sleep(100 * time.Millisecond) // the pause between two looks
+		time.Sleep(s.pause)
 	}
 }
 

@@ -94,7 +94,7 @@ func (b *boot) run(ctx context.Context, progress sandbox.Progress) (failed strin
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		err := runKind(b.name, b.provider.opts.NodeImage, b.flavour, b.kindLog)
+		err := runKind(b.name, b.provider.opts.NodeImage, b.provider.clusterConfig(b.flavour), b.kindLog)
 		b.kindLog.finished()
 		if err != nil {
 			cancel(err)
@@ -178,7 +178,7 @@ func createCalico(ctx context.Context, cluster string) error {
 }
 
 // runKind has kind make the cluster. It cannot be interrupted.
-func runKind(name, image string, f flavour, log *kindLog) error {
+func runKind(name, image, config string, log *kindLog) error {
 	// kind writes the new cluster's kubeconfig somewhere in any case: not into
 	// the user's.
 	dir := scratch(name)
@@ -188,7 +188,7 @@ func runKind(name, image string, f flavour, log *kindLog) error {
 	defer os.RemoveAll(dir)
 	kind := kindcluster.NewProvider(kindcluster.ProviderWithDocker(), kindcluster.ProviderWithLogger(log))
 	return kindError(kind.Create(name,
-		kindcluster.CreateWithRawConfig([]byte(clusterConfig(f))),
+		kindcluster.CreateWithRawConfig([]byte(config)),
 		kindcluster.CreateWithNodeImage(image),
 		kindcluster.CreateWithKubeconfigPath(filepath.Join(dir, "kubeconfig")),
 	))

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	kinderrors "sigs.k8s.io/kind/pkg/errors"
 	"sigs.k8s.io/kind/pkg/exec"
+	"sigs.k8s.io/yaml"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
@@ -444,6 +445,33 @@ func TestWake_says_why_the_first_proof_has_failed(t *testing.T) {
 	defer cancel()
 	if err := b.Wake(ctx); err == nil || !strings.Contains(err.Error(), "services/kube-dns") || !strings.Contains(err.Error(), "readyz") {
 		t.Errorf("got %v, want where the canary's targets were not to be had, and that the API server is not ready", err)
+	}
+}
+
+func TestClusterConfig_patience_stretches_what_kubeadm_and_the_kubelet_wait_for(t *testing.T) {
+	for _, f := range []flavour{{calico: true}, {}} {
+		for patience, want := range map[float64][2]string{1: {"", ""}, 10: {"40m0s", "20m0s"}} {
+			p, err := New(Options{Instance: "a", Patience: patience})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var config struct{ KubeadmConfigPatches []string }
+			if err := yaml.Unmarshal([]byte(p.clusterConfig(f)), &config); err != nil {
+				t.Fatal(err)
+			}
+			var got struct {
+				APIServer             struct{ TimeoutForControlPlane string }
+				RuntimeRequestTimeout string
+			}
+			for _, patch := range config.KubeadmConfigPatches {
+				if err := yaml.Unmarshal([]byte(patch), &got); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if is := [2]string{got.APIServer.TimeoutForControlPlane, got.RuntimeRequestTimeout}; is != want {
+				t.Errorf("with Calico in the image %t and patience %g they wait %q, want %q", f.calico, patience, is, want)
+			}
+		}
 	}
 }
 

@@ -100,7 +100,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if a.pods, err = newAPI(prober.config(config)); err != nil {
 		return nil, err
 	}
-	if a.executor, err = newExecutor(config, a.pods, prober); err != nil {
+	if a.executor, err = newExecutor(config, a.pods, prober, a.patient(execLimit)); err != nil {
 		return nil, err
 	}
 	c := &Cluster{access: a}
@@ -111,16 +111,22 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 // How long each part may take. They are what a slow, busy machine needs several times
 // over: past them nothing comes any more.
 const (
+	readyLimit = 2 * time.Second
 	podsLimit  = 2 * time.Minute
 	openLimit  = 2 * time.Minute
 	clearLimit = time.Minute
 	proofLimit = 2 * time.Minute
 )
 
+// patient is a limit of time as this machine needs it.
+func (a *access) patient(limit time.Duration) time.Duration {
+	return time.Duration(float64(limit) * max(a.Patience, 1))
+}
+
 // within is ctx with a limit of time, which patience makes longer, and what was not to be
 // had in it.
 func (a *access) within(ctx context.Context, limit time.Duration, what string) (context.Context, context.CancelFunc) {
-	limit = time.Duration(float64(limit) * max(a.Patience, 1))
+	limit = a.patient(limit)
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s within %s", what, limit))
 }
 
@@ -129,7 +135,7 @@ func (c *Cluster) AwaitAPI(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := c.within(ctx, limit, "the API server was not ready")
 	defer cancel()
 	for {
-		err := apiReady(ctx, c.admin)
+		err := c.apiReady(ctx, c.admin)
 		if err == nil {
 			return nil
 		}
@@ -140,8 +146,8 @@ func (c *Cluster) AwaitAPI(ctx context.Context, limit time.Duration) error {
 }
 
 // apiReady asks the API server once whether it is ready.
-func apiReady(ctx context.Context, client *api) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+func (a *access) apiReady(ctx context.Context, client *api) error {
+	ctx, cancel := a.within(ctx, readyLimit, "the API server did not answer")
 	defer cancel()
 	return client.ready(ctx)
 }

@@ -31,7 +31,7 @@ type executor struct {
 	dialer  *websocket.Dialer
 }
 
-func newExecutor(admin *rest.Config, client *api, account *account) (*executor, error) {
+func newExecutor(admin *rest.Config, client *api, account *account, limit time.Duration) (*executor, error) {
 	config, err := rest.TLSConfigFor(rest.AnonymousClientConfig(admin))
 	if err != nil {
 		return nil, err
@@ -42,14 +42,14 @@ func newExecutor(admin *rest.Config, client *api, account *account) (*executor, 
 	config.NextProtos = []string{"http/1.1"} // the one that can become a websocket
 	return &executor{client: client, account: account, dialer: &websocket.Dialer{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, Subprotocols: []string{remotecommand.StreamProtocolV5Name},
-		HandshakeTimeout: execLimit, ReadBufferSize: execBuffer, WriteBufferSize: execBuffer,
+		HandshakeTimeout: limit, ReadBufferSize: execBuffer, WriteBufferSize: execBuffer,
 	}}, nil
 }
 
 const (
 	// execBuffer is how much of a stream is sent in one message at most.
 	execBuffer = 32 << 10
-	// execLimit is how long the API server may take to begin.
+	// execLimit is how long the API server may take to begin, before patience.
 	execLimit = 10 * time.Second
 	// maxRefusal is how much is read of what the API server says when it refuses, or when a
 	// command has ended.

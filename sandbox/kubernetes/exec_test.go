@@ -51,7 +51,7 @@ func fakeExec(t *testing.T, serve func(*websocket.Conn)) *executor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newExecutor(config, client, newAccount(client, ProberAccount))
+	e, err := newExecutor(config, client, newAccount(client, ProberAccount), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -277,7 +277,7 @@ func (c *Lab) Surround(ctx context.Context) error {
 // Ready fails where the API server is not ready. Where it is, the cluster's DNS pods are
 // looked for again: they may be others by now.
 func (c *Lab) Ready(ctx context.Context) error {
-	if err := apiReady(ctx, c.policies); err != nil {
+	if err := c.apiReady(ctx, c.policies); err != nil {
 		return err
 	}
 	return c.locateDNSPods(ctx)

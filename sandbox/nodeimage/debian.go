@@ -196,6 +196,46 @@ func (b *build) debianBase(ctx context.Context, root string) error {
 	return os.Rename(part, root)
 }
 
+// MakeDebian makes a Debian with packages in the folder root, for others than the images,
+// from where the node image's comes. Of newer, too, are packages, which are taken from
+// the suite's backports where the mirror has them. All that is said goes to log.
+func MakeDebian(ctx context.Context, root string, packages, newer []string, log *os.File) error {
+	b := &build{log: log}
+	part := root + ".debian"
+	if err := removeTree(part); err != nil {
+		return err
+	}
+	if err := b.debianBase(ctx, part); err != nil {
+		return err
+	}
+	// A kernel needs no initial RAM disk, which takes a minute to make.
+	const install = "INITRD=No apt-get install -y --no-install-recommends "
+	if err := b.inRoot(ctx, part, []string{"apt-get update", install + strings.Join(packages, " ")}); err != nil {
+		return err
+	}
+	src, err := debianSources("/")
+	if err != nil {
+		return err
+	}
+	list, backports := filepath.Join(part, "etc/apt/sources.list.d/backports.list"), debianSuite+"-backports"
+	if err := os.WriteFile(list, fmt.Appendf(nil, "deb %s %s main\n", src.mirror, backports), 0o644); err != nil {
+		return err
+	}
+	wanted := strings.Join(newer, " ")
+	if b.inRoot(ctx, part, []string{"apt-get update", install + "-t " + backports + " " + wanted}) != nil {
+		if err := os.Remove(list); err != nil {
+			return err
+		}
+		if err := b.inRoot(ctx, part, []string{"apt-get update", install + wanted}); err != nil {
+			return err
+		}
+	}
+	if err := clean(part); err != nil {
+		return err
+	}
+	return os.Rename(part, root)
+}
+
 // debianKeyring has the keys by which Debian signs its suites.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 

@@ -12,8 +12,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// apiLimit is how long a cluster's API server may take to come up, as in kubeadm.
-const apiLimit = 4 * time.Minute
+// defaultAPILimit is how long a cluster's API server may take to come up where the
+// configuration does not say, as in kubeadm.
+const defaultAPILimit = 4 * time.Minute
 
 // The phases of "kubeadm init" before and after the one that waits for the control plane,
 // which counts on a process for each of its parts.
@@ -29,7 +30,7 @@ func runKubeadm() error {
 	if len(os.Args) < 2 || os.Args[1] != "init" {
 		return kubeadm.Run()
 	}
-	skipped, err := skippedPhases(os.Args)
+	skipped, apiLimit, err := configured(os.Args)
 	if err != nil || !slices.Contains(skipped, "wait-control-plane") {
 		return kubeadm.Run() // which says what is wrong with its arguments
 	}
@@ -48,8 +49,10 @@ func runKubeadm() error {
 	return again.Execute()
 }
 
-// skippedPhases are the phases that the configuration in the arguments leaves out.
-func skippedPhases(args []string) ([]string, error) {
+// configured says which phases the configuration in the arguments leaves out, and how long
+// the API server may take to come up.
+func configured(args []string) (skipped []string, apiLimit time.Duration, err error) {
+	apiLimit = defaultAPILimit
 	for _, arg := range args {
 		name, ok := strings.CutPrefix(arg, "--config=")
 		if !ok {
@@ -57,20 +60,30 @@ func skippedPhases(args []string) ([]string, error) {
 		}
 		config, err := os.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for document := range strings.SplitSeq(string(config), "\n---\n") {
-			var init struct {
+			var c struct {
 				Kind       string
-				SkipPhases []string
+				SkipPhases []string // of InitConfiguration
+				APIServer  struct { // of ClusterConfiguration, v1beta3
+					TimeoutForControlPlane string
+				}
 			}
-			if err := yaml.Unmarshal([]byte(document), &init); err != nil {
-				return nil, err
+			if err := yaml.Unmarshal([]byte(document), &c); err != nil {
+				return nil, 0, err
 			}
-			if init.Kind == "InitConfiguration" {
-				return init.SkipPhases, nil
+			switch c.Kind {
+			case "InitConfiguration":
+				skipped = c.SkipPhases
+			case "ClusterConfiguration":
+				if limit := c.APIServer.TimeoutForControlPlane; limit != "" {
+					if apiLimit, err = time.ParseDuration(limit); err != nil {
+						return nil, 0, err
+					}
+				}
 			}
 		}
 	}
-	return nil, nil
+	return skipped, apiLimit, nil
 }
