@@ -235,9 +235,7 @@ func (s *seen) take(at time.Time, events []sandbox.Event, err error) {
 		case e.Snapshot != nil:
 			s.state, s.reason = e.Snapshot.State, e.Snapshot.Reason
 			begins(e.Snapshot.Change)
-			for _, o := range e.Snapshot.Observations {
-				s.verdicts[o.Flow] = o.Verdict
-			}
+			s.observe(at, e.Snapshot.Observations)
 			if e.Snapshot.Settled != nil && e.Snapshot.Settled.Change == s.change {
 				settles()
 			}
@@ -246,13 +244,7 @@ func (s *seen) take(at time.Time, events []sandbox.Event, err error) {
 		case e.Predictions != nil:
 			begins(e.Predictions.Change)
 		case e.Observations != nil:
-			for _, o := range e.Observations.Flows {
-				before := s.verdicts[o.Flow]
-				s.verdicts[o.Flow] = o.Verdict
-				if s.flipped.IsZero() && before != "" && before != probe.Unknown && o.Verdict != probe.Unknown && before != o.Verdict {
-					s.flipped = at
-				}
-			}
+			s.observe(at, e.Observations.Flows)
 		case e.Settled != nil && e.Settled.Change == s.change:
 			settles()
 		case e.Disagreement != nil:
@@ -263,6 +255,17 @@ func (s *seen) take(at time.Time, events []sandbox.Event, err error) {
 	}
 	close(s.news)
 	s.news = make(chan struct{})
+}
+
+// observe takes in what flows were told to be. It needs s.mu.
+func (s *seen) observe(at time.Time, flows []sandbox.Observation) {
+	for _, o := range flows {
+		before := s.verdicts[o.Flow]
+		s.verdicts[o.Flow] = o.Verdict
+		if s.flipped.IsZero() && before != "" && before != probe.Unknown && o.Verdict != probe.Unknown && before != o.Verdict {
+			s.flipped = at
+		}
+	}
 }
 
 // gather makes the class: each learner has a ready sandbox, and watches it. It returns how
