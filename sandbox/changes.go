@@ -205,6 +205,8 @@ func (in *instance) changePolicies(ctx context.Context, arrived time.Time, plan 
 	// still waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
+	observer.changing.Store(true)
+	defer observer.changing.Store(false)
 	number := in.feed.next()
 	predicted := make(chan *Predictions, 1)
 	go func() { predicted <- in.predict(number, cluster, next) }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -61,8 +62,11 @@ type observer struct {
 	addresses Addresses
 	log       *slog.Logger
 	metrics   Metrics
-	number    int64 // of the last change that was taken up
-	clean     bool  // the last round measured every flow
+	// changing says that a change is at work in the cluster. What is measured then may be
+	// of it already, and what was predicted is of the one before.
+	changing atomic.Bool
+	number   int64 // of the last change that was taken up
+	clean    bool  // the last round measured every flow
 	// pending is what has been seen of a change whose flows have not settled and for
 	// which no burst runs: that with which the observing began, or one whose burst
 	// ended before they did. It is nil where there is none.
@@ -175,7 +179,9 @@ func (o *observer) sweep(ctx context.Context) {
 	select {
 	case r := <-done:
 		if o.pending == nil {
-			o.compare()
+			if !o.changing.Load() {
+				o.compare()
+			}
 			return
 		}
 		o.pending.add(r)
@@ -239,7 +245,27 @@ func (o *observer) burst(ctx context.Context, c change) {
 	}
 }
 
+// within is what comes from the channel in that time, or before it is closed.
+func within(from <-chan Observation, pause time.Duration) (came []Observation) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case next, ok := <-from:
+			if !ok {
+				return came
+			}
+			came = append(came, next)
+		case <-timer.C:
+			return came
+		}
+	}
+}
+
 const (
+	// tellPause is how long flows that are found to be otherwise are gathered, after the
+	// first of a round, so that watchers are sent a few messages and not one for each.
+	tellPause = 5 * time.Millisecond
 	// burstLimit is how long a burst goes on at most.
 	burstLimit = 10 * time.Second
 	// awaitedPatience is how many times as long as others flows are waited for that
@@ -313,21 +339,15 @@ func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duratio
 		confirm.Wait()
 	}()
 
-	// Whatever has been found by now goes into one event: the first flip at
-	// once, and the many that follow it together.
+	// The first that is found is told at once, and the many that follow it together.
 	var r result
+	told := false
 	for obs := range found {
 		batch := []Observation{obs}
-		for more := true; more; {
-			select {
-			case next, ok := <-found:
-				if more = ok; ok {
-					batch = append(batch, next)
-				}
-			default:
-				more = false
-			}
+		if told {
+			batch = append(batch, within(found, tellPause)...)
 		}
+		told = true
 		for _, b := range batch {
 			if old, ok := o.feed.verdict(b.Flow); ok && old.Verdict != probe.Unknown && b.Verdict != probe.Unknown {
 				r.flips++

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/sandbox/sandboxtest"
 )
@@ -202,6 +203,43 @@ func TestDisagreement_is_told_after_settling_and_is_gone_when_they_agree(t *test
 		until(t, sub, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Failed })
 		if s, _, _ := l.Get(id); s.Disagreement != nil {
 			t.Errorf("of a sandbox that has failed it is still said: %+v", s.Disagreement)
+		}
+	})
+}
+
+// slow is a cluster in which policies are in force for a while before it has answered.
+type slow struct {
+	sandbox.Cluster
+	answer time.Duration
+}
+
+func (s slow) Apply(ctx context.Context, policies []policy.Policy) error {
+	err := s.Cluster.Apply(ctx, policies)
+	time.Sleep(s.answer)
+	return err
+}
+
+// Sweeps that fall into a change see what it has done, when what is predicted is still of
+// the change before.
+func TestDisagreement_a_change_that_is_at_work_is_none(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{}, func(o *sandbox.Options) {
+			o.Provider = sandboxtest.Wrapping{Provider: o.Provider, Wrap: func(c sandbox.Cluster) sandbox.Cluster { return slow{c, 4 * sandbox.DefaultPace.Sweep} }}
+		})
+		defer l.Close()
+		id := l.ready("ann")
+		_, seq, _ := l.Get(id)
+		sub := l.subscribe(id, seq)
+		defer sub.Close()
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
+			t.Fatal(err)
+		}
+		events := until(t, sub, ofType(sandbox.EventSettled))
+		if !slices.ContainsFunc(events, func(e sandbox.Event) bool { return e.Observations != nil && e.Observations.Change == 0 }) {
+			t.Fatal("no sweep saw the change while it was at work")
+		}
+		if slices.ContainsFunc(events, ofType(sandbox.EventDisagreement)) {
+			t.Error("what the change has done was told as a disagreement with what was before")
 		}
 	})
 }

@@ -24,7 +24,11 @@ import (
 type cluster struct {
 	path string
 
-	mu sync.RWMutex
+	// changing is held while something is changed, worked out and written down, and mu for
+	// the moment in which it becomes what is: who only looks waits for no disk. Both are
+	// held to write what follows, so either is enough to read it. changing is taken first.
+	changing sync.Mutex
+	mu       sync.RWMutex
 	// left is what an earlier process has laid, until that is taken up.
 	left     *file
 	topology *sandbox.Topology // nil where nothing is laid
@@ -73,8 +77,8 @@ func (c *cluster) Lay(ctx context.Context, t *sandbox.Topology, progress sandbox
 
 // Laid takes up the topology where it is what is laid, with its policies.
 func (c *cluster) Laid(_ context.Context, t *sandbox.Topology) (sandbox.Cluster, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	switch {
 	case c.left == nil && c.topology != nil && topologyHash(c.topology) == topologyHash(t):
 		return c, nil
@@ -91,7 +95,7 @@ func (c *cluster) Laid(_ context.Context, t *sandbox.Topology) (sandbox.Cluster,
 			policies = append(policies, stored(one))
 		}
 	}
-	return c, c.changeLocked(t, policies)
+	return c, c.changeLocked(t, policies, c.unkept)
 }
 
 // Clear takes away what is laid.
@@ -99,18 +103,16 @@ func (c *cluster) Clear(context.Context) error { return c.change(nil, nil) }
 
 // begin lays the topology without writing that down.
 func (c *cluster) begin(t *sandbox.Topology) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unkept = true
-	return c.changeLocked(t, nil)
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	return c.changeLocked(t, nil, true)
 }
 
 // keep writes down what is laid: from now on it outlives the process.
 func (c *cluster) keep() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unkept = false
-	return c.changeLocked(c.topology, c.policies)
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	return c.changeLocked(c.topology, c.policies, false)
 }
 
 // Pause has nothing to do: a cluster that nobody asks does nothing.
@@ -175,21 +177,21 @@ func (c *cluster) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
 
 // changePolicies puts in force what next makes of a copy of the policies that are.
 func (c *cluster) changePolicies(next func([]policy.Policy) []policy.Policy) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.changeLocked(c.topology, next(slices.Clone(c.policies)))
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	return c.changeLocked(c.topology, next(slices.Clone(c.policies)), c.unkept)
 }
 
 // change lays the topology, or where it is nil none, with those policies.
 func (c *cluster) change(t *sandbox.Topology, policies []policy.Policy) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unkept = false
-	return c.changeLocked(t, policies)
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	return c.changeLocked(t, policies, false)
 }
 
-// changeLocked changes nothing where it cannot be written down. It needs c.mu.
-func (c *cluster) changeLocked(t *sandbox.Topology, policies []policy.Policy) error {
+// changeLocked changes nothing where it cannot be written down; unkept says that it is not
+// to be. It needs c.changing.
+func (c *cluster) changeLocked(t *sandbox.Topology, policies []policy.Policy, unkept bool) error {
 	if c.ended {
 		return fmt.Errorf("simulated: %w", sandbox.ErrGone)
 	}
@@ -206,12 +208,14 @@ func (c *cluster) changeLocked(t *sandbox.Topology, policies []policy.Policy) er
 			f.Policies = append(f.Policies, p.Source)
 		}
 	}
-	if !c.unkept {
+	if !unkept {
 		if err := c.write(f); err != nil {
 			return err
 		}
 	}
-	c.left, c.topology, c.policies, c.network = nil, t, policies, network
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left, c.topology, c.unkept, c.policies, c.network = nil, t, unkept, policies, network
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return nil
@@ -332,6 +336,8 @@ func (c *cluster) Close() error { return nil }
 
 // end makes the cluster one that is gone.
 func (c *cluster) end() {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended, c.policies, c.network = true, nil, nil

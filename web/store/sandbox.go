@@ -52,7 +52,7 @@ func (s *Sandboxes) Save(ctx context.Context, rec sandbox.Record) error {
 			return err
 		}
 	}
-	_, err = s.store.write.ExecContext(ctx, `
+	err = s.store.exec(ctx, `
 		INSERT INTO sandboxes (provider, id, cluster, owner, lab, state, reason, created_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (provider, id) DO UPDATE SET cluster = excluded.cluster, owner = excluded.owner, lab = excluded.lab, state = excluded.state,
 			reason = excluded.reason, created_at = excluded.created_at, ends_at = excluded.ends_at`,
@@ -62,7 +62,7 @@ func (s *Sandboxes) Save(ctx context.Context, rec sandbox.Record) error {
 
 // SaveHistory keeps the sandbox's history with its record.
 func (s *Sandboxes) SaveHistory(ctx context.Context, id sandbox.ID, history []byte) error {
-	_, err := s.store.write.ExecContext(ctx, `UPDATE sandboxes SET history = $3 WHERE provider = $1 AND id = $2`, s.provider, string(id), string(history))
+	err := s.store.exec(ctx, `UPDATE sandboxes SET history = $3 WHERE provider = $1 AND id = $2`, s.provider, string(id), string(history))
 	return s.store.explain(ctx, "save history", err)
 }
 
@@ -81,6 +81,6 @@ func (s *Sandboxes) History(ctx context.Context, id sandbox.ID) ([]byte, error) 
 
 // Delete deletes the record; one that is not there is no error.
 func (s *Sandboxes) Delete(ctx context.Context, id sandbox.ID) error {
-	_, err := s.store.write.ExecContext(ctx, `DELETE FROM sandboxes WHERE provider = $1 AND id = $2`, s.provider, string(id))
+	err := s.store.exec(ctx, `DELETE FROM sandboxes WHERE provider = $1 AND id = $2`, s.provider, string(id))
 	return s.store.explain(ctx, "delete sandbox", err)
 }

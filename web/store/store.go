@@ -41,6 +41,7 @@ type Store struct {
 	// SQLite has one writer at a time. That one connection makes the others wait
 	// in line here, rather than poll for a lock there; readers are not held up.
 	write, read *sql.DB
+	together    together
 }
 
 // Open opens the SQLite database in the file of that path, and makes it, and
