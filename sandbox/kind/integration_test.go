@@ -428,6 +428,7 @@ func (adopting) Delete(context.Context, sandbox.ClusterID) error { return nil }
 func (adopting) List(context.Context) ([]sandbox.ClusterID, error) {
 	return []sandbox.ClusterID{lessonID}, nil
 }
+func (adopting) Sweep(context.Context) error { return nil }
 func (adopting) Adopt(context.Context, sandbox.ClusterID) (sandbox.Booted, error) {
 	return open{base}, nil
 }
