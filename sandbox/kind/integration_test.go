@@ -533,6 +533,87 @@ func TestKind_the_sandboxes_of_another_instance_are_not_listed(t *testing.T) {
 	}
 }
 
+// What a server that was killed has left is this instance's by its label or name; beside it
+// are things of others that look much like it.
+func TestKind_what_is_nobody_s_is_found_and_removed_and_what_is_another_s_stays(t *testing.T) {
+	hosts := outsideHosts(t)
+	var containers []string
+	leave := func(name string, labels ...string) {
+		args := []string{"create", "--name", name, "--volume", "/left"}
+		for _, l := range labels {
+			args = append(args, "--label", l)
+		}
+		if _, err := docker(t.Context(), append(args, shared.opts.NodeImage)...); err != nil {
+			t.Fatal(err)
+		}
+		containers = append(containers, name)
+		t.Cleanup(func() {
+			if err := removeContainer(context.Background(), name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	leave("netpol-lab-itest-late-control-plane", labelCluster+"=netpol-lab-itest-late")
+	leave("netpol-lab-itest-old-12345678", labelInternet+"=itest")
+	volumes := append(volumesOf(t, containers[0]), volumesOf(t, containers[1])...)
+	others := len(containers)
+	leave("netpol-lab-itestx-late-control-plane", labelCluster+"=netpol-lab-itestx-late")
+	leave("netpol-lab-itestx-old-12345678", labelInternet+"=itestx")
+	leave("itest-somebodys-control-plane", labelCluster+"=itest-somebodys")
+	leave("netpol-lab-itest-stranger") // with our name, and no label of ours
+
+	var folders []string
+	for _, name := range []string{"itest-folder", "itestx-folder", "itestx-late"} {
+		dir := scratch("netpol-lab-" + name)
+		if err := os.MkdirAll(filepath.Join(dir, "inside"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		folders = append(folders, dir)
+	}
+
+	// As the Manager does, at its start and hourly.
+	ids, err := shared.List(t.Context())
+	if err != nil || !slices.Equal(ids, []sandbox.ClusterID{"folder", "late", lessonID}) {
+		t.Fatalf("listed are %v, %v", ids, err)
+	}
+	for _, id := range ids[:2] {
+		if err := shared.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := shared.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	there := func(name string) bool {
+		_, err := inspectContainer(t.Context(), name)
+		if err != nil && !errors.Is(err, errNoSuchObject) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	for i, name := range containers {
+		if got, want := there(name), i >= others; got != want {
+			t.Errorf("container %s is there: %v, want %v", name, got, want)
+		}
+	}
+	for i, dir := range folders {
+		if _, err := os.Stat(dir); (err == nil) != (i > 0) {
+			t.Errorf("folder %s: %v", dir, err)
+		}
+	}
+	if now := outsideHosts(t); !slices.Equal(now, hosts) {
+		t.Errorf("the outside hosts in use were %v, and are %v", hosts, now)
+	}
+	left, err := docker(t.Context(), "volume", "ls", "--quiet")
+	for _, v := range volumes {
+		if err != nil || slices.Contains(strings.Fields(left), v) {
+			t.Errorf("volume %s is left (%v)", v, err)
+		}
+	}
+	expect(t, lab)
+}
+
 func TestKind_an_API_server_that_dies_comes_back(t *testing.T) {
 	if err := lab.Health(t.Context()); err != nil {
 		t.Fatal(err)
