@@ -147,6 +147,15 @@ test-cgroup2-node: bin/netpol-lab ## Start a node there, and no more (two minute
 	@bin/netpol-lab image
 	go test -count=1 -tags integration -timeout 30m -v -run TestEmulated_a_node ./sandbox/kind/cgroup2
 
+.PHONY: test-faults
+test-faults: bin/netpol-lab ## Let everything happen to real clusters and their server that may: killed at each step, disks full, API servers that stay away (about 25 minutes)
+ifeq ($(HAVE_DOCKER),yes)
+	bin/netpol-lab image
+	go test -count=1 -tags integration -timeout 60m -v -run TestFaults ./cmd/netpol-lab/ -args -faults
+else
+	@.ci/left-out note "the faults on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"
+endif
+
 .PHONY: video
 video: bin/netpol-lab web/e2e/node_modules/.package-lock.json ## Record the lesson's video from the running lab, with captions (SANDBOX as for run), and put it into the binary
 ifeq ($(and $(CHROMIUM),$(FFMPEG)),)
@@ -195,7 +204,7 @@ load: bin/netpol-lab ## Measure a class: LEARNERS=200 are connected and type wit
 FUZZTIME ?= 60s
 
 .PHONY: release-check
-release-check: ## What is long by nature: the command on a Mac, each fuzz test for FUZZTIME=60s, cgroup v2, predictions against a real cluster, and all measurements
+release-check: ## What is long by nature: the command on a Mac, each fuzz test for FUZZTIME=60s, faults and predictions on real clusters, cgroup v2, and all measurements
 	GOOS=darwin GOARCH=arm64 go vet ./cmd/netpol-lab
 	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print f[i], $$2; n = 0}' | \
 	while read -r fuzz package; do \
@@ -203,9 +212,10 @@ release-check: ## What is long by nature: the command on a Mac, each fuzz test f
 		go test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done
 ifeq ($(HAVE_DOCKER),yes)
+	@$(MAKE) --no-print-directory test-faults
 	@$(MAKE) --no-print-directory verify-real
 else
-	@echo "LEFT OUT: predictions against a real cluster: no Docker here"
+	@echo "LEFT OUT: faults and predictions on real clusters: no Docker here"
 endif
 ifeq ($(HAVE_DOCKER)$(DEBOOTSTRAP),yesyes)
 	@$(MAKE) --no-print-directory test-cgroup2

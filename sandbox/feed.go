@@ -214,13 +214,35 @@ func difference(before, after []AppliedPolicy) PolicyChange {
 func (f *feed) recall(h history, now []AppliedPolicy) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.history, f.picture.Change, f.picture.Policies = h, h.last(), h.at(h.last())
+	f.history, f.picture.Change = h, h.last()
+	// Who has seen the sandbox already has not seen these.
+	f.policiesLocked(h.last(), "", h.at(h.last()))
 	if d := difference(f.picture.Policies, now); len(d.Added)+len(d.Changed)+len(d.Removed) > 0 {
 		f.policiesLocked(f.nextLocked(), OriginCluster, now)
 		return
 	}
-	f.policiesLocked(h.last(), "", now)
 	f.history.begun = h.asBegun(len(f.order))
+}
+
+// takeOver makes the history of the sandbox that this one comes after its own. What was in
+// force there is in force here once recall says so.
+func (f *feed) takeOver(old *feed) {
+	old.mu.Lock()
+	h, floor := old.history, old.nextLocked()-1
+	h.entries = slices.Clone(h.entries)
+	old.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h.before, h.begun = nil, begun{}
+	h.version++ // It is not written down for this one.
+	f.history, f.floor = h, floor
+}
+
+// lastInForce is the history, and what was in force last by it.
+func (f *feed) lastInForce() (history, []AppliedPolicy) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.history, f.history.at(f.history.last())
 }
 
 // flips are the flows that have another verdict now than before the newest change. It

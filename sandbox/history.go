@@ -411,6 +411,16 @@ func (in *instance) keepRemembering(ctx context.Context) {
 // makes it go on with the policies that are in force now; known is false where nobody
 // could say which these are.
 func (in *instance) recall(now []AppliedPolicy, known bool) {
+	h := in.written(now)
+	if !known {
+		now = h.at(h.last())
+	}
+	in.feed.recall(h, now)
+}
+
+// written is the history that an earlier process has written down. Where it has not, it
+// begins with those policies.
+func (in *instance) written(now []AppliedPolicy) history {
 	ctx, cancel := in.m.recording()
 	defer cancel()
 	text, err := in.m.opts.Records.History(ctx, in.id)
@@ -429,8 +439,5 @@ func (in *instance) recall(now []AppliedPolicy, known bool) {
 		h = anew
 		h.from = in.feed.floor
 	}
-	if !known {
-		now = h.at(h.last())
-	}
-	in.feed.recall(h, now)
+	return h
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
 // instance is one sandbox as the Manager knows it.
@@ -30,6 +32,8 @@ type instance struct {
 	// remembered is the version of the history that was written down last; writing
 	// guards it.
 	remembered int64
+	// kept is closed once it is known whether the sandbox could be written down.
+	kept chan struct{}
 	// unwritten says that the record is behind, for it could not be written.
 	unwritten atomic.Bool
 	// waiter is the sandbox's place in the queue, once it has had one. Where it inherits
@@ -37,9 +41,10 @@ type instance struct {
 	waiter   *waiter
 	inherits bool
 	// member is the sandbox's cluster, from when it is given it; heir is the sandbox that
-	// it will be given to next. Manager.mu guards them.
-	member *member
-	heir   *instance
+	// it will be given to next, and follower the one that has the sandbox's history now.
+	// Manager.mu guards them.
+	member         *member
+	heir, follower *instance
 	// wanted has a token when the sandbox, which is paused, is to be woken.
 	wanted chan struct{}
 	// turn makes changes of policies take turns, so that their numbers, their
@@ -79,15 +84,26 @@ func (m *Manager) newInstance(rec Record, lab *Topology, seq int64) *instance {
 	flows := lab.Flows()
 	in := &instance{
 		m: m, id: rec.ID, owner: rec.Owner, topology: lab, created: rec.Created,
-		feed: newFeed(picture, flows, seq), flows: flows, wanted: make(chan struct{}, 1),
+		feed: newFeed(picture, flows, seq), flows: flows, wanted: make(chan struct{}, 1), kept: make(chan struct{}),
 		turn: make(chan struct{}, 1), reading: make(chan struct{}, 1), opening: make(chan struct{}, 1), touched: time.Now(),
 	}
-	if in.ends = rec.Ends; in.ends.IsZero() {
-		in.ends = rec.Created.Add(m.opts.MaxAge)
-	}
+	in.ends = m.endOf(rec)
 	in.turn <- struct{}{}
 	in.ctx, in.cancel = context.WithCancel(m.ctx)
 	return in
+}
+
+// endOf is when the sandbox of the record is stopped at the latest. The time until then is
+// measured, as all times in here are, by how long this machine has run, so a clock that is
+// put forward or back while the server runs ends nothing. While it did not run that cannot
+// be told from time that has passed: so nobody's ends without the warning, and none lives
+// longer than from now on.
+func (m *Manager) endOf(rec Record) time.Time {
+	ends, now := rec.Ends, time.Now()
+	if ends.IsZero() {
+		ends = rec.Created.Add(m.opts.MaxAge)
+	}
+	return now.Add(min(max(ends.Sub(now), min(m.opts.Warning, m.opts.MaxAge)), max(m.opts.MaxAge, m.opts.Extension)))
 }
 
 // newID is random enough that two sandboxes on one machine never share one.
@@ -192,7 +208,12 @@ func (in *instance) become(next State, reason string) bool {
 // stopped.
 func (in *instance) run() {
 	// A sandbox that no record names would be nobody's after a restart.
-	if in.save() != nil {
+	err := in.save()
+	if err == nil {
+		in.remember() // before the sandbox whose history it has is forgotten
+	}
+	close(in.kept)
+	if err != nil {
 		in.withdraw()
 		in.become(Failed, reasonNotKept)
 		in.let() // what it has inherited in between
@@ -236,10 +257,13 @@ func (in *instance) create() Cluster {
 		// before, the cluster is removed as nobody's, and the sandbox gets another.
 		_ = in.save()
 		fresh := mem.fresh
-		cluster, err := in.lay(mem)
+		cluster, restored, err := in.lay(mem)
 		switch {
 		case err == nil && in.become(Ready, ""):
 			m.opts.Metrics.Started(time.Since(in.created), got.source)
+			if restored != nil {
+				in.feed.emit(Event{Type: EventNotice, Notice: restored})
+			}
 			return cluster
 		case err == nil: // stopped in the very last moment
 			in.disconnect(cluster)
@@ -328,8 +352,9 @@ func (in *instance) wake(mem *member) error {
 	return nil
 }
 
-// lay lays the sandbox's topology in its cluster, unless that is there already.
-func (in *instance) lay(mem *member) (Cluster, error) {
+// lay lays the sandbox's topology in its cluster, unless that is there already, and
+// restores what was in force before: the notice is for its learner.
+func (in *instance) lay(mem *member) (Cluster, *Notice, error) {
 	m := in.m
 	ctx, cancel := context.WithTimeout(in.ctx, m.opts.CreateTimeout)
 	defer cancel()
@@ -338,7 +363,7 @@ func (in *instance) lay(mem *member) (Cluster, error) {
 	mem.used, mem.fresh = true, false
 	m.mu.Unlock()
 	if err := in.wake(mem); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	steps := m.opts.Provider.Steps()
 	total := len(steps.Boot) + len(steps.Lay)
@@ -360,14 +385,61 @@ func (in *instance) lay(mem *member) (Cluster, error) {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: %w", errTooLong, err)
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	in.finishSteps(total)
-	in.connect(cluster, nil) // before Ready, which says that policies can be applied
+	policies, restored := in.restore(ctx, cluster)
+	in.connect(cluster, policies) // before Ready, which says that policies can be applied
 	m.opts.Log.Info("topology laid", "sandbox", in.id, "cluster", mem.id, "took", time.Since(begun).Round(time.Millisecond),
 		"waited", begun.Sub(in.created).Round(time.Millisecond))
-	return cluster, nil
+	return cluster, restored, nil
 }
+
+// restore brings the policies into force again that were in force in the sandbox which
+// this one comes after, for its cluster has failed; there are none where it comes after
+// no such one. It says what its learner is to know. Where the cluster does not take them
+// the sandbox begins without: its history has them still.
+func (in *instance) restore(ctx context.Context, cluster Cluster) (inForce, *Notice) {
+	h, last := in.feed.lastInForce()
+	switch {
+	case h.last() == 0:
+		return nil, nil
+	case len(last) == 0:
+		in.feed.recall(h, nil)
+		return nil, nil
+	}
+	policies, err := in.reread(ctx, last)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+		defer cancel()
+		err = cluster.Apply(ctx, policies)
+	}
+	if err != nil {
+		in.m.opts.Log.Error("policies not brought into force again in a fresh cluster", "sandbox", in.id, "error", err)
+		in.feed.recall(h, nil)
+		return nil, &Notice{Level: NoticeWarning, Message: noticeNotRestored}
+	}
+	in.feed.recall(h, last)
+	return newInForce(policies), &Notice{Level: NoticeInfo, Message: noticeRestored}
+}
+
+// reread parses what was in force.
+func (in *instance) reread(ctx context.Context, applied []AppliedPolicy) ([]policy.Policy, error) {
+	var out []policy.Policy
+	for _, p := range applied {
+		policies, _, err := in.parse(ctx, []byte(p.YAML))
+		if err != nil {
+			return nil, fmt.Errorf("policy %s: %w", p.PolicyRef, err)
+		}
+		out = append(out, policies...)
+	}
+	return out, nil
+}
+
+const (
+	noticeRestored    = "Your sandbox's cluster had stopped running. This is a fresh one, and the policies that were in force there are in force again."
+	noticeNotRestored = "Your sandbox's cluster had stopped running. This is a fresh one, but it did not take the policies that were in force there. They are in its history: open it, and restore the newest point that has them."
+)
 
 // errTooLong says that something took longer than it may.
 var errTooLong = errors.New("it took too long")
@@ -429,7 +501,7 @@ func (in *instance) awaitClear(clear <-chan struct{}) bool {
 const clearPatience = 15 * time.Second
 
 const (
-	reasonGone    = "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts."
+	reasonGone    = "The sandbox's cluster has stopped running. Press Reset for a fresh one: the policies that were in force are put into force again there."
 	reasonNotKept = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
 )
 
@@ -576,6 +648,17 @@ func (in *instance) end() {
 	m := in.m
 	_ = in.save()
 	in.background.Wait()
+	m.mu.Lock()
+	follower := in.follower
+	m.mu.Unlock()
+	if follower != nil {
+		// What was in force is written down for one of the two at any moment.
+		select {
+		case <-follower.kept:
+		case <-m.ctx.Done():
+			return
+		}
+	}
 	m.mu.Lock()
 	if in.waiter != nil {
 		m.queue.leave(in.waiter) // where an earlier process has left two of one owner's

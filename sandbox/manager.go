@@ -135,6 +135,7 @@ func NewManager(opts Options) (*Manager, error) {
 	}
 	m.work.Go(m.survey)
 	m.work.Go(func() { m.every(janitorPace, m.janitor) })
+	m.work.Go(func() { m.every(sweepPace, m.sweep) })
 	m.work.Go(func() { m.every(refillPace, m.refill) })
 	m.work.Go(func() { m.availability.run(ctx) })
 	return m, nil
@@ -248,6 +249,10 @@ func (m *Manager) begin(owner, from string, lab *Topology, after *succession) (S
 	}
 	if old != nil {
 		in.inherits = after.cluster && old.bequeath(in)
+		if old.feed.state() == Failed && sameLab(old.topology, lab) {
+			in.feed.takeOver(old.feed)
+			old.follower = in
+		}
 		old.stop(after.reason)
 	}
 	m.instances[in.id], m.current[owner] = in, in

@@ -129,8 +129,9 @@ func (w *walk) step() {
 		if w.random.IntN(3) == 0 {
 			lab = w.other
 		}
-		_, _, err := w.Create(owner, lab)
+		s, _, err := w.Create(owner, lab)
 		did("start of "+lab.Name, err)
+		w.follows(now, s, err)
 	case n < 35 && has:
 		change, err := w.Apply(w.t.Context(), now.ID, []byte(denyAll))
 		did("apply", err)
@@ -142,8 +143,9 @@ func (w *walk) step() {
 		did("delete", err)
 		delete(w.applied, now.ID)
 	case n < 45 && has:
-		_, _, err := w.Reset(now.ID)
+		s, _, err := w.Reset(now.ID)
 		did("reset", err)
+		w.follows(now, s, err)
 	case n < 52 && has:
 		did("stop", w.Stop(now.ID))
 	case n < 60 && has:
@@ -164,13 +166,7 @@ func (w *walk) step() {
 	case n < 71:
 		clusters := w.provider.Clusters()
 		if len(clusters) > 0 {
-			lost := clusters[w.random.IntN(len(clusters))]
-			lost.LoseNode()
-			for id := range w.applied {
-				if c := w.of(id); c == nil || c == lost {
-					delete(w.applied, id)
-				}
-			}
+			clusters[w.random.IntN(len(clusters))].LoseNode()
 		}
 		did("loss of a node", nil)
 	case n < 74:
@@ -209,6 +205,14 @@ func (w *walk) step() {
 	synctest.Wait()
 }
 
+// follows notes that what was in force in a sandbox that has failed is to be in force in
+// the one of the same lab that comes after it.
+func (w *walk) follows(old, s sandbox.Snapshot, err error) {
+	if err == nil && s.ID != old.ID && s.Lab == old.Lab && old.State == sandbox.Failed && w.applied[old.ID] {
+		w.applied[s.ID] = true
+	}
+}
+
 // of is the sandbox's cluster, or nil.
 func (w *walk) of(id sandbox.ID) *sandboxtest.Cluster { return w.provider.Cluster(w.ClusterOf(id)) }
 
@@ -235,6 +239,12 @@ func (w *walk) check() {
 			policies := s.Policies
 			if !slices.ContainsFunc(policies, func(p sandbox.AppliedPolicy) bool { return p.Name == "default-deny-all" }) {
 				w.t.Errorf("%s has lost the policy; there are %v", owner, policies)
+			}
+			if c.Paused() {
+				continue
+			}
+			if there, err := c.Policies(w.t.Context()); err != nil || len(there) != 1 {
+				w.t.Errorf("%s's cluster has %v (%v), and the policy is said to be in force", owner, there, err)
 			}
 		}
 	}

@@ -45,7 +45,11 @@ func (m *Manager) recover() error {
 		switch rec.State {
 		case Stopping:
 			continue
+		case Ready, Paused, Failed:
+			// Who asks from the first moment on is told what is in force, or was last.
+			in.recall(nil, false)
 		case Queued:
+			in.feed.history = in.written(nil)
 			// Those who waited go on waiting, in the order of then: the addresses are not
 			// written down, so each counts as one of their own.
 			in.waiter = m.queue.waiter(in, "owner "+in.owner, nil)
@@ -95,11 +99,8 @@ func (m *Manager) survey() {
 	present := map[ClusterID]bool{}
 	for _, id := range listed {
 		present[id] = true
-		if m.pool.members[id] == nil {
-			m.opts.Log.Info("removing what an earlier run has left", "cluster", id)
-			m.discard(m.pool.add(id, taken))
-		}
 	}
+	m.removeStrays(listed)
 	for _, in := range m.instances {
 		there := in.member != nil && present[in.member.id]
 		switch state := in.feed.state(); {
@@ -114,6 +115,50 @@ func (m *Manager) survey() {
 	}
 	close(m.surveyed)
 	m.dispatch()
+	m.work.Go(m.sweepBeside)
+}
+
+// removeStrays removes what is on the machine and nobody's. It needs m.mu.
+func (m *Manager) removeStrays(listed []ClusterID) {
+	for _, id := range listed {
+		if m.pool.members[id] == nil {
+			m.opts.Log.Warn("removing a cluster that is nobody's", "cluster", id)
+			m.discard(m.pool.add(id, taken))
+		}
+	}
+}
+
+// sweepPace is the pause between two looks for what is nobody's.
+const sweepPace = time.Hour
+
+// sweep removes what has come to be on the machine and is nobody's: what another process
+// had not made to the end when it was killed may appear later than the survey.
+func (m *Manager) sweep() {
+	if !m.Surveyed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, listLimit)
+	listed, err := m.opts.Provider.List(ctx)
+	cancel()
+	if err != nil {
+		m.opts.Log.Warn("what is nobody's cannot be looked for", "again in", sweepPace, "error", err)
+		return
+	}
+	m.mu.Lock()
+	if !m.closed {
+		m.removeStrays(listed)
+	}
+	m.mu.Unlock()
+	m.sweepBeside()
+}
+
+// sweepBeside removes what clusters that are gone have left beside them.
+func (m *Manager) sweepBeside() {
+	ctx, cancel := context.WithTimeout(m.ctx, removeLimit)
+	defer cancel()
+	if err := m.opts.Provider.Sweep(ctx); err != nil && m.ctx.Err() == nil {
+		m.opts.Log.Warn("what clusters have left beside them is not removed", "again in", sweepPace, "error", err)
+	}
 }
 
 // list is what the provider lists, once it does; false where the Manager closes
@@ -153,11 +198,8 @@ func (m *Manager) list() (listed []ClusterID, patient, ok bool) {
 // somebody wants it. Where learners had to be patient, they are told that it is there
 // again.
 func (in *instance) adopt(patient bool) {
-	if in.feed.state() == Paused {
-		in.recall(nil, false) // Nothing has changed since; who asks is told what is in force.
-		if !in.awaitWanted() {
-			return
-		}
+	if in.feed.state() == Paused && !in.awaitWanted() {
+		return
 	}
 	cluster, err := in.adoptCluster()
 	if err != nil {

@@ -147,6 +147,9 @@ type Provider interface {
 	// List names every cluster of this provider's instance that has left
 	// anything on the machine.
 	List(ctx context.Context) ([]ClusterID, error)
+	// Sweep removes what this instance has on the machine beside its clusters and none of
+	// them uses.
+	Sweep(ctx context.Context) error
 }
 
 // ClusterID names a cluster on the machine, as [ID] names the sandbox that it is, or

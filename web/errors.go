@@ -62,7 +62,7 @@ var errorTable = []struct {
 	{sandbox.ErrBusy, http.StatusTooManyRequests, "So many people wait for a sandbox at the moment that you cannot join them. Read on meanwhile, and press Start again in a minute."},
 	{sandbox.ErrWaitedFor, http.StatusConflict, "Others wait for a sandbox, so yours cannot be kept longer. Your policies stay in the workspace as drafts."},
 	{sandbox.ErrUnavailable, http.StatusServiceUnavailable, "No sandbox can be started here at the moment. Read on meanwhile, and try again in a few minutes; whoever runs this lab finds the reason in its log."},
-	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one; your policies stay in the workspace as drafts."},
+	{sandbox.ErrGone, http.StatusConflict, "The sandbox's cluster is not there any more. Press Reset for a fresh one: the policies that were in force are put into force again there."},
 	{sandbox.ErrNoTerminal, http.StatusConflict, "This sandbox is simulated: there is no cluster, and so no terminal. Use the editor."},
 	{store.ErrUnavailable, http.StatusServiceUnavailable, "What you do cannot be kept at the moment: the server's disk is full or does not answer. Your sandbox goes on. Whoever runs this lab finds the reason in its log."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "The sandbox's cluster did not answer in time. Try again."},

@@ -4,9 +4,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/netpol-lab/netpol-lab/lessons"
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kind/kindtest"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 	"github.com/netpol-lab/netpol-lab/web/views"
 )
@@ -37,6 +40,8 @@ type server struct {
 	ended   chan error
 	learner *http.Client
 	pause   time.Duration // between two looks
+	// volumes are those that nodes have had, as far as they were noted.
+	volumes map[string]bool
 }
 
 // startServer starts a server that keeps nothing in reserve, unless the flags say so.
@@ -47,11 +52,15 @@ func startServer(t testing.TB, flags ...string) *server {
 		t.Fatal(err)
 	}
 	// The binary that make builds is the one that people run.
-	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}, pause: 100 * time.Millisecond}
+	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}, pause: 100 * time.Millisecond, volumes: map[string]bool{}}
 	if s.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
 	s.start("127.0.0.1:0")
+	was, err := kindtest.Look(t.Context(), s.instance())
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if log, err := os.ReadFile(s.log.Name()); err == nil && t.Failed() {
 			t.Logf("the server's log:\n%s", log)
@@ -60,9 +69,9 @@ func startServer(t testing.TB, flags ...string) *server {
 		if out, err := exec.Command(s.binary, "clean", "--data", s.data).CombinedOutput(); err != nil {
 			t.Errorf("clean: %v\n%s", err, out)
 		}
-		left, err := exec.Command("docker", "ps", "-a", "--filter", "name=^"+s.prefix(), "--format", "{{.Names}}").Output()
+		left, err := was.Left(context.Background(), 10*time.Second, slices.Collect(maps.Keys(s.volumes)))
 		if err != nil || len(left) > 0 {
-			t.Errorf("after clean there are (%v):\n%s", err, left)
+			t.Errorf("after clean, left are (%v):\n%s", err, strings.Join(left, "\n"))
 		}
 	})
 	return s
@@ -409,15 +418,33 @@ func TestKind_eleven_resets_leave_one_cluster_and_a_refused_removal_none(t *test
 	s.isRemoved()
 }
 
-// prefix begins the names of the server's containers.
-func (s *server) prefix() string {
+// instance is the name that the server has beside others.
+func (s *server) instance() string {
 	s.t.Helper()
 	instance, err := os.ReadFile(filepath.Join(s.data, "instance"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	name, _, _ := strings.Cut(string(instance), "\n")
-	return "netpol-lab-" + name + "-"
+	return name
+}
+
+// prefix begins the names of the server's containers.
+func (s *server) prefix() string {
+	s.t.Helper()
+	return "netpol-lab-" + s.instance() + "-"
+}
+
+// noteVolumes has the end look whether the container's volumes are gone.
+func (s *server) noteVolumes(container string) {
+	s.t.Helper()
+	volumes, err := kindtest.Volumes(s.t.Context(), container)
+	if err != nil || len(volumes) == 0 {
+		s.t.Fatalf("the volumes of %s: %q, %v", container, volumes, err)
+	}
+	for _, v := range volumes {
+		s.volumes[v] = true
+	}
 }
 
 // nodes lists the server's node containers that pass the filters of docker ps.

@@ -133,6 +133,9 @@ func (m making) remove(ctx context.Context, told func(sandbox.ClusterID)) error 
 		}
 		told(id)
 	}
+	if err := m.Provider.Sweep(ctx); err != nil {
+		return err
+	}
 	for _, r := range all {
 		if err := m.Records.Delete(ctx, r.ID); err != nil {
 			return err

@@ -67,6 +67,12 @@ func TestPatience_is_at_least_1_by_flag_and_environment(t *testing.T) {
 type deletions struct {
 	sandbox.Provider
 	deleted []sandbox.ClusterID
+	swept   int // how many were deleted when Sweep was called
+}
+
+func (d *deletions) Sweep(context.Context) error {
+	d.swept = len(d.deleted)
+	return nil
 }
 
 func (d *deletions) List(context.Context) ([]sandbox.ClusterID, error) {
@@ -90,6 +96,9 @@ func TestRemove_takes_what_is_written_down_for_a_sandbox_also_where_none_is_list
 	}
 	if want := []sandbox.ClusterID{"here", "gone"}; !slices.Equal(provider.deleted, want) {
 		t.Errorf("deleted are %v, want %v", provider.deleted, want)
+	}
+	if provider.swept != 2 {
+		t.Errorf("what is beside them was removed after %d clusters, want after all", provider.swept)
 	}
 	if all, err := records.All(t.Context()); err != nil || len(all) > 0 {
 		t.Errorf("%d records are left, %v", len(all), err)

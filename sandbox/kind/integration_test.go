@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
+	"github.com/netpol-lab/netpol-lab/sandbox/kind/kindtest"
 	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
 	"github.com/netpol-lab/netpol-lab/sandbox/nodeimage"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -42,7 +43,7 @@ var (
 	lessonID = sandbox.ClusterID("lesson")
 	topology *sandbox.Topology
 	// before is what was on the machine before the first test.
-	before machine
+	before kindtest.Machine
 )
 
 func TestMain(m *testing.M) {
@@ -69,7 +70,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if before, err = takeStock(); err != nil {
+	if before, err = kindtest.Look(ctx, "itest"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -88,6 +89,11 @@ func run(m *testing.M) int {
 	code := m.Run()
 	if err := errors.Join(base.Close(), removeAll(ctx, shared)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	left, err := before.Left(ctx, leftLimit, nil)
+	if left = append(left, kindtest.Goroutines(leftLimit)...); err != nil || len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "after all tests, left are (%v):\n%s\n", err, strings.Join(left, "\n"))
 		return 1
 	}
 	return code
@@ -127,80 +133,44 @@ func removeAll(ctx context.Context, p *Provider) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range append(ids, "none") {
+	for _, id := range ids {
 		if err := p.Delete(ctx, id); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.Sweep(ctx)
 }
 
-// machine is what a sandbox could leave behind.
-type machine struct {
-	containers, volumes, networks, tempDirs []string
-	kubeconfig                              string
-}
-
-func takeStock() (machine, error) {
-	var m machine
-	var errs []error
-	ids := func(args ...string) []string {
-		out, err := docker(context.Background(), args...)
-		errs = append(errs, err)
-		return slices.Sorted(slices.Values(strings.Fields(out)))
-	}
-	ours := "name=netpol-lab-itest-"
-	m.containers = ids("ps", "--all", "--filter", ours, "--format", "{{.Names}}")
-	m.volumes = ids("volume", "ls", "--quiet")
-	m.networks = ids("network", "ls", "--format", "{{.Name}}")
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "netpol-lab-kind-*"))
-	m.tempDirs = dirs
-	errs = append(errs, err)
-	home, err := os.UserHomeDir()
-	errs = append(errs, err)
-	if text, err := os.ReadFile(filepath.Join(home, ".kube", "config")); err == nil {
-		m.kubeconfig = string(text)
-	} else if !os.IsNotExist(err) {
-		errs = append(errs, err)
-	}
-	return m, errors.Join(errs...)
-}
-
-// leavesNothing compares the machine with what it was. Volumes may come and go
-// with other users of the same Docker, so only those that a container of ours
-// had are looked for.
-func leavesNothing(t *testing.T, was machine, ourVolumes []string) {
+// leavesNothing compares the machine with what it was.
+func leavesNothing(t *testing.T, was kindtest.Machine, ourVolumes []string) {
 	t.Helper()
-	now, err := takeStock()
+	left, err := was.Left(t.Context(), leftLimit, ourVolumes)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left are (%v):\n%s", err, strings.Join(left, "\n"))
+	}
+}
+
+// leftLimit is how long what was ended may take until it is gone.
+const leftLimit = 5 * time.Second
+
+// takeStock looks at the machine as it is.
+func takeStock(t *testing.T) kindtest.Machine {
+	t.Helper()
+	was, err := kindtest.Look(t.Context(), "itest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(now.containers, was.containers) {
-		t.Errorf("containers: %v, before %v", now.containers, was.containers)
-	}
-	for _, v := range ourVolumes {
-		if slices.Contains(now.volumes, v) {
-			t.Errorf("volume %s is left", v)
-		}
-	}
-	for _, n := range now.networks {
-		if !slices.Contains(was.networks, n) && n != "kind" {
-			t.Errorf("network %s is left", n)
-		}
-	}
-	if now.kubeconfig != was.kubeconfig {
-		t.Error("the user's kubeconfig has changed")
-	}
+	return was
 }
 
 // volumesOf lists the volumes of the node's container.
 func volumesOf(t *testing.T, node string) []string {
 	t.Helper()
-	out, err := docker(t.Context(), "inspect", "--format", `{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}`, node)
+	volumes, err := kindtest.Volumes(t.Context(), node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Fields(out)
+	return volumes
 }
 
 // expect waits until every flow is as the rows say.
@@ -215,10 +185,7 @@ func labOf(c sandbox.Cluster) sandboxtest.Lab {
 
 // TestKind_keeps_the_contract_of_a_provider makes sandboxes of its own.
 func TestKind_keeps_the_contract_of_a_provider(t *testing.T) {
-	was, err := takeStock()
-	if err != nil {
-		t.Fatal(err)
-	}
+	was := takeStock(t)
 	sandboxtest.TestProvider(t, sandboxtest.Contract{
 		Open: func(t *testing.T) sandbox.Provider {
 			p, err := New(Options{Instance: "itest", Log: testLog()})
@@ -428,6 +395,7 @@ func (adopting) Delete(context.Context, sandbox.ClusterID) error { return nil }
 func (adopting) List(context.Context) ([]sandbox.ClusterID, error) {
 	return []sandbox.ClusterID{lessonID}, nil
 }
+func (adopting) Sweep(context.Context) error { return nil }
 func (adopting) Adopt(context.Context, sandbox.ClusterID) (sandbox.Booted, error) {
 	return open{base}, nil
 }
@@ -565,6 +533,87 @@ func TestKind_the_sandboxes_of_another_instance_are_not_listed(t *testing.T) {
 	}
 }
 
+// What a server that was killed has left is this instance's by its label or name; beside it
+// are things of others that look much like it.
+func TestKind_what_is_nobody_s_is_found_and_removed_and_what_is_another_s_stays(t *testing.T) {
+	hosts := outsideHosts(t)
+	var containers []string
+	leave := func(name string, labels ...string) {
+		args := []string{"create", "--name", name, "--volume", "/left"}
+		for _, l := range labels {
+			args = append(args, "--label", l)
+		}
+		if _, err := docker(t.Context(), append(args, shared.opts.NodeImage)...); err != nil {
+			t.Fatal(err)
+		}
+		containers = append(containers, name)
+		t.Cleanup(func() {
+			if err := removeContainer(context.Background(), name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	leave("netpol-lab-itest-late-control-plane", labelCluster+"=netpol-lab-itest-late")
+	leave("netpol-lab-itest-old-12345678", labelInternet+"=itest")
+	volumes := append(volumesOf(t, containers[0]), volumesOf(t, containers[1])...)
+	others := len(containers)
+	leave("netpol-lab-itestx-late-control-plane", labelCluster+"=netpol-lab-itestx-late")
+	leave("netpol-lab-itestx-old-12345678", labelInternet+"=itestx")
+	leave("itest-somebodys-control-plane", labelCluster+"=itest-somebodys")
+	leave("netpol-lab-itest-stranger") // with our name, and no label of ours
+
+	var folders []string
+	for _, name := range []string{"itest-folder", "itestx-folder", "itestx-late"} {
+		dir := scratch("netpol-lab-" + name)
+		if err := os.MkdirAll(filepath.Join(dir, "inside"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		folders = append(folders, dir)
+	}
+
+	// As the Manager does, at its start and hourly.
+	ids, err := shared.List(t.Context())
+	if err != nil || !slices.Equal(ids, []sandbox.ClusterID{"folder", "late", lessonID}) {
+		t.Fatalf("listed are %v, %v", ids, err)
+	}
+	for _, id := range ids[:2] {
+		if err := shared.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := shared.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	there := func(name string) bool {
+		_, err := inspectContainer(t.Context(), name)
+		if err != nil && !errors.Is(err, errNoSuchObject) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	for i, name := range containers {
+		if got, want := there(name), i >= others; got != want {
+			t.Errorf("container %s is there: %v, want %v", name, got, want)
+		}
+	}
+	for i, dir := range folders {
+		if _, err := os.Stat(dir); (err == nil) != (i > 0) {
+			t.Errorf("folder %s: %v", dir, err)
+		}
+	}
+	if now := outsideHosts(t); !slices.Equal(now, hosts) {
+		t.Errorf("the outside hosts in use were %v, and are %v", hosts, now)
+	}
+	left, err := docker(t.Context(), "volume", "ls", "--quiet")
+	for _, v := range volumes {
+		if err != nil || slices.Contains(strings.Fields(left), v) {
+			t.Errorf("volume %s is left (%v)", v, err)
+		}
+	}
+	expect(t, lab)
+}
+
 func TestKind_an_API_server_that_dies_comes_back(t *testing.T) {
 	if err := lab.Health(t.Context()); err != nil {
 		t.Fatal(err)
@@ -604,15 +653,12 @@ func TestKind_an_abandoned_boot_leaves_nothing(t *testing.T) {
 	steps := shared.Steps().Boot
 	for i, step := range steps {
 		t.Run(step, func(t *testing.T) {
-			was, err := takeStock()
-			if err != nil {
-				t.Fatal(err)
-			}
+			was := takeStock(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var volumes []string
 			const id = sandbox.ClusterID("abandoned")
-			_, err = shared.Boot(ctx, id, func(s sandbox.Step) {
+			_, err := shared.Boot(ctx, id, func(s sandbox.Step) {
 				if s.Name != step || s.Status != sandbox.StepRunning {
 					return
 				}
@@ -642,10 +688,7 @@ func TestKind_a_full_disk_is_called_that(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was, err := takeStock()
-	if err != nil {
-		t.Fatal(err)
-	}
+	was := takeStock(t)
 	dir := t.TempDir()
 	script := fmt.Sprintf(`#!/bin/sh
 case "$*" in

@@ -199,6 +199,17 @@ func (p *Provider) sweep(ctx context.Context) {
 	}
 }
 
+// Sweep removes the outside hosts that no cluster of this instance uses, as far as that is
+// known.
+func (p *Provider) Sweep(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.removeUnused(ctx); err != nil {
+		return fmt.Errorf("kind: sweep: %w", err)
+	}
+	return nil
+}
+
 func (p *Provider) removeUnused(ctx context.Context) error {
 	ids, err := p.List(ctx)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
@@ -187,7 +188,8 @@ func (p *Provider) clusterName(id sandbox.ClusterID) string { return p.clusterPr
 // Kubernetes.
 func nodeName(cluster string) string { return cluster + "-control-plane" }
 
-// List names the clusters of this instance that have a container, running or not.
+// List names the clusters of this instance that have a container, running or not, or a
+// folder in which kind has worked for them.
 func (p *Provider) List(ctx context.Context) ([]sandbox.ClusterID, error) {
 	containers, err := containersWith(ctx, labelCluster)
 	if err != nil {
@@ -198,6 +200,13 @@ func (p *Provider) List(ctx context.Context) ([]sandbox.ClusterID, error) {
 		if id, ok := strings.CutPrefix(cluster, p.clusterPrefix()); ok {
 			seen[sandbox.ClusterID(id)] = true
 		}
+	}
+	folders, err := filepath.Glob(scratch(p.clusterPrefix() + "*"))
+	if err != nil {
+		return nil, fmt.Errorf("kind: list clusters: %w", err)
+	}
+	for _, folder := range folders {
+		seen[sandbox.ClusterID(strings.TrimPrefix(folder, scratch(p.clusterPrefix())))] = true
 	}
 	ids := make([]sandbox.ClusterID, 0, len(seen))
 	for id := range seen {

@@ -37,9 +37,9 @@ type account struct {
 	name  string
 	now   func() time.Time
 
-	mu    sync.Mutex
-	token string
-	renew time.Time
+	mu      sync.Mutex
+	token   string
+	granted time.Time
 }
 
 func newAccount(admin *api, name string) *account {
@@ -47,19 +47,23 @@ func newAccount(admin *api, name string) *account {
 }
 
 // bearer returns a token that is valid for a good while.
+//
+// The API server goes by the clock on the wall, which can be put forward or back, and goes
+// on while the machine sleeps: what this process measures does not. So it is that clock
+// which says how old the token is, and one from the future is none.
 func (a *account) bearer(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.token != "" && a.now().Before(a.renew) {
+	now := a.now().Round(0) // without what this process measures
+	if age := now.Sub(a.granted); a.token != "" && age >= 0 && age < tokenLife/2 {
 		return a.token, nil
 	}
 	token, err := a.admin.token(ctx, SystemNamespace, a.name, int64(tokenLife/time.Second))
 	if err != nil {
 		return "", fmt.Errorf("a token for the account %s: %w", a.name, err)
 	}
-	a.token = token
 	// Reckoned from here: the API server's clock need not agree.
-	a.renew = a.now().Add(tokenLife / 2)
+	a.token, a.granted = token, now
 	return a.token, nil
 }
 

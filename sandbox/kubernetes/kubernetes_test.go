@@ -651,10 +651,18 @@ func TestAccount_a_token_is_used_again_and_renewed_before_it_expires(t *testing.
 	for _, step := range []struct {
 		after time.Duration
 		want  string
-	}{{0, "token-1"}, {tokenLife/2 - time.Second, "token-1"}, {2 * time.Second, "token-2"}} {
+	}{
+		{0, "token-1"}, {tokenLife/2 - time.Second, "token-1"}, {2 * time.Second, "token-2"},
+		{-3 * time.Hour, "token-3"}, {time.Minute, "token-3"}, // The clock is put back: what is of the future is not valid yet.
+		{8 * time.Hour, "token-4"},
+	} {
 		now = now.Add(step.after)
 		if got, err := a.bearer(t.Context()); err != nil || got != step.want {
 			t.Errorf("after %s: %q (%v), want %q", step.after, got, err, step.want)
 		}
+	}
+	// While the machine sleeps only the clock on the wall goes on, and the token with it.
+	if strings.Contains(a.granted.String(), "m=") {
+		t.Errorf("the token's age is reckoned from %s, which is this process's own time", a.granted)
 	}
 }

@@ -36,6 +36,7 @@ type Provider struct {
 	mu       sync.Mutex
 	trouble  trouble
 	checked  int
+	swept    int
 	most     int
 	making   map[sandbox.ClusterID]bool
 	clusters map[sandbox.ClusterID]*Cluster
@@ -201,6 +202,21 @@ func (p *Provider) List(context.Context) ([]sandbox.ClusterID, error) {
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// Sweep counts; there is nothing beside the clusters.
+func (p *Provider) Sweep(context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swept++
+	return nil
+}
+
+// Swept is how often Sweep was called.
+func (p *Provider) Swept() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.swept
 }
 
 // Cluster is the cluster of that ID, or nil.

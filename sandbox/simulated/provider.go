@@ -203,4 +203,7 @@ func (p *Provider) List(context.Context) ([]sandbox.ClusterID, error) {
 	return ids, nil
 }
 
+// Sweep does nothing: there is nothing beside the sandboxes' files.
+func (p *Provider) Sweep(context.Context) error { return nil }
+
 func (p *Provider) path(id sandbox.ClusterID) string { return filepath.Join(p.dir, string(id)+suffix) }

@@ -69,7 +69,7 @@ func aClass() *class {
 	add("Katherine Johnson", sandbox.Paused, 43, func(b *sandbox.Brief) { b.Used, b.Policies = ago(11), 1 })
 	add("", sandbox.Paused, 665, func(b *sandbox.Brief) { b.Used, b.Policies, b.Lab = ago(80), 2, sandbox.OwnPrefix+"1f2e3d" })
 	add("Radia Perlman", sandbox.Failed, 9, func(b *sandbox.Brief) {
-		b.Used, b.Reason = ago(4), "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts."
+		b.Used, b.Reason = ago(4), "The sandbox's cluster has stopped running. Press Reset for a fresh one: the policies that were in force are put into force again there."
 	})
 	add("Hedy Lamarr", sandbox.Creating, 0, func(b *sandbox.Brief) { b.Place, b.Watchers = 1, 1 })
 	add("", sandbox.Queued, 0, func(b *sandbox.Brief) { b.Place, b.Watchers = 2, 1 })

@@ -222,7 +222,7 @@ func stories(c content) []story {
 	}})
 	add("sandbox-gone", "The cluster has stopped running", story{Path: small, Lab: "tenants", Scene: func(sc *scene) {
 		sc.isReady(denyRed)
-		sc.becomes(sandbox.Failed, "The sandbox's cluster has stopped running. Press Reset for a fresh one; your policies stay in the workspace as drafts.")
+		sc.becomes(sandbox.Failed, "The sandbox's cluster has stopped running. Press Reset for a fresh one: the policies that were in force are put into force again there.")
 	}})
 	add("sandbox-expired", "Expired while the page was open", story{Path: small, Lab: "tenants", Scene: ready(denyRed), Then: ends("Sandboxes live 12 hours at most. Press Start for a new one; your policies stay in the workspace as drafts.")})
 	add("sandbox-stopped", "Stopped while the page was open", story{Path: small, Lab: "tenants", Scene: ready(denyRed), Then: ends("You stopped it.")})

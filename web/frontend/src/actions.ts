@@ -163,7 +163,10 @@ export function actionsOn(lab: string, store: Store, begin: (sandbox: string) =>
       }),
     async reset() {
       const question = "Throw this cluster away and make a fresh one?";
-      const explanation = "Its policies go with it. They stay in your workspace as drafts.";
+      const explanation =
+        store.get().model.state === "failed"
+          ? "The policies that were in force are put into force again in the fresh one."
+          : "Its policies go with it. They stay in your workspace as drafts.";
       if (!(await confirm(question, explanation, "Reset"))) return;
       await attempt(async () => begin(await api.reset(store.get().sandbox)));
     },
