@@ -274,13 +274,27 @@ func (f *feed) tellChanged() {
 	}
 }
 
-// awaited are the flows that were told to be otherwise than is predicted.
-func (f *feed) awaited() map[string]bool {
+// awaited are the flows that were told to be otherwise than is predicted, and what they
+// are predicted to be.
+func (f *feed) awaited() map[string]probe.Verdict {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[string]probe.Verdict{}
+	for _, d := range f.disagreed() {
+		out[d.Flow] = d.Predicted
+	}
+	return out
+}
+
+// closed are the flows that were told not to be open, as is predicted.
+func (f *feed) closed() map[string]bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := map[string]bool{}
-	for _, d := range f.disagreed() {
-		out[d.Flow] = true
+	for id, told := range f.verdicts {
+		if told.Verdict != probe.Open && told.Verdict == f.expected[id] {
+			out[id] = true
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,16 +110,15 @@ func (o *observer) compare() {
 	}
 }
 
-// awaited are the flows that are still to turn, by the predictions.
-func (o *observer) awaited() []Flow {
-	expected := o.feed.awaited()
-	var out []Flow
+// awaited are the flows that are still to turn, by the predictions, and to what.
+func (o *observer) awaited() (flows []Flow, to map[string]probe.Verdict) {
+	to = o.feed.awaited()
 	for _, f := range o.flows {
-		if expected[f.ID] {
-			out = append(out, f)
+		if _, turns := to[f.ID]; turns {
+			flows = append(flows, f)
 		}
 	}
-	return out
+	return flows, to
 }
 
 func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
@@ -172,59 +172,54 @@ func (o *observer) sweep(ctx context.Context) {
 	if now := o.cluster.Addresses(); o.moved != nil && !now.Equal(o.addresses) && o.moved(o.cluster) {
 		o.addresses = now
 	}
-	sweeping, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan result)
-	go func() { done <- o.round(sweeping, o.flows, o.pace.SweepTimeout) }()
-	select {
-	case r := <-done:
-		if o.pending == nil {
-			if !o.changing.Load() {
-				o.compare()
-			}
-			return
+	r, next := o.unlessChanged(ctx, func(ctx context.Context) result { return o.round(ctx, o.pace.SweepTimeout, false) })
+	switch {
+	case next != nil:
+		o.burst(ctx, *next)
+	case o.pending == nil:
+		if !o.changing.Load() {
+			o.compare()
 		}
+	default:
 		o.pending.add(r)
 		if r.clean && r.flips == 0 {
 			o.settle(o.pending)
 			o.pending = nil
 		}
-	case c := <-o.changes:
-		cancel()
-		<-done
-		o.burst(ctx, c)
 	}
 }
 
-// burst measures in quick rounds until two of them in a row have found nothing
-// new and the time to settle is over. It looks first at the flows that are predicted
-// to turn, and gives them more time than the others.
+// burst follows the flows that are predicted to turn until they have, and then measures
+// all in quick rounds until two of them in a row have found nothing new. Where nothing
+// has turned, or not all that was predicted to, the time to settle must be over, too.
 func (o *observer) burst(ctx context.Context, c change) {
 	o.number, o.pending = c.number, nil
 	seen, quiet := &effect{change: c}, 0
 	for ctx.Err() == nil {
-		begun, flows, settle := time.Now(), o.flows, o.pace.Settle
-		if awaited := o.awaited(); len(awaited) > 0 {
-			if begun.Sub(seen.answered) < o.pace.Settle {
-				flows = awaited
-			}
+		begun, settle, chased := time.Now(), o.pace.Settle, false
+		awaited, to := o.awaited()
+		look := func(ctx context.Context) result { return o.round(ctx, o.pace.BurstTimeout, true) }
+		switch {
+		case len(awaited) > 0 && begun.Sub(seen.answered) < settle:
+			chased, look = true, func(ctx context.Context) result { return o.chase(ctx, awaited, to, seen.answered.Add(o.pace.Settle)) }
+		case len(awaited) > 0:
 			settle *= awaitedPatience
+		case seen.flips > 0:
+			settle = 0 // The CNI has carried the change out.
 		}
-		r := o.round(ctx, flows, o.pace.BurstTimeout)
-		select {
-		case next := <-o.changes:
+		r, next := o.unlessChanged(ctx, look)
+		if next != nil {
 			// What has moved so far belongs to the older change, which nobody
 			// can tell apart from the newer any more.
 			o.number = next.number
-			seen, quiet = &effect{change: next}, 0
+			seen, quiet = &effect{change: *next}, 0
 			continue
-		default:
 		}
 		seen.add(r)
 		switch {
 		case !r.clean || r.flips > 0:
 			quiet = 0
-		case len(flows) == len(o.flows):
+		case !chased:
 			quiet++
 		}
 		if quiet >= 2 && begun.Sub(seen.answered) >= settle {
@@ -237,10 +232,7 @@ func (o *observer) burst(ctx context.Context, c change) {
 			return
 		}
 		if rest := o.pace.BurstPause - time.Since(begun); rest > 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(rest):
-			}
+			rests(ctx, rest)
 		}
 	}
 }
@@ -262,6 +254,41 @@ func within(from <-chan Observation, pause time.Duration) (came []Observation) {
 	}
 }
 
+// unlessChanged looks until that is over or, where there is another change, at once broken
+// off: that is then next.
+func (o *observer) unlessChanged(ctx context.Context, look func(context.Context) result) (r result, next *change) {
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan result, 1)
+	go func() { done <- look(looking) }()
+	select {
+	case r = <-done:
+	case c := <-o.changes:
+		next = &c
+		cancel()
+		<-done
+		return result{}, next
+	}
+	select {
+	case c := <-o.changes:
+		return result{}, &c
+	default:
+		return r, nil
+	}
+}
+
+// rests waits for a while, and reports whether ctx has not ended meanwhile.
+func rests(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 const (
 	// tellPause is how long flows that are found to be otherwise are gathered, after the
 	// first of a round, so that watchers are sent a few messages and not one for each.
@@ -271,6 +298,14 @@ const (
 	// awaitedPatience is how many times as long as others flows are waited for that
 	// have not turned as predicted: the CNI may be slow.
 	awaitedPatience = 5
+	// scouts is how many of the flows that are to turn are looked at before any has: to
+	// look at all would keep the machine from carrying the change out.
+	scouts = 4
+	// scouting is how long the others wait for them at most.
+	scouting = 5
+	// hurry is how many times longer than at first a flow's answer is waited for at most
+	// that is to open.
+	hurry = 8
 )
 
 // result is what a round has found.
@@ -282,65 +317,90 @@ type result struct {
 	clean bool
 }
 
-// round measures the flows once each and tells the feed what differs from what it
+// differs reports whether an observation is news.
+func (o *observer) differs(obs Observation) bool {
+	told, ok := o.feed.verdict(obs.Flow)
+	return !ok || told.Verdict != obs.Verdict || told.Server != obs.Server
+}
+
+// round measures every flow once and tells the feed what differs from what it
 // was last told. A differing verdict is measured a second time before it is
 // told; if the two disagree nothing is told, and the next round will see.
-func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duration) result {
+//
+// In a hurry, which a burst is, it is only looked whether what is told to be closed, as it
+// should be, is open by now.
+func (o *observer) round(ctx context.Context, timeout time.Duration, hurried bool) result {
 	var (
-		found    = make(chan Observation, 2*len(flows))
+		found    = make(chan Observation, 2*len(o.flows))
 		mu       sync.Mutex
-		measured int
+		unknown  int
 		verdicts tally
 		doubtful int
 		confirm  sync.WaitGroup
 	)
-	byID := make(map[string]Flow, len(flows))
-	for _, f := range flows {
+	byID := make(map[string]Flow, len(o.flows))
+	for _, f := range o.flows {
 		byID[f.ID] = f
 	}
-	differs := func(obs Observation) bool {
-		told, ok := o.feed.verdict(obs.Flow)
-		return !ok || told.Verdict != obs.Verdict || told.Server != obs.Server
+	measured, peeked := o.flows, []Flow(nil)
+	if hurried {
+		closed := o.feed.closed()
+		isClosed := func(f Flow) bool { return closed[f.ID] }
+		peeked = slices.DeleteFunc(slices.Clone(o.flows), func(f Flow) bool { return !isClosed(f) })
+		measured = slices.DeleteFunc(slices.Clone(o.flows), isClosed)
+	}
+	look := func(first Observation) {
+		if ctx.Err() != nil {
+			return
+		}
+		mu.Lock()
+		verdicts.add(first.Verdict)
+		if first.Verdict == probe.Unknown {
+			unknown++
+		}
+		mu.Unlock()
+		if !o.differs(first) {
+			return
+		}
+		if first.Verdict == probe.Unknown {
+			found <- first // not a verdict, so nothing to confirm
+			return
+		}
+		confirm.Go(func() {
+			o.cluster.Probe(ctx, []Flow{byID[first.Flow]}, timeout, func(second Observation) {
+				if ctx.Err() != nil {
+					return
+				}
+				if alike(first, second) {
+					found <- second
+					return
+				}
+				mu.Lock()
+				doubtful++
+				mu.Unlock()
+			})
+		})
 	}
 	go func() {
 		defer close(found)
-		o.cluster.Probe(ctx, flows, timeout, func(first Observation) {
-			if ctx.Err() != nil {
-				return
-			}
-			mu.Lock()
-			verdicts.add(first.Verdict)
-			if first.Verdict != probe.Unknown {
-				measured++
-			}
-			mu.Unlock()
-			if !differs(first) {
-				return
-			}
-			if first.Verdict == probe.Unknown {
-				found <- first // not a verdict, so nothing to confirm
-				return
-			}
-			confirm.Go(func() {
-				o.cluster.Probe(ctx, []Flow{byID[first.Flow]}, timeout, func(second Observation) {
-					if ctx.Err() != nil {
-						return
-					}
-					if second.Verdict == first.Verdict && second.Server == first.Server {
-						found <- second
-						return
-					}
-					mu.Lock()
-					doubtful++
-					mu.Unlock()
-				})
-			})
-		})
+		var both sync.WaitGroup
+		both.Go(func() { o.cluster.Probe(ctx, measured, timeout, look) })
+		if len(peeked) > 0 {
+			both.Go(func() { o.cluster.Peek(ctx, peeked, timeout, look) })
+		}
+		both.Wait()
 		confirm.Wait()
 	}()
+	r := o.tell(found)
+	verdicts.tell(o.metrics)
+	r.clean = ctx.Err() == nil && unknown == 0 && doubtful == 0
+	o.clean = r.clean
+	return r
+}
 
-	// The first that is found is told at once, and the many that follow it together.
-	var r result
+// tell tells the feed what is found, until found is closed: the first at once, and the many
+// that follow it together.
+func (o *observer) tell(found <-chan Observation) (r result) {
 	told := false
 	for obs := range found {
 		batch := []Observation{obs}
@@ -358,10 +418,116 @@ func (o *observer) round(ctx context.Context, flows []Flow, timeout time.Duratio
 			r.firstFlip = time.Now()
 		}
 	}
-	verdicts.tell(o.metrics)
-	r.clean = measured == len(flows) && doubtful == 0
-	if len(flows) == len(o.flows) {
-		o.clean = r.clean
-	}
 	return r
 }
+
+// chase follows flows that are to turn, each on its own, so that one whose silence takes
+// long to tell from slowness keeps no other waiting. Each is followed until it has turned;
+// none is looked at anew after the deadline. A few go first, and the others when one of
+// these is seen to turn.
+func (o *observer) chase(ctx context.Context, flows []Flow, to map[string]probe.Verdict, deadline time.Time) result {
+	var (
+		found   = make(chan Observation, len(flows))
+		turning = make(chan struct{})
+		turned  sync.Once
+		all     sync.WaitGroup
+	)
+	first := vanguard(flows)
+	for _, f := range flows {
+		all.Go(func() {
+			if !first[f.ID] {
+				wait := time.NewTimer(scouting * o.pace.BurstPause)
+				defer wait.Stop()
+				select {
+				case <-turning:
+				case <-wait.C:
+				case <-ctx.Done():
+				}
+			}
+			turns, longest := o.closes, o.pace.BurstTimeout
+			if to[f.ID] == probe.Open {
+				turns, longest = o.opens, hurry*o.pace.BurstTimeout
+			}
+			for timeout := o.pace.BurstTimeout; ctx.Err() == nil; timeout = min(timeout*3/2, longest) {
+				begun := time.Now()
+				news, ok := turns(ctx, f, timeout, func() { turned.Do(func() { close(turning) }) })
+				if ok && ctx.Err() == nil {
+					found <- news
+				}
+				if ok || !time.Now().Before(deadline) || !rests(ctx, o.pace.BurstPause-time.Since(begun)) {
+					return
+				}
+			}
+		})
+	}
+	go func() {
+		all.Wait()
+		close(found)
+	}()
+	return o.tell(found)
+}
+
+// vanguard are a few of the flows: if there are, of those whose silence is soon understood.
+func vanguard(flows []Flow) map[string]bool {
+	quick := slices.DeleteFunc(slices.Clone(flows), func(f Flow) bool { return f.Via != ViaIP || f.Protocol != TCP })
+	if len(quick) == 0 {
+		quick = flows
+	}
+	out := map[string]bool{}
+	for i := range min(scouts, len(quick)) {
+		out[quick[i*len(quick)/min(scouts, len(quick))].ID] = true
+	}
+	return out
+}
+
+// opens looks whether a flow that was closed is open by now. Where it has seen so once it
+// calls turning, and looks a second time.
+func (o *observer) opens(ctx context.Context, f Flow, timeout time.Duration, turning func()) (news Observation, ok bool) {
+	first, ok := once(o.cluster.Peek, ctx, f, timeout)
+	o.count(first, ok)
+	if !ok || first.Verdict == probe.Unknown || !o.differs(first) {
+		return first, ok && first.Verdict == probe.Unknown && o.differs(first)
+	}
+	turning()
+	second, ok := once(o.cluster.Probe, ctx, f, timeout)
+	return second, ok && alike(first, second)
+}
+
+// closes looks twice whether a flow that was open is closed by now, a little later the
+// second time, for it takes long to see. Where it has seen so once it calls turning.
+func (o *observer) closes(ctx context.Context, f Flow, timeout time.Duration, turning func()) (news Observation, ok bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	again := make(chan Observation, 1)
+	go func() {
+		defer close(again)
+		if rests(ctx, timeout/3) {
+			o.cluster.Probe(ctx, []Flow{f}, timeout, func(obs Observation) { again <- obs })
+		}
+	}()
+	first, ok := once(o.cluster.Probe, ctx, f, timeout)
+	o.count(first, ok)
+	if !ok || first.Verdict == probe.Unknown || !o.differs(first) {
+		return first, ok && first.Verdict == probe.Unknown && o.differs(first)
+	}
+	turning()
+	second, ok := <-again
+	return second, ok && alike(first, second)
+}
+
+// count counts a verdict, where there is one.
+func (o *observer) count(obs Observation, ok bool) {
+	if ok {
+		var one tally
+		one.add(obs.Verdict)
+		one.tell(o.metrics)
+	}
+}
+
+// once measures one flow.
+func once(look func(context.Context, []Flow, time.Duration, func(Observation)), ctx context.Context, f Flow, timeout time.Duration) (obs Observation, ok bool) {
+	look(ctx, []Flow{f}, timeout, func(seen Observation) { obs, ok = seen, true })
+	return obs, ok
+}
+
+func alike(a, b Observation) bool { return a.Verdict == b.Verdict && a.Server == b.Server }

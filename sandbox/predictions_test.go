@@ -23,7 +23,7 @@ import (
 type noting struct {
 	*sandboxtest.Provider
 	mu     sync.Mutex
-	rounds [][]string // the flows of each Probe
+	rounds [][]string // the flows of each Probe and Peek
 	node   netip.Addr // in the place of the planned one where it is set
 }
 
@@ -38,14 +38,23 @@ type notingCluster struct {
 }
 
 func (c notingCluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.p.note(flows)
+	c.Cluster.Probe(ctx, flows, timeout, report)
+}
+
+func (c notingCluster) Peek(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.p.note(flows)
+	c.Cluster.Peek(ctx, flows, timeout, report)
+}
+
+func (p *noting) note(flows []sandbox.Flow) {
 	var ids []string
 	for _, f := range flows {
 		ids = append(ids, f.ID)
 	}
-	c.p.mu.Lock()
-	c.p.rounds = append(c.p.rounds, ids)
-	c.p.mu.Unlock()
-	c.Cluster.Probe(ctx, flows, timeout, report)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rounds = append(p.rounds, ids)
 }
 
 func (c notingCluster) Addresses() sandbox.Addresses {
@@ -137,26 +146,102 @@ func TestBurst_looks_first_at_the_flows_that_are_predicted_to_turn(t *testing.T)
 		l := newLab(t, p.Provider, func(o *sandbox.Options) { o.Provider = p.provider() })
 		defer l.Close()
 		id := l.ready("ann")
-		p.mu.Lock()
-		before := len(p.rounds)
-		p.mu.Unlock()
+		for _, change := range []func() (sandbox.PolicyChange, error){
+			func() (sandbox.PolicyChange, error) { return l.Apply(t.Context(), id, []byte(denyAll)) },
+			func() (sandbox.PolicyChange, error) { return l.DeletePolicies(t.Context(), id, nil) },
+		} {
+			before, _, _ := l.Get(id)
+			p.mu.Lock()
+			p.rounds = nil
+			p.mu.Unlock()
+			begun := time.Now()
+			done, err := change()
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(begun.Add(90 * time.Millisecond))) // nothing has turned yet
+			p.mu.Lock()
+			scouts := map[string]bool{}
+			for _, flows := range p.rounds {
+				for _, f := range flows {
+					scouts[f] = true
+				}
+			}
+			p.mu.Unlock()
+			if len(scouts) == 0 || len(scouts) > 4 {
+				t.Errorf("%d flows were looked at before any has turned, want a few", len(scouts))
+			}
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			s, _, _ := l.Get(id)
+			p.mu.Lock()
+			first := map[string]bool{}
+			for _, flows := range p.rounds {
+				if len(flows) > 1 {
+					break // Now all are looked at.
+				}
+				first[flows[0]] = true
+			}
+			for flow, v := range s.Predictions.Verdicts() {
+				if turns := v != observed(before)[flow]; turns != first[flow] {
+					t.Errorf("change %d: %s is predicted %s, and looked at first: %v", done.Change, flow, v, first[flow])
+				}
+			}
+			p.mu.Unlock()
+			if s.Settled.Change != done.Change || s.Settled.TookMillis >= sandbox.DefaultPace.Settle.Milliseconds() {
+				t.Errorf("settled %+v, want at once when all has turned that was to", s.Settled)
+			}
+		}
+	})
+}
+
+// On a busy machine the silence of one flow takes seconds to tell from slowness.
+func TestBurst_a_flow_that_takes_long_keeps_no_other_waiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &sandboxtest.Provider{Reaction: 50 * time.Millisecond}
+		slow := sandboxtest.Wrapping{Provider: fake, Wrap: func(c sandbox.Cluster) sandbox.Cluster { return slowCluster{c} }}
+		l := newLab(t, fake, func(o *sandbox.Options) { o.Provider = slow })
+		defer l.Close()
+		id := l.ready("ann")
+		begun := time.Now()
 		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		time.Sleep(time.Until(begun.Add(250 * time.Millisecond)))
 		s, _, _ := l.Get(id)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		first := p.rounds[before]
 		for flow, v := range s.Predictions.Verdicts() {
-			if turns := v != probe.Open; turns != slices.Contains(first, flow) {
-				t.Errorf("%s is predicted %s, and looked at first: %v", flow, v, !turns)
+			if late := strings.HasSuffix(flow, "/UDP"); observed(s)[flow] != v && !late {
+				t.Errorf("%s is still %s", flow, observed(s)[flow])
 			}
 		}
-		if last := p.rounds[len(p.rounds)-1]; len(last) != len(l.topology.Flows()) || s.Settled.Change != 1 {
-			t.Errorf("settled %+v after a look at %d flows, want all", s.Settled, len(last))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		s, _, _ = l.Get(id)
+		for flow, v := range s.Predictions.Verdicts() {
+			if observed(s)[flow] != v {
+				t.Errorf("at the end %s is %s, want %s", flow, observed(s)[flow], v)
+			}
 		}
+		// The two looks at each of these are at the same time, nearly.
+		if s.Settled == nil || s.Settled.Change != 1 || s.Settled.TookMillis > 2500 {
+			t.Errorf("settled %+v", s.Settled)
+		}
+	})
+}
+
+// slowCluster is one on a machine on which the silence of UDP means nothing for two seconds.
+type slowCluster struct{ sandbox.Cluster }
+
+func (c slowCluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.Cluster.Probe(ctx, flows, timeout, func(o sandbox.Observation) {
+		if o.Verdict != probe.Open && strings.HasSuffix(o.Flow, "/UDP") {
+			select {
+			case <-time.After(2 * time.Second):
+			case <-ctx.Done():
+				return
+			}
+		}
+		report(o)
 	})
 }
 

@@ -215,6 +215,9 @@ type Cluster interface {
 	// reported probe.Unknown, never left out. When ctx ends Probe returns
 	// early, and what it has not reported by then stays unreported.
 	Probe(ctx context.Context, flows []Flow, timeout time.Duration, report func(Observation))
+	// Peek looks which of the flows are open by now. It is Probe, but for flows without an
+	// answer after timeout: these are not reported, and no longer waited for.
+	Peek(ctx context.Context, flows []Flow, timeout time.Duration, report func(Observation))
 	// Health fails with [ErrGone] where the cluster is gone for good, and with
 	// another error where it is out of order at the moment.
 	Health(ctx context.Context) error

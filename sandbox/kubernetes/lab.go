@@ -117,6 +117,19 @@ func (c *Lab) Addresses() sandbox.Addresses {
 
 // Probe measures each flow once, all at the same time.
 func (c *Lab) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.measure(ctx, flows, timeout, false, report)
+}
+
+// Peek looks which of the flows are open by now.
+func (c *Lab) Peek(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.measure(ctx, flows, timeout, true, func(o sandbox.Observation) {
+		if o.Verdict != probe.Silent {
+			report(o)
+		}
+	})
+}
+
+func (c *Lab) measure(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, hurried bool, report func(sandbox.Observation)) {
 	type batch struct {
 		flows    []sandbox.Flow
 		requests []probe.Request
@@ -135,7 +148,7 @@ func (c *Lab) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.Dura
 			b = &batch{}
 			batches[flow.From] = b
 		}
-		request.ID = uint64(len(b.flows))
+		request.ID, request.Hurried = uint64(len(b.flows)), hurried
 		b.flows = append(b.flows, flow)
 		b.requests = append(b.requests, request)
 	}

@@ -89,9 +89,30 @@ func labManifest(stock, daemonSet string) (string, error) {
 	if definitions == 0 {
 		return "", fmt.Errorf("calico's manifest has no CustomResourceDefinition")
 	}
-	kept = append(kept, withoutComments(strings.ReplaceAll(daemonSet, "@CALICO@", CalicoVersion)))
+	kept = append(kept, strings.TrimSpace(defaultsRole), withoutComments(strings.ReplaceAll(daemonSet, "@CALICO@", CalicoVersion)))
 	return strings.Join(kept, "\n---\n") + "\n", nil
 }
+
+// defaultsRole lets the agent apply what upstream's would create (see applyDefaults in
+// calico/main.go).
+const defaultsRole = `
+kind: ClusterRole
+apiVersion: rbac.authorization.k8s.io/v1
+metadata:
+  name: calico-defaults
+rules:
+- apiGroups: [crd.projectcalico.org]
+  resources: [ippools, clusterinformations, felixconfigurations]
+  verbs: [patch]
+---
+kind: ClusterRoleBinding
+apiVersion: rbac.authorization.k8s.io/v1
+metadata:
+  name: calico-defaults
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: calico-defaults}
+subjects:
+- {kind: ServiceAccount, name: calico-node, namespace: kube-system}
+`
 
 // podOf makes the DaemonSet's pod a pod of its own. start-calico puts the node's
 // name in the place of @NODE@. It runs while kubeadm is still at work, so it is told

@@ -43,7 +43,7 @@ func (r Request) resolves() bool {
 
 // A Dialer measures flows from where it runs.
 type Dialer struct {
-	pulse *pulse
+	pulse *pulse // nil where silence is not to be told from slowness
 	ports *portSequence
 }
 
@@ -65,11 +65,14 @@ func (d *Dialer) Close() { d.pulse.close() }
 // Silence counts as Blocked after the request's timeout, and later where the
 // machine is busy: after at most ten times the timeout, or two seconds where that
 // is more. Where the machine is so busy that even then silence means nothing, the verdict
-// is Unknown. An answer that has reached the socket counts, however late
+// is Unknown. A hurried request's is Silent after its timeout. An answer that has reached the socket counts, however late
 // this process comes to read it.
 func (d *Dialer) Measure(r Request) Response {
 	out := Response{ID: r.ID}
 	start := time.Now()
+	if r.Hurried {
+		d = &Dialer{ports: d.ports}
+	}
 	server, err := d.measure(r)
 	var dns *resolutionError
 	switch {
@@ -80,6 +83,8 @@ func (d *Dialer) Measure(r Request) Response {
 		out.Verdict, out.Detail = DNSFailed, dns.Error()
 	case err == errSilent:
 		out.Verdict = Blocked
+	case err == errHurried:
+		out.Verdict = Silent
 	case errors.Is(err, syscall.ECONNREFUSED):
 		out.Verdict, out.Detail = Refused, detailRefused
 		out.LatencyMicros = max(1, time.Since(start).Microseconds())
@@ -257,19 +262,22 @@ func (d *Dialer) exchange(to netip.AddrPort, payload []byte, timeout time.Durati
 	return err
 }
 
+// errHurried says that no answer came in a time in which there need not have been one.
+var errHurried = errors.New("no answer came in a hurry")
+
 // await runs do, which waits on the network, until it has ended, or until the
-// pulse says that silence means something and the kernel says that nothing has
-// arrived. stop makes do return.
+// pulse says that silence means something, or the time is over where there is none, and
+// the kernel says that nothing has arrived. stop makes do return.
 func (d *Dialer) await(timeout time.Duration, needs needs, do func() error, arrived func() bool, stop func()) error {
 	start := time.Now()
 	done := make(chan error, 1)
-	w := d.pulse.wait(start, timeout, needs)
+	over, end := d.silence(start, timeout, needs)
 	go func() { done <- do() }()
 	select {
 	case err := <-done:
-		d.pulse.end(w)
+		end()
 		return err
-	case silence := <-w.C:
+	case silence := <-over:
 		if arrived() {
 			// The answer is here; only this process has not come to it. The
 			// bound is for a stream of datagrams that are no answer.
@@ -289,4 +297,16 @@ func (d *Dialer) await(timeout time.Duration, needs needs, do func() error, arri
 		}
 		return silence
 	}
+}
+
+// silence gives a channel on which comes, once, what silence since start means. end is for
+// where an answer has come first.
+func (d *Dialer) silence(start time.Time, timeout time.Duration, needs needs) (over <-chan error, end func()) {
+	if d.pulse != nil {
+		w := d.pulse.wait(start, timeout, needs)
+		return w.C, func() { d.pulse.end(w) }
+	}
+	hurried := make(chan error, 1)
+	timer := time.AfterFunc(timeout, func() { hurried <- errHurried })
+	return hurried, func() { timer.Stop() }
 }

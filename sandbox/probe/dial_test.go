@@ -264,6 +264,26 @@ func TestSilence_is_not_blocked_before_the_timeout(t *testing.T) {
 	}
 }
 
+func TestA_hurried_request_waits_for_its_timeout_and_takes_silence_for_nothing(t *testing.T) {
+	d := newTestDialer(t)
+	silent := udpServer(t, func([]byte) [][]byte { return nil })
+	for name, r := range map[string]Request{
+		"udp":     {Kind: DialUDP, Address: silent},
+		"dns":     {Kind: AskDNSUDP, Address: silent, Host: "web.production.svc.cluster.local."},
+		"by name": {Kind: DialTCP, Address: ":80", Host: "web.production.svc.cluster.local.", Resolver: silent},
+	} {
+		r.TimeoutMillis, r.Hurried = 1, true
+		if got := d.Measure(r); got.Verdict != Silent {
+			t.Errorf("%s: %+v, want silent", name, got)
+		}
+	}
+	d.pulse.mu.Lock()
+	defer d.pulse.mu.Unlock()
+	if n := len(d.pulse.waiters); n > 0 {
+		t.Errorf("the pulse beats for %d of them", n)
+	}
+}
+
 // An answer that is in the socket when the wait ends counts, though this process
 // has not read it.
 func TestAn_answer_that_has_arrived_counts_however_late_it_is_read(t *testing.T) {

@@ -43,6 +43,8 @@ func (d *Dialer) resolve(resolver, host string, timeout time.Duration) (netip.Ad
 		answer, err = d.askTCP(server, q, timeout)
 	}
 	switch {
+	case err == errHurried:
+		return netip.Addr{}, err
 	case err == errSilent:
 		return netip.Addr{}, &resolutionError{"no answer from the DNS service"}
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -507,7 +507,7 @@ func (s *stream) read() {
 // response is well formed and answers a request in flight.
 func (s *stream) deliver(r Response) bool {
 	switch r.Verdict {
-	case Open, Refused, Blocked, DNSFailed, Unknown:
+	case Open, Refused, Blocked, DNSFailed, Unknown, Silent:
 	default:
 		return false
 	}

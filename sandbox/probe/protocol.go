@@ -22,6 +22,8 @@ const (
 	DNSFailed Verdict = "dns-failed"
 	// Unknown: it could not be measured.
 	Unknown Verdict = "unknown"
+	// Silent: no answer came in the time of a hurried request, which means nothing.
+	Silent Verdict = "silent"
 )
 
 // Kind says what a request does.
@@ -58,6 +60,9 @@ type Request struct {
 	Resolver string `json:"resolver,omitempty"`
 	// TimeoutMillis is how long to wait for an answer, for the resolution and for the dial each.
 	TimeoutMillis int64 `json:"timeoutMillis"`
+	// Hurried asks whether the flow is open by now: without an answer after the timeout
+	// the verdict is Silent, and nothing is waited for that would tell silence from slowness.
+	Hurried bool `json:"hurried,omitempty"`
 }
 
 // helloLine is the first line on the probe's standard output: it tells that the

@@ -313,6 +313,29 @@ func testPolicies(t *testing.T, lab Lab) {
 		lab.Apply(t, DenyProduction)
 		lab.Expect(t, ProductionDenied...)
 	})
+	run("a_peek_tells_what_is_open_and_no_more", func(t *testing.T) {
+		lab.Apply(t, DenyProduction)
+		lab.Expect(t, ProductionDenied...)
+		var mu sync.Mutex
+		told := map[string]int{}
+		flows := lab.Topology.Flows()
+		lab.Cluster.Peek(t.Context(), flows, answer, func(o sandbox.Observation) {
+			mu.Lock()
+			defer mu.Unlock()
+			if told[o.Flow]++; o.Verdict != probe.Open {
+				t.Errorf("%s is told to be %s %s", o.Flow, o.Verdict, o.Detail)
+			}
+		})
+		for _, f := range flows {
+			want := 0
+			if Expected(f, ProductionDenied) == probe.Open {
+				want = 1
+			}
+			if told[f.ID] != want {
+				t.Errorf("%s was told %d times, want %d", f.ID, told[f.ID], want)
+			}
+		}
+	})
 	run("a_flow_needs_both_ends_and_a_name_needs_DNS", func(t *testing.T) {
 		lab.Apply(t, DenyProduction)
 		lab.Apply(t, apiFromWeb)

@@ -565,6 +565,15 @@ func (c *Cluster) Probe(ctx context.Context, flows []sandbox.Flow, timeout time.
 	wg.Wait()
 }
 
+// Peek leaves out what is not open.
+func (c *Cluster) Peek(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.Probe(ctx, flows, timeout, func(o sandbox.Observation) {
+		if o.Verdict != probe.Blocked && o.Verdict != probe.DNSFailed {
+			report(o)
+		}
+	})
+}
+
 // answer is what a probe of the flow sees.
 func (c *Cluster) answer(f sandbox.Flow) sandbox.Observation {
 	seen := sandbox.Observation{Flow: f.ID, Verdict: probe.Open}

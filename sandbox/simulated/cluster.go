@@ -292,6 +292,15 @@ func (c *cluster) Probe(ctx context.Context, flows []sandbox.Flow, _ time.Durati
 	}
 }
 
+// Peek leaves out what is not open.
+func (c *cluster) Peek(ctx context.Context, flows []sandbox.Flow, timeout time.Duration, report func(sandbox.Observation)) {
+	c.Probe(ctx, flows, timeout, func(o sandbox.Observation) {
+		if o.Verdict != probe.Blocked && o.Verdict != probe.DNSFailed {
+			report(o)
+		}
+	})
+}
+
 func observe(network *sandbox.Predictor, ended bool, f sandbox.Flow) sandbox.Observation {
 	o := sandbox.Observation{Flow: f.ID, Verdict: probe.Unknown}
 	if ended || network == nil {

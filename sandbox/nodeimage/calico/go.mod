@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/projectcalico/calico v1.11.0-cni-plugin.0.20250813170300-a0db560f0520
 	github.com/sirupsen/logrus v1.9.3
+	k8s.io/client-go v0.29.15
 )
 
 require (
@@ -160,7 +161,6 @@ require (
 	k8s.io/apiextensions-apiserver v0.29.15 // indirect
 	k8s.io/apimachinery v0.29.15 // indirect
 	k8s.io/apiserver v0.29.15 // indirect
-	k8s.io/client-go v0.29.15 // indirect
 	k8s.io/component-base v0.29.15 // indirect
 	k8s.io/component-helpers v0.29.15 // indirect
 	k8s.io/klog/v2 v2.120.1 // indirect

@@ -14,13 +14,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/projectcalico/calico/cni-plugin/pkg/plugin"
@@ -31,6 +34,7 @@ import (
 	"github.com/projectcalico/calico/node/pkg/lifecycle/shutdown"
 	"github.com/projectcalico/calico/node/pkg/lifecycle/startup"
 	"github.com/sirupsen/logrus"
+	"k8s.io/client-go/rest"
 )
 
 // version is set by the linker.
@@ -92,6 +96,9 @@ func runNode() {
 
 	useLocalAPIServer()
 	logrus.SetFormatter(&logutils.Formatter{Component: "startup"})
+	if err := applyDefaults(context.Background()); err != nil {
+		logrus.WithError(err).Warning("Calico has to create its defaults itself, which takes longer")
+	}
 	startup.Run()
 	logrus.WithField("after", time.Since(began)).Info("Node prepared")
 	allocateip.Run(nil)
@@ -119,6 +126,53 @@ func useLocalAPIServer() {
 	c.Close()
 	os.Setenv("KUBERNETES_SERVICE_HOST", host)
 	os.Setenv("KUBERNETES_SERVICE_PORT", "6443")
+}
+
+// applyDefaults makes what upstream's preparation would create in a new cluster, and
+// completes where it is there. Who creates an object of a kind that the API server was
+// told of less than two seconds ago, as these are then, is kept waiting for two more; who
+// applies one is not.
+func applyDefaults(ctx context.Context) error {
+	cidr := os.Getenv("CALICO_IPV4POOL_CIDR")
+	if cidr == "" {
+		return nil // Only upstream's preparation knows the pods' range.
+	}
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return err
+	}
+	config.Timeout = 5 * time.Second
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	for _, object := range []struct{ resource, kind, name, spec string }{
+		{"ippools", "IPPool", "default-ipv4-ippool", fmt.Sprintf(`{"cidr": %q, "blockSize": 26, "ipipMode": "Never", "vxlanMode": "Never",
+			"natOutgoing": true, "nodeSelector": "all()", "allowedUses": ["Workload", "Tunnel"]}`, cidr)},
+		{"clusterinformations", "ClusterInformation", "default", `{"datastoreReady": true}`},
+		{"felixconfigurations", "FelixConfiguration", "default", `{"reportingInterval": "0s", "logSeverityScreen": "Info"}`},
+	} {
+		url := fmt.Sprintf("%s/apis/crd.projectcalico.org/v1/%s/%s?fieldManager=netpol-lab&force=true", config.Host, object.resource, object.name)
+		body := fmt.Sprintf(`{"apiVersion": "crd.projectcalico.org/v1", "kind": %q, "metadata": {"name": %q}, "spec": %s}`, object.kind, object.name, object.spec)
+		request, err := http.NewRequestWithContext(ctx, http.MethodPatch, url, strings.NewReader(body))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Content-Type", "application/apply-patch+yaml")
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			return err
+		}
+		if response.StatusCode >= http.StatusMultipleChoices {
+			return fmt.Errorf("apply %s %s: %s: %s", object.kind, object.name, response.Status, text)
+		}
+	}
+	return nil
 }
 
 // publishCNI writes the CNI configuration once Felix is ready and the plugin's
