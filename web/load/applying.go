@@ -266,17 +266,8 @@ func (a *applicant) compare(when string, told map[string]probe.Verdict) {
 	}
 }
 
-// applying measures learners who apply; asleep are those who have left meanwhile.
+// applying measures the class of learners, who apply.
 func applying(ctx context.Context, s *server, class []*applicant) error {
-	empty, err := s.size(ctx)
-	if err != nil {
-		return err
-	}
-	if class == nil {
-		if class, err = applicants(ctx, s, 8, 0, *learners); err != nil {
-			return err
-		}
-	}
 	classCtx, dismiss := context.WithCancel(ctx)
 	defer dismiss()
 	var all sync.WaitGroup
@@ -297,10 +288,10 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 		sum.add(a)
 	}
 	sum.tell(len(class))
-	grown := tellSizes(empty, sizes, len(class))
+	grown := tellSizes(s.empty, sizes, len(class))
 	last := sizes[len(sizes)-1]
 	fmt.Printf("warnings and errors in the log: %s\n", s.said)
-	if n := last.refused - empty.refused; n > 0 {
+	if n := last.refused - s.empty.refused; n > 0 {
 		sum.failed += n
 		fmt.Printf("requests answered with an error: %d\n", n)
 	}
@@ -310,20 +301,20 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 	return grown
 }
 
-// applicants makes a class of those who apply.
-func applicants(ctx context.Context, s *server, atOnce, first, many int) ([]*applicant, error) {
+// applicants makes a class of so many who apply, of whom so many start at once.
+func applicants(ctx context.Context, s *server, many, atOnce int) ([]*applicant, error) {
 	sets, err := workspaces()
 	if err != nil {
 		return nil, err
 	}
-	made, waits, err := gather(ctx, s, atOnce, first, many)
+	made, waits, err := gather(ctx, s, many, atOnce)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Printf("Start until all is measured:   %s\n", waits)
 	class := make([]*applicant, len(made))
 	for i, l := range made {
-		class[i] = &applicant{learner: l, sets: sets, random: rand.New(rand.NewPCG(2, uint64(first+i)))}
+		class[i] = &applicant{learner: l, sets: sets, random: rand.New(rand.NewPCG(2, uint64(i)))}
 	}
 	return class, nil
 }
@@ -356,7 +347,7 @@ func (a *applicant) tell(learners int) {
 		}
 		fmt.Printf("    %s\n", text)
 	}
-	if p99 := a.settled.at(0.99); p99 > *goal {
+	if p99 := a.settled.at(0.99); *goal > 0 && p99 > *goal {
 		fmt.Printf("MISSED: a change took %v at p99 until it had settled, %v is the goal\n", p99.Round(time.Millisecond/10), *goal)
 	}
 }
