@@ -174,14 +174,13 @@ type applicant struct {
 func (a *applicant) applies(ctx context.Context) {
 	next := time.NewTimer(time.Duration(a.random.Int64N(int64(*apply))))
 	defer next.Stop()
-	due := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-next.C:
 		}
-		due = time.Now()
+		due := time.Now()
 		if err := a.applyAnother(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
