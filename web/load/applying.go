@@ -174,14 +174,13 @@ type applicant struct {
 func (a *applicant) applies(ctx context.Context) {
 	next := time.NewTimer(time.Duration(a.random.Int64N(int64(*apply))))
 	defer next.Stop()
-	due := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-next.C:
 		}
-		due = time.Now()
+		due := time.Now()
 		if err := a.applyAnother(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
@@ -266,17 +265,8 @@ func (a *applicant) compare(when string, told map[string]probe.Verdict) {
 	}
 }
 
-// applying measures learners who apply; asleep are those who have left meanwhile.
+// applying measures the class of learners, who apply.
 func applying(ctx context.Context, s *server, class []*applicant) error {
-	empty, err := s.size(ctx)
-	if err != nil {
-		return err
-	}
-	if class == nil {
-		if class, err = applicants(ctx, s, 8, 0, *learners); err != nil {
-			return err
-		}
-	}
 	classCtx, dismiss := context.WithCancel(ctx)
 	defer dismiss()
 	var all sync.WaitGroup
@@ -297,10 +287,10 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 		sum.add(a)
 	}
 	sum.tell(len(class))
-	grown := tellSizes(empty, sizes, len(class))
+	grown := tellSizes(s.empty, sizes, len(class))
 	last := sizes[len(sizes)-1]
 	fmt.Printf("warnings and errors in the log: %s\n", s.said)
-	if n := last.refused - empty.refused; n > 0 {
+	if n := last.refused - s.empty.refused; n > 0 {
 		sum.failed += n
 		fmt.Printf("requests answered with an error: %d\n", n)
 	}
@@ -310,20 +300,20 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 	return grown
 }
 
-// applicants makes a class of those who apply.
-func applicants(ctx context.Context, s *server, atOnce, first, many int) ([]*applicant, error) {
+// applicants makes a class of so many who apply, of whom so many start at once.
+func applicants(ctx context.Context, s *server, many, atOnce int) ([]*applicant, error) {
 	sets, err := workspaces()
 	if err != nil {
 		return nil, err
 	}
-	made, waits, err := gather(ctx, s, atOnce, first, many)
+	made, waits, err := gather(ctx, s, many, atOnce)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Printf("Start until all is measured:   %s\n", waits)
 	class := make([]*applicant, len(made))
 	for i, l := range made {
-		class[i] = &applicant{learner: l, sets: sets, random: rand.New(rand.NewPCG(2, uint64(first+i)))}
+		class[i] = &applicant{learner: l, sets: sets, random: rand.New(rand.NewPCG(2, uint64(i)))}
 	}
 	return class, nil
 }
@@ -356,14 +346,14 @@ func (a *applicant) tell(learners int) {
 		}
 		fmt.Printf("    %s\n", text)
 	}
-	if p99 := a.settled.at(0.99); p99 > *goal {
+	if p99 := a.settled.at(0.99); *goal > 0 && p99 > *goal {
 		fmt.Printf("MISSED: a change took %v at p99 until it had settled, %v is the goal\n", p99.Round(time.Millisecond/10), *goal)
 	}
 }
 
-// looks is how often the server's size is looked at while it is measured: the operator may
-// ask twice a second, and a prometheus would ask every 15 seconds.
-const looks = 60
+// looks is how often the server's size is looked at while it is measured, but not more often
+// than once a second: the operator may ask twice.
+const looks = 120
 
 // watchSizes looks at the server's size while the class is at work.
 func watchSizes(ctx context.Context, s *server) ([]size, error) {
@@ -385,19 +375,21 @@ func watchSizes(ctx context.Context, s *server) ([]size, error) {
 	return sizes, nil
 }
 
+// A server that has run for a fifth of the time has done everything once, and is not to grow
+// from then on; by so much two looks differ anyway. In less than judged it has hardly come
+// to rest.
 const (
-	// A server that has run for a fifth of the time has done everything once, and is not to
-	// grow from then on: but for what two looks differ by anyway.
 	moreGoroutines, moreMemory = 0.02, 0.10
+	judged                     = time.Minute
 )
 
 // tellSizes prints how large the server was. It fails where that has grown.
 func tellSizes(empty size, sizes []size, learners int) error {
 	tenth := max(len(sizes)/10, 1)
 	if len(sizes) < 3*tenth {
-		return fmt.Errorf("the server was looked at %d times, too seldom to say whether it grows: measure for longer", len(sizes))
+		return fmt.Errorf("the server was looked at %d times, too seldom: measure for longer", len(sizes))
 	}
-	begin, end := middle(sizes[2*tenth:3*tenth]), middle(sizes[len(sizes)-tenth:])
+	begin, end := typical(sizes[2*tenth:3*tenth]), typical(sizes[len(sizes)-tenth:])
 	const mb = 1e6
 	fmt.Printf("the server, empty, after a fifth of the time, and at the end:\n")
 	fmt.Printf("  memory:     %.0f, %.0f, %.0f MB, of which live %.1f, %.1f, %.1f MB\n", float64(empty.resident)/mb, float64(begin.resident)/mb, float64(end.resident)/mb,
@@ -408,6 +400,10 @@ func tellSizes(empty size, sizes []size, learners int) error {
 	if each > *memory {
 		fmt.Printf("MISSED: a learner takes %.2f MB, %.2f MB is the goal\n", each, *memory)
 	}
+	if *duration < judged {
+		fmt.Printf("whether it grows is not judged in less than %s\n", judged)
+		return nil
+	}
 	if more := float64(end.goroutines)/float64(begin.goroutines) - 1; more > moreGoroutines {
 		return fmt.Errorf("the server's goroutines have grown by %.1f %%", 100*more)
 	}
@@ -417,19 +413,20 @@ func tellSizes(empty size, sizes []size, learners int) error {
 	return nil
 }
 
-// middle has of each the median.
-func middle(sizes []size) size {
-	of := func(what func(size) int64) int64 {
+// typical has of each the median, and of what is live the least: the more work a collection
+// of garbage meets, the more it leaves for the next.
+func typical(sizes []size) size {
+	of := func(what func(size) int64, share float64) int64 {
 		var all times
 		for _, s := range sizes {
 			all = append(all, time.Duration(what(s)))
 		}
-		return int64(all.at(0.5))
+		return int64(all.at(share))
 	}
 	return size{
-		goroutines: int(of(func(s size) int64 { return int64(s.goroutines) })),
-		resident:   of(func(s size) int64 { return s.resident }),
-		live:       of(func(s size) int64 { return s.live }),
-		files:      int(of(func(s size) int64 { return int64(s.files) })),
+		goroutines: int(of(func(s size) int64 { return int64(s.goroutines) }, 0.5)),
+		resident:   of(func(s size) int64 { return s.resident }, 0.5),
+		live:       of(func(s size) int64 { return s.live }, 0),
+		files:      int(of(func(s size) int64 { return int64(s.files) }, 0.5)),
 	}
 }

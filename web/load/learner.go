@@ -268,9 +268,9 @@ func (s *seen) observe(at time.Time, flows []sandbox.Observation) {
 	}
 }
 
-// gather makes the class: each learner has a ready sandbox, and watches it. It returns how
-// long they have waited for theirs.
-func gather(ctx context.Context, s *server, atOnce, first, many int) ([]*learner, times, error) {
+// gather makes the class: each of so many learners has a ready sandbox, and watches it. It
+// returns how long they have waited for theirs.
+func gather(ctx context.Context, s *server, many, atOnce int) ([]*learner, times, error) {
 	class, waits, errs := make([]*learner, many), make(times, many), make([]error, many)
 	places := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
@@ -278,7 +278,7 @@ func gather(ctx context.Context, s *server, atOnce, first, many int) ([]*learner
 		all.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			l, err := newLearner(s.base, first+i)
+			l, err := newLearner(s.base, i)
 			begun := time.Now()
 			if err == nil {
 				err = l.start(ctx)

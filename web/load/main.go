@@ -33,7 +33,7 @@ var (
 	made     = flag.String("sandbox", sandbox.Simulated, "what the sandboxes are: simulated, or kind, of those who apply")
 	learners = flag.Int("learners", 0, "how many learners there are; 0 for 200 who type, 1000 who apply, or on kind for as many as doctor says can be awake")
 	duration = flag.Duration("for", 30*time.Second, "how long is measured")
-	goal     = flag.Duration("goal", 100*time.Millisecond, "how long a lesson, or a change until it has settled, is to take at p99; it is said where it does not")
+	goal     = flag.Duration("goal", 100*time.Millisecond, "how long a lesson, or a change until it has settled, is to take at p99; it is said where it does not. On kind it is not compared")
 
 	keys      = flag.Float64("keys", 4, "how many keys each of them types in a second")
 	policies  = flag.Int("policies", 3, "how many policies each typist has")
@@ -84,8 +84,16 @@ func run(ctx context.Context) (err error) {
 	if *doing == "typing" {
 		return typing(ctx, s)
 	}
-	return applying(ctx, s, nil)
+	class, err := applicants(ctx, s, *learners, startAtOnce)
+	if err != nil {
+		return err
+	}
+	return applying(ctx, s, class)
 }
+
+// startAtOnce is how many learners press Start at the same moment, where sandboxes are
+// simulated.
+const startAtOnce = 8
 
 // haveFiles fails where so many learners, with two connections each, are too many for this
 // process or for the server, whose limit is the same: it keeps half of its files for what

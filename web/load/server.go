@@ -30,6 +30,8 @@ type server struct {
 	// token is the operator's.
 	token string
 	said  *complaints
+	// empty is how large it is before anybody has come.
+	empty size
 }
 
 // start runs the server with a data folder of its own.
@@ -74,14 +76,23 @@ func start(ctx context.Context, args ...string) (s *server, err error) {
 		return nil, errors.Join(err, s.end())
 	}
 	s.token = strings.TrimSpace(string(token))
+	if s.empty, err = s.size(ctx); err != nil {
+		return nil, errors.Join(err, s.end())
+	}
 	return s, nil
 }
 
-// end ends the server and removes its folder.
+// end ends the server, and removes its sandboxes and its folder.
 func (s *server) end() error {
 	_ = s.cmd.Cancel() // It may have ended.
 	<-s.said.done
 	_ = s.cmd.Wait() // What it says then is no matter of the measurement.
+	// Also where the measurement was broken off.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, *binary, "clean", "--data", s.data).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s clean --data %s: %w: %s", *binary, s.data, err, out)
+	}
 	return os.RemoveAll(s.data)
 }
 

@@ -27,7 +27,7 @@ func typing(ctx context.Context, s *server) error {
 	alone := read(ctx, readers, 3*time.Second)
 	fmt.Printf("a lesson, nobody else there:   %s\n", alone)
 
-	class, _, err := gather(ctx, s, 8, 0, *learners)
+	class, _, err := gather(ctx, s, *learners, startAtOnce)
 	if err != nil {
 		return err
 	}
