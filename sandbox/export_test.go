@@ -1,5 +1,7 @@
 package sandbox
 
+import "time"
+
 // ClusterOf is the cluster that the sandbox has; empty where it has none.
 func (m *Manager) ClusterOf(id ID) ClusterID {
 	in, err := m.find(id)
@@ -7,4 +9,15 @@ func (m *Manager) ClusterOf(id ID) ClusterID {
 		return ""
 	}
 	return in.clusterID()
+}
+
+// TimesOf are when the sandbox was used last and when it ends at the latest.
+func (m *Manager) TimesOf(id ID) (touched, ends time.Time) {
+	in, err := m.find(id)
+	if err != nil {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.touched, in.ends
 }

@@ -347,3 +347,29 @@ func TestEnd_is_not_come_without_the_warning_whatever_the_clock_has_done(t *test
 		})
 	}
 }
+
+// A clock that is set, or a machine that sleeps, while the server runs: Go's times have this
+// process's own time beside the clock's, and reckon with it where both have it. Made-up
+// time has none, so this takes the real one.
+func TestTimes_are_reckoned_by_this_process_s_own_time(t *testing.T) {
+	l := newLab(t, &sandboxtest.Provider{})
+	defer func() { l.Close() }()
+	id := l.create("ann")
+	check := func(when string) {
+		t.Helper()
+		touched, ends := l.TimesOf(id)
+		for what, at := range map[string]time.Time{"touched": touched, "ends": ends} {
+			if !strings.Contains(at.String(), " m=") {
+				t.Errorf("%s: %s %s is the clock's alone", when, what, at)
+			}
+		}
+	}
+	check("at first")
+	if _, err := l.Extend(id); err != nil {
+		t.Fatal(err)
+	}
+	check("put off")
+	l.Close()
+	l.start()
+	check("after a restart")
+}

@@ -168,7 +168,7 @@ func TestNames_of_tests_are_the_rules_that_they_prove(t *testing.T) {
 var (
 	lineOfLog = regexp.MustCompile(`\b(?:in\.m|m|a|o|s)\.(?:opts\.)?[Ll]og\.(?:Debug|Info|Warn|Error|Log)(?:Context)?\(`)
 	// ofAll begin lines about no sandbox in particular.
-	ofAll = regexp.MustCompile(`"(?:sandboxes of an earlier run|no sandboxes can be made|sandboxes can be made again)|o\.log\.`)
+	ofAll = regexp.MustCompile(`"(?:sandboxes of an earlier run|what is nobody's|what clusters have left|no sandboxes can be made|sandboxes can be made again)|o\.log\.`)
 )
 
 // TestLogs_name_what_they_are_about keeps the log one that can be searched: what is told
