@@ -143,14 +143,24 @@ func (b *boot) startNetwork(ctx context.Context) error {
 			if err := cluster.PublishCA(groupCtx, sandbox.DNSNamespace); err != nil {
 				return err
 			}
-			return errors.Join(createCalico(groupCtx, b.name), cluster.OneDNSReplica(groupCtx))
+			return createCalico(groupCtx, b.name)
 		}
 		return b.provider.installCalico(groupCtx, b.name, b.flavour)
 	})
 	group.Go(func() error { return cluster.KeepDNSInside(groupCtx) })
 	group.Go(func() error { return cluster.Prepare(groupCtx) })
 	group.Go(func() error { return cluster.AwaitNode(groupCtx, nodeLimit) })
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// Only now: of pods that were there before the network was the kubelet tries to start
+	// each once a second, and to mount what they need ever more seldom.
+	if b.flavour.calico {
+		if err := cluster.OneDNSReplica(ctx); err != nil {
+			return err
+		}
+	}
+	return cluster.StartCanary(ctx)
 }
 
 // prove waits for the end of what kind does, which is over by now, or nearly, and proves

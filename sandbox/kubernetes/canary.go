@@ -59,8 +59,8 @@ func newCanary(a *access) canary {
 	return canary{access: a, seen: -1, limit: proofLimit, prober: probe.NewProber(open, a.Log)}
 }
 
-// create makes the canary's pod, and what that needs.
-func (c *canary) create(ctx context.Context) error {
+// prepare makes what the canary's pod needs.
+func (c *canary) prepare(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.createAccount(groupCtx, SystemNamespace, "default") })
 	role, binding := roleObjects(SystemNamespace, ProberAccount)
@@ -70,9 +70,11 @@ func (c *canary) create(ctx context.Context) error {
 		policy := canaryPolicy(canaryDNS)
 		return created(c.admin.create(groupCtx, networkPolicies, SystemNamespace, policy))
 	})
-	if err := group.Wait(); err != nil {
-		return err
-	}
+	return group.Wait()
+}
+
+// start makes the canary's pod.
+func (c *canary) start(ctx context.Context) error {
 	pod := podObject(SystemNamespace, sandbox.Pod{Name: canaryName, Labels: canaryLabels}, c.PodImage, c.Node)
 	return created(c.admin.create(ctx, pods, SystemNamespace, pod))
 }

@@ -187,8 +187,8 @@ func (a *access) PublishCA(ctx context.Context, namespace string) error {
 // rootCA is the ConfigMap with the cluster's certificate authority in each namespace.
 const rootCA = "kube-root-ca.crt"
 
-// Prepare makes the lab's own namespace, its accounts, and the canary's pod. No network
-// need be there yet.
+// Prepare makes the lab's own namespace, its accounts, and what the canary's pod needs. No
+// network need be there yet.
 func (c *Cluster) Prepare(ctx context.Context) error {
 	if err := created(c.admin.create(ctx, namespaces, "", &corev1.Namespace{ObjectMeta: meta("", SystemNamespace)})); err != nil {
 		return err
@@ -197,9 +197,12 @@ func (c *Cluster) Prepare(ctx context.Context) error {
 	for name := range accountRules {
 		group.Go(func() error { return c.createAccount(ctx, SystemNamespace, name) })
 	}
-	group.Go(func() error { return c.canary.create(ctx) })
+	group.Go(func() error { return c.canary.prepare(ctx) })
 	return group.Wait()
 }
+
+// StartCanary makes the canary's pod.
+func (c *Cluster) StartCanary(ctx context.Context) error { return c.canary.start(ctx) }
 
 func (a *access) createAccount(ctx context.Context, namespace, name string) error {
 	no := false

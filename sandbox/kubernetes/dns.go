@@ -41,8 +41,8 @@ func (c *Cluster) KeepDNSInside(ctx context.Context) error {
 	return onceThere(ctx, func() error { return c.admin.update(ctx, configMaps, sandbox.DNSNamespace, config.Name, config) })
 }
 
-// OneDNSReplica scales the cluster's DNS down, as soon as kubeadm has made it, from
-// two replicas to the one that a node has use for.
+// OneDNSReplica gives the cluster's DNS, as soon as kubeadm has made it, the one replica
+// that a node has use for.
 func (c *Cluster) OneDNSReplica(ctx context.Context) error {
 	return onceThere(ctx, func() error { return c.admin.scale(ctx, sandbox.DNSNamespace, "coredns", 1) })
 }

@@ -43,7 +43,7 @@ var manifestDrops = map[string]bool{
 // definitions, accounts and roles, with our own DaemonSet. A document it does
 // not know is an error: another version of Calico needs another look.
 func labManifest(stock, daemonSet string) (string, error) {
-	var kept []string
+	var kept, definitions []string
 	missing := map[string]bool{}
 	for k := range manifestKeeps {
 		missing[k] = true
@@ -51,7 +51,6 @@ func labManifest(stock, daemonSet string) (string, error) {
 	for k := range manifestDrops {
 		missing[k] = true
 	}
-	definitions := 0
 	for i, doc := range regexp.MustCompile(`(?m)^---\s*$`).Split(stock, -1) {
 		doc = withoutComments(doc)
 		if doc == "" {
@@ -65,12 +64,11 @@ func labManifest(stock, daemonSet string) (string, error) {
 		delete(missing, key)
 		switch {
 		case kind[1] == "CustomResourceDefinition":
-			definitions++
 			doc, err := withoutSchemas(doc)
 			if err != nil {
 				return "", fmt.Errorf("calico's manifest: document %d, %s: %w", i, key, err)
 			}
-			kept = append(kept, doc)
+			definitions = append(definitions, doc)
 		case manifestKeeps[key]:
 			kept = append(kept, doc)
 		case manifestDrops[key]:
@@ -86,11 +84,19 @@ func labManifest(stock, daemonSet string) (string, error) {
 		sort.Strings(names)
 		return "", fmt.Errorf("calico's manifest lacks %s", strings.Join(names, ", "))
 	}
-	if definitions == 0 {
+	if len(definitions) == 0 {
 		return "", fmt.Errorf("calico's manifest has no CustomResourceDefinition")
 	}
 	kept = append(kept, strings.TrimSpace(defaultsRole), withoutComments(strings.ReplaceAll(daemonSet, "@CALICO@", CalicoVersion)))
-	return strings.Join(kept, "\n---\n") + "\n", nil
+	// The definitions come last, while the agent starts, and of these the ones for whose
+	// kinds it waits.
+	sort.SliceStable(definitions, func(i, j int) bool { return !hasDefaults(definitions[i]) && hasDefaults(definitions[j]) })
+	return strings.Join(append(kept, definitions...), "\n---\n") + "\n", nil
+}
+
+// hasDefaults reports whether there are default objects of the kind that is defined.
+func hasDefaults(definition string) bool {
+	return regexp.MustCompile(`(?m)^  name: (ippools|clusterinformations|felixconfigurations)\.crd\.`).MatchString(definition)
 }
 
 // defaultsRole lets the agent apply what upstream's would create (see applyDefaults in

@@ -113,6 +113,23 @@ func TestLabManifest_keeps_what_the_lab_needs(t *testing.T) {
 			t.Errorf("%d DaemonSets, want our own only", n)
 		}
 	})
+	t.Run("the_kinds_that_the_agent_waits_for_are_defined_last", func(t *testing.T) {
+		got, err := labManifest(stockManifest("CustomResourceDefinition/felixconfigurations.crd.projectcalico.org", "CustomResourceDefinition/tiers.crd.projectcalico.org"), own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := -1
+		for _, in := range []string{"kind: ClusterRoleBinding\napi", "kind: DaemonSet", "name: tiers.", "name: felixconfigurations."} {
+			next := strings.Index(got, in)
+			if next < at {
+				t.Errorf("%q comes too soon", in)
+			}
+			at = next
+		}
+		if at < 0 {
+			t.Error("they are not defined")
+		}
+	})
 	t.Run("an_unknown_document_is_an_error_that_names_it", func(t *testing.T) {
 		_, err := labManifest(stockManifest("Deployment/calico-typha"), own)
 		if err == nil || !strings.Contains(err.Error(), "Deployment/calico-typha") {

@@ -45,6 +45,8 @@ const (
 	cniConfig     = "10-calico.conflist"
 	cniKubeconfig = "calico-kubeconfig"
 	felixReady    = "http://127.0.0.1:9099/readiness"
+	// defaultsLimit is how long the agent waits until it can apply Calico's defaults.
+	defaultsLimit = time.Minute
 )
 
 // cniNetwork is the CNI configuration: node's name, MTU, kubeconfig. Upstream's
@@ -96,9 +98,11 @@ func runNode() {
 
 	useLocalAPIServer()
 	logrus.SetFormatter(&logutils.Formatter{Component: "startup"})
-	if err := applyDefaults(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), defaultsLimit)
+	if err := applyDefaults(ctx); err != nil {
 		logrus.WithError(err).Warning("Calico has to create its defaults itself, which takes longer")
 	}
+	cancel()
 	startup.Run()
 	logrus.WithField("after", time.Since(began)).Info("Node prepared")
 	allocateip.Run(nil)
@@ -131,7 +135,8 @@ func useLocalAPIServer() {
 // applyDefaults makes what upstream's preparation would create in a new cluster, and
 // completes where it is there. Who creates an object of a kind that the API server was
 // told of less than two seconds ago, as these are then, is kept waiting for two more; who
-// applies one is not.
+// applies one is not. It waits until these kinds are served: in a new cluster they come
+// while the agent starts.
 func applyDefaults(ctx context.Context) error {
 	cidr := os.Getenv("CALICO_IPV4POOL_CIDR")
 	if cidr == "" {
@@ -154,25 +159,43 @@ func applyDefaults(ctx context.Context) error {
 	} {
 		url := fmt.Sprintf("%s/apis/crd.projectcalico.org/v1/%s/%s?fieldManager=netpol-lab&force=true", config.Host, object.resource, object.name)
 		body := fmt.Sprintf(`{"apiVersion": "crd.projectcalico.org/v1", "kind": %q, "metadata": {"name": %q}, "spec": %s}`, object.kind, object.name, object.spec)
-		request, err := http.NewRequestWithContext(ctx, http.MethodPatch, url, strings.NewReader(body))
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Content-Type", "application/apply-patch+yaml")
-		response, err := client.Do(request)
-		if err != nil {
-			return err
-		}
-		text, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if err != nil {
-			return err
-		}
-		if response.StatusCode >= http.StatusMultipleChoices {
-			return fmt.Errorf("apply %s %s: %s: %s", object.kind, object.name, response.Status, text)
+		for again := true; again; {
+			if again, err = patch(ctx, client, url, body); err != nil {
+				return fmt.Errorf("apply %s %s: %w", object.kind, object.name, err)
+			}
 		}
 	}
 	return nil
+}
+
+// patch applies an object. Where its kind is not known yet, or the agent has not got its
+// role yet, it waits a little, and is to be called again.
+func patch(ctx context.Context, client *http.Client, url, body string) (again bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPatch, url, strings.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	request.Header.Set("Content-Type", "application/apply-patch+yaml")
+	response, err := client.Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return false, err
+	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusForbidden:
+		select {
+		case <-time.After(20 * time.Millisecond):
+			return true, nil
+		case <-ctx.Done():
+			return false, fmt.Errorf("%s: %s", response.Status, text)
+		}
+	case response.StatusCode >= http.StatusMultipleChoices:
+		return false, fmt.Errorf("%s: %s", response.Status, text)
+	}
+	return false, nil
 }
 
 // publishCNI writes the CNI configuration once Felix is ready and the plugin's
