@@ -28,7 +28,7 @@ func TestKind_with_patience_a_slow_machine_gets_there(t *testing.T) {
 	limit := func(usual time.Duration) time.Duration { return time.Duration(patience * float64(usual)) }
 	s := startServer(t, "--max-sandboxes", "1")
 	s.pause = 2 * time.Second // each look costs such a machine much
-	before := inotifyInstances(t)
+	before := inotifyOf(t)
 	id := s.create("network-policies")
 	told := 0
 	s.wait(id, limit(5*time.Minute), "ready, and every flow open", func(snap sandbox.Snapshot) bool {
@@ -40,14 +40,16 @@ func TestKind_with_patience_a_slow_machine_gets_there(t *testing.T) {
 		}
 		return allOpen(snap)
 	})
-	taken := 0
-	for program, n := range inotifyInstances(t) {
-		if n -= before[program]; n != 0 {
-			taken += n
-			t.Logf("inotify instances of %s: %d", program, n)
+	var all inotify
+	for program, has := range inotifyOf(t) {
+		had := before[program]
+		has = inotify{has.instances - had.instances, has.watches - had.watches}
+		if has != (inotify{}) {
+			t.Logf("inotify of %s: %d instances, %d watches", program, has.instances, has.watches)
+			all = inotify{all.instances + has.instances, all.watches + has.watches}
 		}
 	}
-	t.Logf("inotify instances that a sandbox takes: %d", taken)
+	t.Logf("a sandbox takes %d inotify instances and %d watches", all.instances, all.watches)
 
 	begun := time.Now()
 	s.apply(id, sandboxtest.DenyProduction)
@@ -65,21 +67,33 @@ func TestKind_with_patience_a_slow_machine_gets_there(t *testing.T) {
 	t.Logf("the default deny settled in %s: %v, %d flips", time.Since(begun).Round(time.Second), got, len(snap.Flips))
 }
 
-// inotifyInstances are how many of them each program on this machine has.
-func inotifyInstances(t *testing.T) map[string]int {
+type inotify struct{ instances, watches int }
+
+// inotifyOf is what each program on this machine has of it.
+func inotifyOf(t *testing.T) map[string]inotify {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	have := map[string]int{}
+	have := map[string]inotify{}
 	for _, file := range files {
 		if to, err := os.Readlink(file); err != nil || to != "anon_inode:inotify" {
 			continue // also where the process has ended meanwhile
 		}
-		if name, err := os.ReadFile(filepath.Join(filepath.Dir(file), "../comm")); err == nil {
-			have[strings.TrimSpace(string(name))]++
+		fd, process := filepath.Base(file), filepath.Dir(filepath.Dir(file))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		if err != nil {
+			continue
 		}
+		about, err := os.ReadFile(filepath.Join(process, "fdinfo", fd))
+		if err != nil {
+			continue
+		}
+		n := have[strings.TrimSpace(string(name))]
+		n.instances++
+		n.watches += strings.Count(string(about), "inotify wd:")
+		have[strings.TrimSpace(string(name))] = n
 	}
 	return have
 }

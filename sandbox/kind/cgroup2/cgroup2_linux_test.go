@@ -91,7 +91,7 @@ func TestEmulated_a_sandbox_is_Ready_and_a_default_deny_settles(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	emulate(t, time.Hour, map[string]string{"bin/netpol-lab": "../../../bin/netpol-lab", "cmd/netpol-lab/client": client},
-		"export NETPOL_LAB_PATIENCE=10\ncd /lab/cmd/netpol-lab\nexec ./client -test.v -test.run '^TestKind_with_patience'\n")
+		"export NETPOL_LAB_PATIENCE=3\ncd /lab/cmd/netpol-lab\nexec ./client -test.v -test.run '^TestKind_with_patience'\n")
 }
 
 // TestNode_reaches_its_target_and_its_containerd_answers runs in the emulated machine: a

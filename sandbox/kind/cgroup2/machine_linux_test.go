@@ -5,6 +5,7 @@ package cgroup2
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -270,7 +271,9 @@ func (m *machine) boot(ctx context.Context, folder string, said func(line string
 	inside := func(path string) string { return strings.Replace(path, m.cache, cache, 1) }
 	args := []string{
 		"exec env TMPDIR=" + inside(work), "nice -n 19 qemu-system-x86_64",
-		"-accel tcg,thread=multi,tb-size=1024 -cpu qemu64 -smp 2 -m 6G",
+		// The machine's clock follows what it has done, so that no limit of time in it is
+		// over sooner because this machine is busy.
+		"-accel tcg,tb-size=1024 -icount shift=0 -rtc clock=vm -cpu qemu64 -smp 1 -m 6G",
 		"-nodefaults -no-user-config -display none -monitor none -nic none -no-reboot",
 		"-kernel", strings.TrimPrefix(kernels[0], m.root),
 		"-append 'root=/dev/nvme0n1 rw console=ttyS0 mitigations=off tsc=reliable nowatchdog systemd.default_timeout_start_sec=900 systemd.mask=serial-getty@ttyS0.service systemd.mask=getty@tty1.service'",
@@ -289,10 +292,7 @@ func (m *machine) boot(ctx context.Context, folder string, said func(line string
 	}
 	console, _ := os.ReadFile(filepath.Join(work, "console"))
 	fmt.Fprintf(m.log, "The console:\n%s", console)
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	return fmt.Errorf("the emulated machine's last line was %q: %w\nthe end of its console:\n%s", lines.last, err, console[max(0, len(console)-3000):])
+	return fmt.Errorf("the emulated machine's last line was %q (%v)\nthe end of its console:\n%s", lines.last, cmp.Or(context.Cause(ctx), err), console[max(0, len(console)-3000):])
 }
 
 // lineWriter gives on what is written to it, line by line.
