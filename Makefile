@@ -195,11 +195,22 @@ ifneq ($(CHROMIUM),)
 	cd web/e2e && node lighthouse.mjs # last, because it fails where a page misses a goal
 endif
 
-LEARNERS ?= 200
+# How many learners there are, where the measurement is not to choose, and how long those
+# who apply do so.
+LEARNERS ?= 0
+FOR      ?= 2m
 
 .PHONY: load
-load: bin/netpol-lab ## Measure a class: LEARNERS=200 are connected and type with the preview on, while somebody reads lessons
-	go run ./web/load -server bin/netpol-lab -learners $(LEARNERS)
+load: bin/netpol-lab ## Measure a class: 200 learners type with the preview on while somebody reads lessons, then 1,000 apply every 10 s (LEARNERS=0 FOR=2m)
+	go run ./web/load -server bin/netpol-lab -do typing -learners $(LEARNERS)
+	go run ./web/load -server bin/netpol-lab -do applying -learners $(LEARNERS) -for $(FOR)
+
+.PHONY: class
+class: FOR = 10m
+class: bin/netpol-lab ## Measure a class on real clusters, as many as doctor says can be awake: all apply every 30 s; then twice as many, of which half are paused (LEARNERS=0 FOR=10m)
+	bin/netpol-lab image
+	go run ./web/load -server bin/netpol-lab -do applying -sandbox kind -learners $(LEARNERS) -every 30s -for $(FOR)
+	go run ./web/load -server bin/netpol-lab -do applying -sandbox kind -learners $(LEARNERS) -paused -1 -every 30s -for $(FOR)
 
 FUZZTIME ?= 60s
 
@@ -222,7 +233,7 @@ ifeq ($(HAVE_DOCKER)$(DEBOOTSTRAP),yesyes)
 else
 	@echo "LEFT OUT: a sandbox on cgroup v2: this needs Docker, root, debootstrap and gpg"
 endif
-	@$(MAKE) --no-print-directory load
+	@$(MAKE) --no-print-directory load FOR=10m
 	@$(MAKE) --no-print-directory bench
 
 # Where no image registry is in reach, BASE=netpol-lab/debian:latest is the base

@@ -45,6 +45,13 @@ type ClusterCounts struct {
 // All is how many there are.
 func (c ClusterCounts) All() int { return c.Booting + c.Reserved + c.Taken + c.Removing }
 
+// Cost is what a cluster takes of the machine at one moment.
+type Cost struct {
+	// Memory is in bytes, Processor in thousandths of one.
+	Memory    int64 `json:"memory"`
+	Processor int64 `json:"processor"`
+}
+
 // Brief is a sandbox as whoever runs the lab sees it.
 type Brief struct {
 	ID     ID     `json:"id"`

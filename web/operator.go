@@ -29,6 +29,8 @@ type Operator struct {
 	Sandboxes AllSandboxes
 	// Names are the names of those of the owners who have given one, by owner.
 	Names func(ctx context.Context, owners []string) (map[string]string, error)
+	// Costs are what their clusters take; nil where nobody can tell.
+	Costs Costs
 	// Metrics answers with what is counted.
 	Metrics http.Handler
 }
@@ -177,6 +179,10 @@ type allSandboxes struct {
 	Names map[string]string `json:"names"`
 	// Missing is what learners need and that is not there now.
 	Missing []string `json:"missing"`
+	// Costs are what clusters took of the machine at CostsAt; neither is there where that is
+	// not known, or not yet: who looks has it asked.
+	Costs   map[sandbox.ClusterID]sandbox.Cost `json:"costs,omitempty"`
+	CostsAt *time.Time                         `json:"costsAt,omitempty"`
 }
 
 func (s *server) showOperator(w http.ResponseWriter, r *http.Request) error {
@@ -201,6 +207,12 @@ func (s *server) showOperator(w http.ResponseWriter, r *http.Request) error {
 		}
 		all.Missing = append(all.Missing, reason)
 	}
+	if s.Operator.Costs != nil {
+		costs, at := s.Operator.Costs.Now()
+		if !at.IsZero() {
+			all.Costs, all.CostsAt = costs, &at
+		}
+	}
 	if !wantsHTML(r) {
 		return writeJSON(w, http.StatusOK, all)
 	}
@@ -218,6 +230,13 @@ func (s *server) operatorView(all allSandboxes, text string) views.Operator {
 		Reserve: all.PoolReserve, Hits: all.Hits, Misses: all.Misses, Waiting: all.Waiting, MaxWaiting: all.MaxWaiting,
 		Boot: time.Duration(all.BootMillis) * time.Millisecond,
 	}
+	if view.Metered = s.Operator.Costs != nil; all.CostsAt != nil {
+		view.CostsAt = *all.CostsAt
+		for _, c := range all.Costs { // of the reserve, too
+			view.Cost.Memory += c.Memory
+			view.Cost.Processor += c.Processor
+		}
+	}
 	count := map[sandbox.State]int{}
 	for _, b := range all.Sandboxes {
 		count[b.State]++
@@ -225,6 +244,9 @@ func (s *server) operatorView(all allSandboxes, text string) views.Operator {
 		row := views.OperatorRow{
 			ID: string(b.ID), Learner: all.Names[b.Owner], Owner: b.Owner[:min(8, len(b.Owner))], Lab: s.lessonTitle(b.Lab), State: string(b.State), Reason: b.Reason,
 			Cluster: string(b.Cluster), Age: now.Sub(b.Created), Unused: now.Sub(b.Used), Watchers: b.Watchers, Policies: b.Policies, Place: b.Place, Disagreeing: b.Disagreeing, Extendable: b.Extendable,
+		}
+		if c, known := all.Costs[b.Cluster]; known {
+			row.Cost = views.Cost(c)
 		}
 		if b.Ends != nil {
 			row.Left = b.Ends.Sub(now)

@@ -61,6 +61,8 @@ type setup struct {
 	sick error
 	// metrics are told what happens.
 	metrics Metrics
+	// costs are what the operator is told that clusters take.
+	costs Costs
 	// proxies are trusted.
 	proxies []netip.Prefix
 	// unserved leaves the handler alone, without a listener.
@@ -145,7 +147,7 @@ func newLab(t testing.TB, s setup) *lab {
 		Sandboxes: sandboxes, Progress: kept, Labs: NewLabs(allLessons, kept), Lessons: allLessons, Quizzes: allQuizzes, Static: files,
 		Log: logger, Closing: closing,
 		Hosts: []string{"localhost", "127.0.0.1", "lab.example"}, Health: func() error { return s.sick }, ForgetDays: 90, TrustedProxies: s.proxies, Metrics: s.metrics,
-		Operator: &Operator{Token: HashToken(operatorsToken), Sandboxes: manager, Names: progress.Names, Metrics: theMetrics},
+		Operator: &Operator{Token: HashToken(operatorsToken), Sandboxes: manager, Names: progress.Names, Costs: s.costs, Metrics: theMetrics},
 	}, s.limits, s.timings)
 	if err != nil {
 		t.Fatal(err)

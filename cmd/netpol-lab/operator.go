@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/web"
 )
 
@@ -18,6 +20,11 @@ const (
 	// guess it in a lifetime.
 	shortestToken = 20
 )
+
+// metered is a provider that can tell what its clusters take of the machine.
+type metered interface {
+	Costs(ctx context.Context) (map[sandbox.ClusterID]sandbox.Cost, error)
+}
 
 // watchFlags are for whoever watches the lab.
 type watchFlags struct {

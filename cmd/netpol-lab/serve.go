@@ -96,6 +96,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer manager.Close()
 	metrics.oversee(manager)
 	operator := &web.Operator{Token: c.operator.hash, Sandboxes: manager, Names: progress.Names, Metrics: metrics.handler(log)}
+	if m, ok := made.Provider.(metered); ok {
+		operator.Costs = &web.Meter{Ask: m.Costs, Closing: ctx, Log: log}
+	}
 	if c.MetricsListen != "" {
 		stop, err := serveMetrics(c.MetricsListen, operator.Metrics, log)
 		if err != nil {

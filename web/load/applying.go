@@ -274,7 +274,7 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 		all.Go(func() { a.applies(classCtx) })
 	}
 	before := look(s.cmd.Process.Pid)
-	sizes, err := watchSizes(ctx, s)
+	sizes, costs, err := watchServer(ctx, s)
 	after := look(s.cmd.Process.Pid)
 	dismiss()
 	all.Wait()
@@ -282,6 +282,7 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 		return err
 	}
 	fmt.Println(after.since(before))
+	costs.tell()
 	sum := &applicant{learner: &learner{}}
 	for _, a := range class {
 		sum.add(a)
@@ -351,28 +352,70 @@ func (a *applicant) tell(learners int) {
 	}
 }
 
-// looks is how often the server's size is looked at while it is measured, but not more often
-// than once a second: the operator may ask twice.
-const looks = 120
+// looks is how often the server is looked at while it is measured, but not more often than
+// looksPause allows: the operator may ask it twice a second.
+const (
+	looks      = 120
+	looksPause = 2 * time.Second
+)
 
-// watchSizes looks at the server's size while the class is at work.
-func watchSizes(ctx context.Context, s *server) ([]size, error) {
-	tick := time.NewTicker(max(*duration/looks, time.Second))
+// watchServer looks at the server's size while the class is at work, and where sandboxes are
+// clusters at what they take of the machine.
+func watchServer(ctx context.Context, s *server) (sizes []size, taken costs, err error) {
+	tick := time.NewTicker(max(*duration/looks, looksPause))
 	defer tick.Stop()
-	var sizes []size
 	for end := time.Now().Add(*duration); time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, taken, ctx.Err()
 		case <-tick.C:
 		}
 		now, err := s.size(ctx)
 		if err != nil {
-			return nil, err
+			return nil, taken, err
 		}
 		sizes = append(sizes, now)
+		if *made == sandbox.Simulated {
+			continue
+		}
+		o, err := s.overview(ctx)
+		if err != nil {
+			return nil, taken, err
+		}
+		taken.add(o)
 	}
-	return sizes, nil
+	return sizes, taken, nil
+}
+
+// costs are what sandboxes took of the machine, those awake and those paused apart: how often
+// that was seen, and the sums.
+type costs struct{ awake, paused costSum }
+
+type costSum struct{ seen, memory, processor int64 }
+
+func (c *costs) add(o overview) {
+	for _, b := range o.Sandboxes {
+		cost, known := o.Costs[b.Cluster]
+		sum := &c.awake
+		if b.State == sandbox.Paused {
+			sum = &c.paused
+		}
+		if known {
+			sum.seen, sum.memory, sum.processor = sum.seen+1, sum.memory+cost.Memory, sum.processor+cost.Processor
+		}
+	}
+}
+
+// tell prints it where there is anything.
+func (c *costs) tell() {
+	for _, of := range []struct {
+		what string
+		costSum
+	}{{"awake", c.awake}, {"paused", c.paused}} {
+		if of.seen > 0 {
+			fmt.Printf("a sandbox that is %-6s takes:  %.0f MiB and %.3f processors\n", of.what, float64(of.memory)/float64(of.seen)/(1<<20), float64(of.processor)/float64(of.seen)/1000)
+		}
+	}
 }
 
 // A server that has run for a fifth of the time has done everything once, and is not to grow
@@ -397,7 +440,7 @@ func tellSizes(empty size, sizes []size, learners int) error {
 	fmt.Printf("  goroutines: %d, %d, %d; open files: %d, %d, %d\n", empty.goroutines, begin.goroutines, end.goroutines, empty.files, begin.files, end.files)
 	each := float64(end.resident-empty.resident) / mb / float64(learners)
 	fmt.Printf("  a learner takes %.3f MB\n", each)
-	if each > *memory {
+	if *memory > 0 && each > *memory {
 		fmt.Printf("MISSED: a learner takes %.2f MB, %.2f MB is the goal\n", each, *memory)
 	}
 	if *duration < judged {

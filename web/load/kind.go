@@ -24,7 +24,7 @@ const pauseAfter = 10 * time.Second
 // onKind measures a class whose sandboxes are clusters, and looks whether anything is left
 // of them.
 func onKind(ctx context.Context) (err error) {
-	*goal = 0
+	*goal, *memory = 0, 0 // which are the simulator's
 	room, err := doctor(ctx)
 	if err != nil {
 		return err
@@ -33,9 +33,11 @@ func onKind(ctx context.Context) (err error) {
 		*learners = room.Awake - room.There
 	}
 	if *asleep < 0 {
-		*asleep = min(*learners, room.Sandboxes-room.There-*learners)
+		all := min(2**learners, room.Sandboxes-room.There)
+		*asleep = all / 2
+		*learners = all - *asleep
 	}
-	if *asleep == 0 && *learners < 1 || *asleep < 0 {
+	if *learners < 1 || *asleep < 0 {
 		return fmt.Errorf("there is no room for so many: %s", tellRoom(room))
 	}
 	fmt.Printf("doctor says: %s\n", tellRoom(room))

@@ -41,8 +41,8 @@ var (
 	pageToAsk = flag.String("lesson", "/lessons/network-policies", "the lesson that is asked for")
 
 	apply  = flag.Duration("every", 10*time.Second, "how often each learner applies")
-	asleep = flag.Int("paused", 0, "on kind: how many learners more leave after the start, so that their sandboxes are paused; they come back at the end. -1 for as many as there are awake, within what doctor says there may be in all")
-	memory = flag.Float64("memory", 1, "how many MB of the server's memory a learner is to take at most; it is said where they take more")
+	asleep = flag.Int("paused", 0, "on kind: how many learners more leave after the start, so that their sandboxes are paused; they come back at the end. -1 for twice as many in all, as far as doctor says that there is room, of which half are paused")
+	memory = flag.Float64("memory", 1, "how many MB of the server's memory a learner is to take at most; it is said where they take more. On kind it is not compared")
 )
 
 func main() {

@@ -149,8 +149,14 @@ func (s *server) ask(ctx context.Context, path string) ([]byte, error) {
 	return body, err
 }
 
-// overview is what the server has now.
-func (s *server) overview(ctx context.Context) (o sandbox.Overview, err error) {
+// overview is what the server has, with what clusters took of the machine at some moment.
+type overview struct {
+	sandbox.Overview
+	Costs map[sandbox.ClusterID]sandbox.Cost
+}
+
+// overview asks for what there is now.
+func (s *server) overview(ctx context.Context) (o overview, err error) {
 	body, err := s.ask(ctx, "/operator")
 	if err == nil {
 		err = json.Unmarshal(body, &o)

@@ -17,15 +17,20 @@ const operatorsToken = "the token of the storybook's operator"
 type class struct {
 	overview sandbox.Overview
 	names    map[string]string
+	costs    map[sandbox.ClusterID]sandbox.Cost
 }
 
-var _ web.AllSandboxes = (*class)(nil)
+var (
+	_ web.AllSandboxes = (*class)(nil)
+	_ web.Costs        = (*class)(nil)
+)
 
 // operator is whoever runs the story's lab.
 func (c *class) operator() *web.Operator {
 	return &web.Operator{
 		Token: web.HashToken(operatorsToken), Sandboxes: c, Metrics: http.NotFoundHandler(),
 		Names: func(context.Context, []string) (map[string]string, error) { return c.names, nil },
+		Costs: c,
 	}
 }
 
@@ -38,9 +43,17 @@ func (c *class) StopFor(sandbox.ID, string) error { return nil }
 // Extend extends nothing.
 func (c *class) Extend(sandbox.ID) (sandbox.Ending, error) { return sandbox.Ending{}, nil }
 
+// Now are the costs of the story; of no cluster none are known yet.
+func (c *class) Now() (map[sandbox.ClusterID]sandbox.Cost, time.Time) {
+	if c.costs == nil {
+		return nil, time.Time{}
+	}
+	return c.costs, ago(0)
+}
+
 // aClass is a class at work, with somebody in every state.
 func aClass() *class {
-	c := &class{names: map[string]string{}, overview: sandbox.Overview{
+	c := &class{names: map[string]string{}, costs: map[sandbox.ClusterID]sandbox.Cost{"one in reserve": {Memory: 561 << 20}}, overview: sandbox.Overview{
 		Provider: "kind", Surveyed: true, MaxSandboxes: 12, MaxWaiting: 200, PoolReserve: 2, PoolMax: 12,
 		Clusters: sandbox.ClusterCounts{Booting: 1, Reserved: 1, Taken: 6, Removing: 1}, Waiting: 2, Hits: 5, Misses: 3, BootMillis: 21_800,
 	}}
@@ -53,6 +66,10 @@ func aClass() *class {
 		if state == sandbox.Ready || state == sandbox.Paused {
 			ends := ago(minutes).Add(12*time.Hour + time.Second)
 			b.Cluster, b.Ends = sandbox.ClusterID(fmt.Sprintf("c4t8w1z%03d", i)), &ends
+			c.costs[b.Cluster] = sandbox.Cost{Memory: int64(598+11*i) << 20}
+			if state == sandbox.Ready {
+				c.costs[b.Cluster] = sandbox.Cost{Memory: int64(598+11*i) << 20, Processor: int64(130 + 40*i)}
+			}
 		}
 		if name != "" {
 			c.names[b.Owner] = name

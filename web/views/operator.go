@@ -27,6 +27,11 @@ type Operator struct {
 	Boot                time.Duration
 	Waiting, MaxWaiting int
 	Watchers            int
+	// Metered says that it can be known what the clusters take of the machine, and Cost is
+	// what all of them took at CostsAt, which is no time where that is not known yet.
+	Metered bool
+	Cost    Cost
+	CostsAt time.Time
 	// Rows are the sandboxes that are shown, of Found that have the text, of Of in all.
 	Rows      []OperatorRow
 	Found, Of int
@@ -38,6 +43,27 @@ type StateCount struct {
 	Count int
 }
 
+// Cost is what a cluster takes of the machine.
+type Cost struct {
+	// Memory is in bytes, Processor in thousandths of one.
+	Memory, Processor int64
+}
+
+// memory is empty where it is not known.
+func (c Cost) memory() string {
+	switch {
+	case c.Memory == 0:
+		return ""
+	case c.Memory >= 10<<30:
+		return fmt.Sprintf("%.0f GiB", float64(c.Memory)/(1<<30))
+	case c.Memory >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(c.Memory)/(1<<30))
+	}
+	return fmt.Sprintf("%.0f MiB", float64(c.Memory)/(1<<20))
+}
+
+func (c Cost) processor() string { return fmt.Sprintf("%.2f", float64(c.Processor)/1000) }
+
 // OperatorRow is one sandbox.
 type OperatorRow struct {
 	ID string
@@ -47,6 +73,8 @@ type OperatorRow struct {
 	Lab            string
 	State, Reason  string
 	Cluster        string
+	// Cost is what its cluster takes.
+	Cost Cost
 	// Age is the time since it was asked for, Unused since it was last used, Left until it
 	// is stopped; Left is 0 where nothing is.
 	Age, Unused, Left     time.Duration
