@@ -9,11 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
@@ -211,17 +212,43 @@ func (f *faulty) deny() {
 // over before it was seen.
 func (f *faulty) runs(step string) bool {
 	f.t.Helper()
-	seen := false
-	f.until(4*time.Minute, step+" is running", func() bool {
-		s := f.get(f.id)
-		i := slices.IndexFunc(s.Steps, func(one sandbox.Step) bool { return one.Name == step })
-		seen = i >= 0 && s.Steps[i].Status == sandbox.StepRunning
-		if s.State == sandbox.Failed {
-			f.t.Fatalf("it has failed: %s", s.Reason)
+	dialer := websocket.Dialer{Jar: f.learner.Jar}
+	conn, _, err := dialer.DialContext(f.t.Context(), "ws"+strings.TrimPrefix(f.base, "http")+"/sandboxes/"+string(f.id)+"/events", nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(4 * time.Minute)); err != nil {
+		f.t.Fatal(err)
+	}
+	for {
+		var events []sandbox.Event
+		if err := conn.ReadJSON(&events); err != nil {
+			f.t.Fatalf("before %q runs: %v", step, err)
 		}
-		return seen || s.State == sandbox.Ready
-	})
-	return seen
+		for _, e := range events {
+			state, steps := sandbox.State(""), []sandbox.Step(nil)
+			switch {
+			case e.Snapshot != nil:
+				state, steps = e.Snapshot.State, e.Snapshot.Steps
+			case e.State != nil:
+				state = e.State.State
+			case e.Step != nil:
+				steps = []sandbox.Step{*e.Step}
+			}
+			for _, one := range steps {
+				if one.Name == step && one.Status == sandbox.StepRunning {
+					return true
+				}
+			}
+			switch state {
+			case sandbox.Ready:
+				return false
+			case sandbox.Failed:
+				f.t.Fatalf("before %q runs, the sandbox has failed", step)
+			}
+		}
+	}
 }
 
 // notedNode is the one node, whose volumes must be gone in the end.
@@ -320,7 +347,7 @@ var faults = []fault{
 // again with its policy in force, or failed with a reason, and then the policy is in force
 // in the fresh one. Afterwards nothing is left.
 func TestFaults_a_sandbox_is_whole_again_or_failed_with_a_reason(t *testing.T) {
-	f := startFaulty(t, "--pause-after", "6s")
+	f := startFaulty(t, "--pause-after", "20s")
 	f.id = f.create("network-policies")
 	f.wait(f.id, 4*time.Minute, "ready, and every flow open", allOpen)
 	f.deny()

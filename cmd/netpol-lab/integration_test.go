@@ -169,9 +169,9 @@ func (s *server) wait(id sandbox.ID, limit time.Duration, what string, passes fu
 			return snap
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not within %s: %s; state %s (%s)\n%s", limit, what, snap.State, snap.Reason, picture(snap))
+			s.t.Fatalf("not within %s: %s; state %s (%s), %d policies, %d flows\n%s", limit, what, snap.State, snap.Reason, len(snap.Policies), len(snap.Observations), picture(snap))
 		}
-		time.Sleep(100 * time.Millisecond) // the pause between two looks
+		time.Sleep(150 * time.Millisecond) // the pause between two looks: a learner may have 600 answers a minute
 	}
 }
 
