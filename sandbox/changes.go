@@ -259,7 +259,17 @@ func (in *instance) takeTurn(ctx context.Context) error {
 // unanswered is what the learner is told where the cluster has not taken a change, or
 // not said so: it may have died over it.
 func unanswered(outcome string, err error) error {
-	return &Failure{Message: "Your sandbox's cluster did not answer as it should, " + outcome + ". Your text is kept: look at what is in force, then try again.", Err: err}
+	return &Failure{Message: "Your sandbox's cluster did not answer as it should, " + outcome + "." + because(err) + " Your text is kept: look at what is in force, then try again.", Err: err}
+}
+
+// because is the sentence about the error that a learner can understand, with a space before
+// it, where there is one.
+func because(err error) string {
+	var failure *Failure
+	if errors.As(err, &failure) {
+		return " " + failure.Message
+	}
+	return ""
 }
 
 // predict says what the cluster's flows come to under the policies.

@@ -373,3 +373,29 @@ func TestTimes_are_reckoned_by_this_process_s_own_time(t *testing.T) {
 	l.start()
 	check("after a restart")
 }
+
+func TestFailed_why_the_cluster_does_not_answer_is_told_where_that_is_known(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, &sandboxtest.Provider{})
+		defer l.Close()
+		id := l.ready("ann")
+		const full = "The disk is full: free some space."
+		why := &sandbox.Failure{Message: full, Err: errors.New("etcdserver: no space left")}
+		l.cluster(id).Refuse(why)
+		var failure *sandbox.Failure
+		if _, err := l.Apply(t.Context(), id, []byte(denyAll)); !errors.As(err, &failure) || !strings.Contains(failure.Message, full) || !strings.Contains(failure.Message, "Your text is kept") {
+			t.Errorf("apply: %v", err)
+		}
+		l.cluster(id).Disturb(why)
+		time.Sleep(10 * time.Second)
+		if s := l.get(id); s.State != sandbox.Ready || s.Notice == nil || !strings.Contains(s.Notice.Message, full) {
+			t.Errorf("it is %s, notice %+v", s.State, s.Notice)
+		}
+		l.cluster(id).Disturb(errors.Join(sandbox.ErrGone, why))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := l.get(id); s.State != sandbox.Failed || !strings.Contains(s.Reason, full+" Press Reset") {
+			t.Errorf("it is %s (%s)", s.State, s.Reason)
+		}
+	})
+}

@@ -501,7 +501,7 @@ func (in *instance) awaitClear(clear <-chan struct{}) bool {
 const clearPatience = 15 * time.Second
 
 const (
-	reasonGone    = "The sandbox's cluster has stopped running. Press Reset for a fresh one: the policies that were in force are put into force again there."
+	reasonGone    = "The sandbox's cluster has stopped running.%s Press Reset for a fresh one: the policies that were in force are put into force again there."
 	reasonNotKept = "The lab's server could not write down that this sandbox is yours, so it was not made. Whoever runs the lab finds the reason in its log; then press Start again."
 )
 
@@ -520,13 +520,13 @@ func createReason(err error, limit time.Duration) string {
 // to be stopped or is gone.
 func (in *instance) lookAfter(cluster Cluster) {
 	for {
-		switch in.observe(cluster) {
+		switch why, err := in.observe(cluster); why {
 		case endsStopped:
 			in.disconnect(cluster)
 			return
 		case endsGone:
 			in.disconnect(cluster)
-			in.fail(reasonGone)
+			in.fail(err)
 			return
 		case endsUnwatched:
 			if !in.sleep(cluster) {
@@ -537,9 +537,9 @@ func (in *instance) lookAfter(cluster Cluster) {
 	}
 }
 
-// fail notes that the sandbox's cluster is of no use any more, and removes it.
-func (in *instance) fail(reason string) {
-	if in.become(Failed, reason) {
+// fail notes that the sandbox's cluster is of no use any more, for that reason, and removes it.
+func (in *instance) fail(err error) {
+	if in.become(Failed, fmt.Sprintf(reasonGone, because(err))) {
 		in.feed.forget("the sandbox's cluster has stopped running")
 		in.let()
 	}
@@ -568,8 +568,8 @@ const (
 	endsUnwatched
 )
 
-// observe watches a ready sandbox's flows and health.
-func (in *instance) observe(cluster Cluster) ending {
+// observe watches a ready sandbox's flows and health. Where the cluster is gone the error says why.
+func (in *instance) observe(cluster Cluster) (ending, error) {
 	in.mu.Lock()
 	o := in.observer
 	in.mu.Unlock()
@@ -579,38 +579,38 @@ func (in *instance) observe(cluster Cluster) ending {
 	observing.Go(func() { o.run(ctx) })
 	observing.Go(func() { in.follow(ctx, cluster) })
 	observing.Go(func() { in.keepRemembering(ctx) })
-	why := in.watchHealth(ctx, cluster)
+	why, err := in.watchHealth(ctx, cluster)
 	cancel()
 	observing.Wait()
-	return why
+	return why, err
 }
 
 // watchHealth returns when the cluster is gone, may rest, or ctx ends.
-func (in *instance) watchHealth(ctx context.Context, cluster Cluster) ending {
+func (in *instance) watchHealth(ctx context.Context, cluster Cluster) (ending, error) {
 	ticker := time.NewTicker(in.m.opts.Pace.Health)
 	defer ticker.Stop()
 	disturbed := false
 	for {
 		select {
 		case <-ctx.Done():
-			return endsStopped
+			return endsStopped, nil
 		case <-ticker.C:
 		}
 		if !disturbed && in.mayRest() {
-			return endsUnwatched
+			return endsUnwatched, nil
 		}
 		err := cluster.Health(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return endsStopped
+			return endsStopped, nil
 		case errors.Is(err, ErrGone):
 			in.m.opts.Log.Warn("sandbox gone", "sandbox", in.id, "error", err)
-			return endsGone
+			return endsGone, err
 		case err != nil && !disturbed:
 			disturbed = true
 			in.m.opts.Log.Warn("sandbox disturbed", "sandbox", in.id, "error", err)
 			in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeWarning,
-				Message: "The cluster's API does not answer. Flows that cannot be measured are shown as unknown; the lab keeps trying."}})
+				Message: "The cluster's API does not answer." + because(err) + " Flows that cannot be measured are shown as unknown; the lab keeps trying."}})
 		case err == nil && disturbed:
 			disturbed = false
 			in.feed.emit(Event{Type: EventNotice, Notice: &Notice{Level: NoticeInfo, Message: "The cluster's API answers again."}})

@@ -73,7 +73,7 @@ func (in *instance) sleep(cluster Cluster) bool {
 			return in.resume(cluster)
 		case errors.Is(err, ErrGone), time.Since(begun) >= in.m.opts.CreateTimeout && in.m.Available() == nil:
 			in.m.opts.Log.Error("sandbox not woken", "sandbox", in.id, "error", err)
-			in.fail(reasonGone)
+			in.fail(err)
 			return false
 		}
 		in.m.opts.Log.Warn("sandbox not woken yet", "sandbox", in.id, "again in", pause, "error", err)

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -109,7 +110,7 @@ func (m *Manager) survey() {
 		case there && (state == Ready || state == Paused):
 			in.inBackground(func() { in.adopt(patient) })
 		default:
-			in.feed.become(Failed, reasonGone) // where it was not already
+			in.feed.become(Failed, fmt.Sprintf(reasonGone, "")) // where it was not already
 			in.inBackground(func() { _ = in.save(); in.let() })
 		}
 	}
@@ -207,7 +208,7 @@ func (in *instance) adopt(patient bool) {
 			return // still running, for the next process
 		}
 		in.m.opts.Log.Error("sandbox not adopted", "sandbox", in.id, "error", err)
-		in.fail(reasonGone)
+		in.fail(err)
 		return
 	}
 	in.m.opts.Log.Info("sandbox adopted", "sandbox", in.id)

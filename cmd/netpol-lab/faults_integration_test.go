@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -211,17 +213,43 @@ func (f *faulty) deny() {
 // over before it was seen.
 func (f *faulty) runs(step string) bool {
 	f.t.Helper()
-	seen := false
-	f.until(4*time.Minute, step+" is running", func() bool {
-		s := f.get(f.id)
-		i := slices.IndexFunc(s.Steps, func(one sandbox.Step) bool { return one.Name == step })
-		seen = i >= 0 && s.Steps[i].Status == sandbox.StepRunning
-		if s.State == sandbox.Failed {
-			f.t.Fatalf("it has failed: %s", s.Reason)
+	dialer := websocket.Dialer{Jar: f.learner.Jar}
+	conn, _, err := dialer.DialContext(f.t.Context(), "ws"+strings.TrimPrefix(f.base, "http")+"/sandboxes/"+string(f.id)+"/events", nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(4 * time.Minute)); err != nil {
+		f.t.Fatal(err)
+	}
+	for {
+		var events []sandbox.Event
+		if err := conn.ReadJSON(&events); err != nil {
+			f.t.Fatalf("before %q runs: %v", step, err)
 		}
-		return seen || s.State == sandbox.Ready
-	})
-	return seen
+		for _, e := range events {
+			state, steps := sandbox.State(""), []sandbox.Step(nil)
+			switch {
+			case e.Snapshot != nil:
+				state, steps = e.Snapshot.State, e.Snapshot.Steps
+			case e.State != nil:
+				state = e.State.State
+			case e.Step != nil:
+				steps = []sandbox.Step{*e.Step}
+			}
+			for _, one := range steps {
+				if one.Name == step && one.Status == sandbox.StepRunning {
+					return true
+				}
+			}
+			switch state {
+			case sandbox.Ready:
+				return false
+			case sandbox.Failed:
+				f.t.Fatalf("before %q runs, the sandbox has failed", step)
+			}
+		}
+	}
 }
 
 // notedNode is the one node, whose volumes must be gone in the end.
@@ -320,7 +348,7 @@ var faults = []fault{
 // again with its policy in force, or failed with a reason, and then the policy is in force
 // in the fresh one. Afterwards nothing is left.
 func TestFaults_a_sandbox_is_whole_again_or_failed_with_a_reason(t *testing.T) {
-	f := startFaulty(t, "--pause-after", "6s")
+	f := startFaulty(t, "--pause-after", "20s")
 	f.id = f.create("network-policies")
 	f.wait(f.id, 4*time.Minute, "ready, and every flow open", allOpen)
 	f.deny()
@@ -469,21 +497,43 @@ func TestFaults_a_full_disk_loses_nothing(t *testing.T) {
 	f.wait(f.id, 4*time.Minute, "ready, and every flow open", allOpen)
 	f.deny()
 	f.isWhole(time.Minute)
-	fill := exec.Command("sh", "-c", "head -c 2G /dev/zero >"+filepath.Join(disk, "full")+"; df -k "+disk)
-	out, _ := fill.CombinedOutput() // It fails, for the disk is full.
-	t.Logf("%s", out)
-
-	// Apply and delete until the cluster does not take it.
-	big := fmt.Sprintf(policyHead, "big-%d") + "  podSelector: {matchLabels: {app: nobody}}\n  # " + strings.Repeat("x", 60<<10) + "\n"
-	refused := ""
-	for i := range 400 {
-		code, body := f.ask("PUT", "/sandboxes/"+string(f.id)+"/policies", "application/yaml", fmt.Sprintf(big, i%2), nil)
-		if code != http.StatusOK {
-			refused = fmt.Sprint(i, ": ", code, " ", body)
-			break
-		}
+	full := filepath.Join(disk, "full")
+	if out, err := exec.Command("sh", "-c", "head -c 2G /dev/zero >"+full).CombinedOutput(); err == nil {
+		t.Fatalf("the disk is not full: %s", out)
 	}
-	t.Logf("refused: %s", refused)
-	s := f.get(f.id)
-	t.Logf("%s %s %+v %d policies", s.State, s.Reason, s.Notice, len(s.Policies))
+	// What etcd has room for already is used up, too.
+	node := f.node()
+	used := `head -c 700000 /dev/zero | tr '\0' x >/dev/shm/big
+export KUBECONFIG=/etc/kubernetes/admin.conf
+for i in $(seq 200); do
+  kubectl create configmap "big-$i" --request-timeout 10s --from-file /dev/shm/big >/dev/null || exit 0
+done
+exit 1`
+	if out, err := exec.Command("docker", "exec", node, "sh", "-c", used).CombinedOutput(); err != nil {
+		t.Fatalf("the full disk stops nothing: %s", out)
+	} else {
+		t.Logf("the API server says:\n%s", out)
+	}
+	code, body := f.ask("PUT", "/sandboxes/"+string(f.id)+"/policies", "application/yaml", fmt.Sprintf(policyHead, "another")+"  podSelector: {matchLabels: {app: nobody}}\n", nil)
+	t.Logf("apply on a full disk: %d %s", code, body)
+	if code == http.StatusOK || !strings.Contains(body, "disk") {
+		t.Errorf("apply on a full disk: %d %s", code, body)
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	s := f.wait(f.id, 6*time.Minute, "whole again, or failed", func(s sandbox.Snapshot) bool {
+		return s.State == sandbox.Failed || denied(s)
+	})
+	t.Logf("with room again it is %s (%s), with %d policies", s.State, s.Reason, len(s.Policies))
+	if s.State == sandbox.Failed {
+		if err := os.Remove(filepath.Join(f.dir, "var")); err != nil {
+			t.Fatal(err)
+		}
+		f.reset()
+	}
+	// Of the one that was answered with an error it is not known whether it is in force.
+	f.wait(f.id, 4*time.Minute, "whole again", func(s sandbox.Snapshot) bool {
+		return denied(s) && slices.ContainsFunc(s.Policies, func(p sandbox.AppliedPolicy) bool { return p.Name == "default-deny-all" })
+	})
 }

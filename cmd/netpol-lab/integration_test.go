@@ -39,7 +39,7 @@ type server struct {
 	cmd     *exec.Cmd
 	ended   chan error
 	learner *http.Client
-	pause   time.Duration // between two looks
+	pause   time.Duration // between two looks: a learner may have 600 answers a minute
 	// volumes are those that nodes have had, as far as they were noted.
 	volumes map[string]bool
 }
@@ -52,7 +52,7 @@ func startServer(t testing.TB, flags ...string) *server {
 		t.Fatal(err)
 	}
 	// The binary that make builds is the one that people run.
-	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}, pause: 100 * time.Millisecond, volumes: map[string]bool{}}
+	s := &server{t: t, binary: "../../bin/netpol-lab", data: t.TempDir(), flags: append([]string{"--pool-reserve", "0"}, flags...), learner: &http.Client{Jar: jar, Timeout: time.Minute}, pause: 150 * time.Millisecond, volumes: map[string]bool{}}
 	if s.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func (s *server) wait(id sandbox.ID, limit time.Duration, what string, passes fu
 			return snap
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not within %s: %s; state %s (%s)\n%s", limit, what, snap.State, snap.Reason, picture(snap))
+			s.t.Fatalf("not within %s: %s; state %s (%s), %d policies, %d flows\n%s", limit, what, snap.State, snap.Reason, len(snap.Policies), len(snap.Observations), picture(snap))
 		}
 		time.Sleep(s.pause)
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/kubernetes"
+	"github.com/netpol-lab/netpol-lab/sandbox/policy"
 )
 
 // booted is a kind cluster that runs Calico. It is a [sandbox.Booted].
@@ -111,10 +113,47 @@ func (c *laid) Health(ctx context.Context) error {
 		}
 		return nil
 	}
+	err = b.explain(ctx, err)
 	if reason := b.recall(ctx); reason != nil {
 		return fmt.Errorf("kind: node %s: %w", b.node(), errors.Join(reason, err))
 	}
 	return fmt.Errorf("kind: the API server of %s is not ready: %w", b.node(), err)
+}
+
+// Apply applies the policies.
+func (c *laid) Apply(ctx context.Context, policies []policy.Policy) error {
+	return c.booted.explain(ctx, c.Lab.Apply(ctx, policies))
+}
+
+// Delete removes the named policies.
+func (c *laid) Delete(ctx context.Context, refs []sandbox.PolicyRef) error {
+	return c.booted.explain(ctx, c.Lab.Delete(ctx, refs))
+}
+
+const (
+	// fullBelow is how little room there must be on a node's disk, in KiB, for that to be
+	// why its cluster does not answer: etcd sets 64 MB aside at a time.
+	fullBelow = 64 << 10
+	// explainLimit is how long it may take to find out why a cluster does not answer.
+	explainLimit = 3 * time.Second
+)
+
+// explain adds to the error of a cluster that does not answer why that is, where it can
+// be found out. What is the learner's own mistake needs no other reason.
+func (b *booted) explain(ctx context.Context, err error) error {
+	var mistake *policy.Error
+	if err == nil || errors.As(err, &mistake) {
+		return err
+	}
+	// The time for what was asked may be over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainLimit)
+	defer cancel()
+	free, asked := docker(ctx, "exec", b.node(), "sh", "-c", "df -kP /var | { read -r _; read -r _ _ _ free _; echo $free; }")
+	kib, unreadable := strconv.ParseInt(free, 10, 64)
+	if asked != nil || unreadable != nil || kib >= fullBelow {
+		return err
+	}
+	return &sandbox.Failure{Message: "The disk of the machine that runs the lab is full, and the cluster cannot write anything down: whoever runs the lab has to free some space on it.", Err: err}
 }
 
 // there fails with [sandbox.ErrGone] where the node's container is not there.
