@@ -16,14 +16,16 @@ type Pace struct {
 	Sweep time.Duration
 	// SweepTimeout is how long a sweep waits for an answer: there is no hurry.
 	SweepTimeout time.Duration
-	// BurstTimeout is how long a probe of a burst waits for an answer. A flip
-	// to blocked takes two of them, so it decides how fast a deny is seen.
+	// BurstTimeout is how long a probe of a burst waits for an answer. A flip to blocked
+	// takes one of them, and a third, so it decides how fast a deny is seen.
 	BurstTimeout time.Duration
 	// BurstPause is the least time from the start of one round of a burst to the
-	// next: how late, at most, a burst notices what the CNI has just done.
+	// next. A flow that is to turn is looked at twice as often: half of this is how late,
+	// at most, a burst notices what the CNI has just done.
 	BurstPause time.Duration
-	// Settle is how long after a change the flows must at least be watched
-	// before they count as settled: a CNI may need this long to carry it out.
+	// Settle is how long after a change the flows must at least be watched before they
+	// count as settled, where not all has turned that was to: a CNI may need this long to
+	// carry it out.
 	Settle time.Duration
 	// Health is the pause between two checks of the cluster.
 	Health time.Duration
@@ -33,7 +35,7 @@ type Pace struct {
 var DefaultPace = Pace{
 	Sweep:        2 * time.Second,
 	SweepTimeout: 500 * time.Millisecond,
-	BurstTimeout: 30 * time.Millisecond,
+	BurstTimeout: 20 * time.Millisecond,
 	BurstPause:   20 * time.Millisecond,
 	Settle:       400 * time.Millisecond,
 	Health:       5 * time.Second,
@@ -433,7 +435,7 @@ func (o *observer) chase(ctx context.Context, flows []Flow, to map[string]probe.
 				if ok && ctx.Err() == nil {
 					found <- news
 				}
-				if ok || !time.Now().Before(deadline) || !rests(ctx, o.pace.BurstPause-time.Since(begun)) {
+				if ok || !time.Now().Before(deadline) || !rests(ctx, o.pace.BurstPause/2-time.Since(begun)) {
 					return
 				}
 			}
