@@ -196,8 +196,9 @@ func (o *observer) burst(ctx context.Context, c change) {
 		awaited, to := o.awaited()
 		look := func(ctx context.Context) result { return o.round(ctx, o.pace.BurstTimeout, true) }
 		switch {
-		case len(awaited) > 0 && begun.Sub(seen.answered) < settle:
-			chased, look = true, func(ctx context.Context) result { return o.chase(ctx, awaited, to, seen.answered.Add(o.pace.Settle)) }
+		case len(awaited) > 0 && begun.Sub(seen.answered) < chasePatience*settle:
+			deadline := seen.answered.Add(chasePatience * settle)
+			chased, look = true, func(ctx context.Context) result { return o.chase(ctx, awaited, to, deadline) }
 		case len(awaited) > 0:
 			settle *= awaitedPatience
 		case seen.flips > 0:
@@ -274,11 +275,13 @@ const (
 	// awaitedPatience is how many times as long as others flows are waited for that
 	// have not turned as predicted: the CNI may be slow.
 	awaitedPatience = 5
-	// scouts is how many of the flows that are to turn are looked at before any has: to
-	// look at all would keep the machine from carrying the change out.
+	// scouts is how many of the flows that are to turn are looked at before any has, or the
+	// time to settle is over: to look at all would keep the machine from carrying the
+	// change out.
 	scouts = 4
-	// scouting is how long the others wait for them at most.
-	scouting = 5
+	// chasePatience is for how many times the time to settle the flows that are to turn are
+	// followed before all are looked at.
+	chasePatience = 2
 	// hurry is how many times longer than at first a flow's answer is waited for at most
 	// that is to open.
 	hurry = 8
@@ -417,7 +420,7 @@ func (o *observer) chase(ctx context.Context, flows []Flow, to map[string]probe.
 	for _, f := range flows {
 		all.Go(func() {
 			if !first[f.ID] {
-				wait := time.NewTimer(scouting * o.pace.BurstPause)
+				wait := time.NewTimer(o.pace.Settle)
 				defer wait.Stop()
 				select {
 				case <-turning:
