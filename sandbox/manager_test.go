@@ -241,8 +241,8 @@ func TestApply_flips_are_told_and_settle(t *testing.T) {
 		if settled.Change != 1 || settled.Flips != len(l.topology.Flows())-3 {
 			t.Errorf("settled %+v", settled)
 		}
-		// Two probes of 30 ms each, begun 10 ms apart and at the latest 20 ms after the reaction.
-		if settled.FirstFlipMillis < 60 || settled.FirstFlipMillis > 30+20+10+30+1 {
+		// Two probes of 20 ms each, begun 7 ms apart and at the latest 10 ms after the reaction.
+		if settled.FirstFlipMillis < 50 || settled.FirstFlipMillis > 30+10+7+20+1 {
 			t.Errorf("first flip after %d ms", settled.FirstFlipMillis)
 		}
 		for _, o := range l.get(id).Observations {
@@ -279,7 +279,7 @@ func TestApply_what_a_burst_cannot_settle_settles_later(t *testing.T) {
 		lying, stop := context.WithCancel(t.Context())
 		defer stop()
 		go func() {
-			for flow := l.topology.Flows()[0].ID; lying.Err() == nil; time.Sleep(50 * time.Millisecond) {
+			for flow := l.topology.Flows()[0].ID; lying.Err() == nil; time.Sleep(30 * time.Millisecond) {
 				l.cluster(id).Lie(flow, 1)
 			}
 		}()

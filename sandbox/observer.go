@@ -17,14 +17,16 @@ type Pace struct {
 	Sweep time.Duration
 	// SweepTimeout is how long a sweep waits for an answer: there is no hurry.
 	SweepTimeout time.Duration
-	// BurstTimeout is how long a probe of a burst waits for an answer. A flip
-	// to blocked takes two of them, so it decides how fast a deny is seen.
+	// BurstTimeout is how long a probe of a burst waits for an answer. A flip to blocked
+	// takes one of them, and a third, so it decides how fast a deny is seen.
 	BurstTimeout time.Duration
 	// BurstPause is the least time from the start of one round of a burst to the
-	// next: how late, at most, a burst notices what the CNI has just done.
+	// next. A flow that is to turn is looked at twice as often: half of this is how late,
+	// at most, a burst notices what the CNI has just done.
 	BurstPause time.Duration
-	// Settle is how long after a change the flows must at least be watched
-	// before they count as settled: a CNI may need this long to carry it out.
+	// Settle is how long after a change the flows must at least be watched before they
+	// count as settled, where not all has turned that was to: a CNI may need this long to
+	// carry it out.
 	Settle time.Duration
 	// Health is the pause between two checks of the cluster.
 	Health time.Duration
@@ -34,7 +36,7 @@ type Pace struct {
 var DefaultPace = Pace{
 	Sweep:        2 * time.Second,
 	SweepTimeout: 500 * time.Millisecond,
-	BurstTimeout: 30 * time.Millisecond,
+	BurstTimeout: 20 * time.Millisecond,
 	BurstPause:   20 * time.Millisecond,
 	Settle:       400 * time.Millisecond,
 	Health:       5 * time.Second,
@@ -200,8 +202,9 @@ func (o *observer) burst(ctx context.Context, c change) {
 		awaited, to := o.awaited()
 		look := func(ctx context.Context) result { return o.round(ctx, o.pace.BurstTimeout, true) }
 		switch {
-		case len(awaited) > 0 && begun.Sub(seen.answered) < settle:
-			chased, look = true, func(ctx context.Context) result { return o.chase(ctx, awaited, to, seen.answered.Add(o.pace.Settle)) }
+		case len(awaited) > 0 && begun.Sub(seen.answered) < chasePatience*settle:
+			deadline := seen.answered.Add(chasePatience * settle)
+			chased, look = true, func(ctx context.Context) result { return o.chase(ctx, awaited, to, deadline) }
 		case len(awaited) > 0:
 			settle *= awaitedPatience
 		case seen.flips > 0:
@@ -298,11 +301,13 @@ const (
 	// awaitedPatience is how many times as long as others flows are waited for that
 	// have not turned as predicted: the CNI may be slow.
 	awaitedPatience = 5
-	// scouts is how many of the flows that are to turn are looked at before any has: to
-	// look at all would keep the machine from carrying the change out.
+	// scouts is how many of the flows that are to turn are looked at before any has, or the
+	// time to settle is over: to look at all would keep the machine from carrying the
+	// change out.
 	scouts = 4
-	// scouting is how long the others wait for them at most.
-	scouting = 5
+	// chasePatience is for how many times the time to settle the flows that are to turn are
+	// followed before all are looked at.
+	chasePatience = 2
 	// hurry is how many times longer than at first a flow's answer is waited for at most
 	// that is to open.
 	hurry = 8
@@ -436,7 +441,7 @@ func (o *observer) chase(ctx context.Context, flows []Flow, to map[string]probe.
 	for _, f := range flows {
 		all.Go(func() {
 			if !first[f.ID] {
-				wait := time.NewTimer(scouting * o.pace.BurstPause)
+				wait := time.NewTimer(o.pace.Settle)
 				defer wait.Stop()
 				select {
 				case <-turning:
@@ -454,7 +459,7 @@ func (o *observer) chase(ctx context.Context, flows []Flow, to map[string]probe.
 				if ok && ctx.Err() == nil {
 					found <- news
 				}
-				if ok || !time.Now().Before(deadline) || !rests(ctx, o.pace.BurstPause-time.Since(begun)) {
+				if ok || !time.Now().Before(deadline) || !rests(ctx, o.pace.BurstPause/2-time.Since(begun)) {
 					return
 				}
 			}

@@ -14,7 +14,7 @@ import (
 
 const (
 	// beatEvery is the pause between two beats.
-	beatEvery = 10 * time.Millisecond
+	beatEvery = 5 * time.Millisecond
 	// minBeats is how many beats must pass before silence means something.
 	minBeats = 3
 	// beatMargin is how many times the slowest beat a wait lasts at least.
