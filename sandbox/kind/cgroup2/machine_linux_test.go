@@ -26,7 +26,7 @@ import (
 // What the emulated machine's Debian has, and what emulates it: that is in the same
 // folder, so that nothing is installed on this machine.
 var (
-	packages = []string{"systemd", "systemd-sysv", "udev", "dbus", "docker.io", "iptables", "kmod", "iproute2", "e2fsprogs", "linux-image-cloud-amd64"}
+	packages = []string{"apparmor", "systemd", "systemd-sysv", "udev", "dbus", "docker.io", "iptables", "kmod", "iproute2", "e2fsprogs", "linux-image-cloud-amd64"}
 	newer    = []string{"qemu-system-x86"} // QEMU 10 is much faster here than Debian 12's own
 )
 
