@@ -93,9 +93,9 @@ func TestCompare_a_verdict_that_is_not_the_evaluators_is_wrong_and_so_is_a_missi
 }
 
 func TestSizes_a_server_that_grows_is_told_from_one_that_does_not(t *testing.T) {
-	before := *duration
-	defer func() { *duration = before }()
-	*duration = judged
+	beforeFor, beforeWarm := *duration, *warm
+	defer func() { *duration, *warm = beforeFor, beforeWarm }()
+	*duration, *warm = judged, historySize
 	grows := func(goroutines int, live int64) []size {
 		var out []size
 		for i := range 20 {
