@@ -195,15 +195,16 @@ ifneq ($(CHROMIUM),)
 	cd web/e2e && node lighthouse.mjs # last, because it fails where a page misses a goal
 endif
 
-# How many learners there are, where the measurement is not to choose, and how long those
-# who apply do so.
+# How many learners there are, where that is not 0, and how long those who apply do so.
 LEARNERS ?= 0
 FOR      ?= 2m
+# How many changes each of those has made before.
+WARM     ?= 0
 
 .PHONY: load
 load: bin/netpol-lab ## Measure a class: 200 learners type with the preview on while somebody reads lessons, then 1,000 apply every 10 s (LEARNERS=0 FOR=2m)
 	go run ./web/load -server bin/netpol-lab -do typing -learners $(LEARNERS)
-	go run ./web/load -server bin/netpol-lab -do applying -learners $(LEARNERS) -for $(FOR)
+	go run ./web/load -server bin/netpol-lab -do applying -learners $(LEARNERS) -for $(FOR) -warm $(WARM)
 
 .PHONY: class
 class: FOR = 10m
@@ -233,7 +234,7 @@ ifeq ($(HAVE_DOCKER)$(DEBOOTSTRAP),yesyes)
 else
 	@echo "LEFT OUT: a sandbox on cgroup v2: this needs Docker, root, debootstrap and gpg"
 endif
-	@$(MAKE) --no-print-directory load FOR=10m
+	@$(MAKE) --no-print-directory load FOR=10m WARM=50
 	@$(MAKE) --no-print-directory bench
 
 # Where no image registry is in reach, BASE=netpol-lab/debian:latest is the base

@@ -46,24 +46,28 @@ func TestMeter_asks_when_somebody_looks_once_at_a_time_and_nobody_waits(t *testi
 				t.Errorf("asked %d times, want %d; told %v at %s", asked, wantAsked, costs, at)
 			}
 		}
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
 		look(1, false)
 		look(1, false)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		look(1, true)
-		time.Sleep(costsFor)
+		pass(costsFor)
 		look(2, true)
-		time.Sleep(costsOld + costsFor)
+		pass(costsOld + costsFor)
 		if asked != 2 {
 			t.Errorf("asked %d times while nobody looked, want 2", asked)
 		}
 		failure = errors.New("no daemon")
 		look(3, false)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		look(3, false) // What failed is not tried at once again.
 		if !strings.Contains(log.String(), "no daemon") {
 			t.Error("the log does not say why it is not known")
 		}
-		time.Sleep(costsFor)
+		pass(costsFor)
 		look(4, false)
 		end()
 		synctest.Wait() // and it ends with the server

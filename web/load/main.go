@@ -41,6 +41,7 @@ var (
 	pageToAsk = flag.String("lesson", "/lessons/network-policies", "the lesson that is asked for")
 
 	apply  = flag.Duration("every", 10*time.Second, "how often each learner applies")
+	warm   = flag.Int("warm", 0, "how many changes each of those who apply makes before it is measured: what the server keeps of changes is bounded, and full after 50, so that only then no growth is to be seen at all")
 	asleep = flag.Int("paused", 0, "on kind: how many learners more leave after the start, so that their sandboxes are paused; they come back at the end. -1 for twice as many in all, as far as doctor says that there is room, of which half are paused")
 	memory = flag.Float64("memory", 1, "how many MB of the server's memory a learner is to take at most; it is said where they take more. On kind it is not compared")
 )
