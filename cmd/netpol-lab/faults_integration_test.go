@@ -49,10 +49,12 @@ func startFaulty(t *testing.T, flags ...string) *faulty {
 real() { %s "$@"; }
 cd %s
 if [ -e var ]; then # the node's disk is that folder
+  last=
   for a; do
-    [ "$a" != /var ] || a=$PWD/disk:/var
+    [ "$last $a" != "--volume /var" ] || a=$PWD/disk:/var
     shift
     set -- "$@" "$a"
+    last=$a
   done
 fi
 if [ -e trap ]; then
@@ -498,7 +500,12 @@ func TestFaults_a_full_disk_loses_nothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.id = f.create("network-policies")
-	f.wait(f.id, 4*time.Minute, "ready, and every flow open", allOpen)
+	f.wait(f.id, 4*time.Minute, "ready, and every flow open", func(s sandbox.Snapshot) bool {
+		if s.State == sandbox.Failed {
+			t.Fatalf("it has failed: %s", s.Reason)
+		}
+		return allOpen(s)
+	})
 	f.deny()
 	f.isWhole(time.Minute)
 	full := filepath.Join(disk, "full")
