@@ -533,17 +533,20 @@ exit 1`
 	if err := os.Remove(full); err != nil {
 		t.Fatal(err)
 	}
-	s := f.wait(f.id, 6*time.Minute, "whole again, or failed", func(s sandbox.Snapshot) bool {
-		return s.State == sandbox.Failed || denied(s)
+	// It answers again, or has failed meanwhile; what was in force is so in either case.
+	f.until(6*time.Minute, "a policy is taken again, or it has failed", func() bool {
+		code, body = f.ask("PUT", "/sandboxes/"+string(f.id)+"/policies", "application/yaml", fmt.Sprintf(policyHead, "another")+"  podSelector: {matchLabels: {app: nobody}}\n", nil)
+		time.Sleep(time.Second) // the pause between two tries
+		return code == http.StatusOK || f.get(f.id).State == sandbox.Failed
 	})
-	t.Logf("with room again it is %s (%s), with %d policies", s.State, s.Reason, len(s.Policies))
+	s := f.get(f.id)
+	t.Logf("with room again it is %s (%s), with %d policies: %d %s", s.State, s.Reason, len(s.Policies), code, body)
 	if s.State == sandbox.Failed {
 		if err := os.Remove(filepath.Join(f.dir, "var")); err != nil {
 			t.Fatal(err)
 		}
 		f.reset()
 	}
-	// Of the one that was answered with an error it is not known whether it is in force.
 	f.wait(f.id, 4*time.Minute, "whole again", func(s sandbox.Snapshot) bool {
 		return denied(s) && slices.ContainsFunc(s.Policies, func(p sandbox.AppliedPolicy) bool { return p.Name == "default-deny-all" })
 	})
