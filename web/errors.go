@@ -106,7 +106,11 @@ func answerTo(err error) answer {
 		return answer{status: http.StatusRequestEntityTooLarge, Error: fmt.Sprintf("That is too much: the lab takes %d KiB at most.", tooBig.Limit>>10)}
 	}
 	for _, row := range errorTable {
-		if errors.Is(err, row.err) {
+		switch {
+		case !errors.Is(err, row.err):
+		case row.err == context.DeadlineExceeded && errors.As(err, &failure): // which knows more
+			return answer{status: row.status, Error: failure.Message}
+		default:
 			return answer{status: row.status, Error: row.message}
 		}
 	}

@@ -1,11 +1,14 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
 
@@ -23,5 +26,17 @@ func TestRefuse_does_not_echo_a_long_value_whole(t *testing.T) {
 	}
 	if told := answerTo(refuse(http.StatusNotFound, "There is no lab %q.", "short")).Error; told != `There is no lab "short".` {
 		t.Errorf("got %s", told)
+	}
+}
+
+func TestAnswer_of_a_cluster_that_was_late_is_what_is_known_of_it(t *testing.T) {
+	known := &sandbox.Failure{Message: "The disk is full.", Err: errors.Join(errors.New("apply"), context.DeadlineExceeded)}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{{known, "The disk is full."}, {context.DeadlineExceeded, "The sandbox's cluster did not answer in time. Try again."}} {
+		if a := answerTo(c.err); a.status != http.StatusGatewayTimeout || a.Error != c.want {
+			t.Errorf("%v is answered %d %q, want %q", c.err, a.status, a.Error, c.want)
+		}
 	}
 }
