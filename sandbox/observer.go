@@ -389,7 +389,9 @@ func (o *observer) round(ctx context.Context, timeout time.Duration, hurried boo
 	go func() {
 		defer close(found)
 		var both sync.WaitGroup
-		both.Go(func() { o.cluster.Probe(ctx, measured, timeout, look) })
+		if len(measured) > 0 {
+			both.Go(func() { o.cluster.Probe(ctx, measured, timeout, look) })
+		}
 		if len(peeked) > 0 {
 			both.Go(func() { o.cluster.Peek(ctx, peeked, timeout, look) })
 		}
