@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -32,7 +31,8 @@ type Meter struct {
 	Ask func(ctx context.Context) (map[sandbox.ClusterID]sandbox.Cost, error)
 	// Closing ends when nobody is to ask any more.
 	Closing context.Context
-	Log     *slog.Logger
+	// Failed is told why they are not known. That is no request's matter.
+	Failed func(error)
 
 	mu     sync.Mutex
 	asking bool
@@ -63,7 +63,7 @@ func (m *Meter) ask() {
 	defer cancel()
 	costs, err := m.Ask(ctx)
 	if err != nil && m.Closing.Err() == nil {
-		m.Log.Warn("what the clusters take is not known", "error", err)
+		m.Failed(err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -16,12 +15,12 @@ import (
 
 func TestMeter_asks_when_somebody_looks_once_at_a_time_and_nobody_waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &logBuffer{}
+		var told error
 		closing, end := context.WithCancel(t.Context())
 		asked, running := 0, 0
 		var failure error
 		takes := map[sandbox.ClusterID]sandbox.Cost{"c1": {Memory: 600 << 20, Processor: 120}}
-		m := &Meter{Closing: closing, Log: slog.New(slog.NewTextHandler(log, nil)), Ask: func(ctx context.Context) (map[sandbox.ClusterID]sandbox.Cost, error) {
+		m := &Meter{Closing: closing, Failed: func(err error) { told = err }, Ask: func(ctx context.Context) (map[sandbox.ClusterID]sandbox.Cost, error) {
 			if running++; running > 1 {
 				t.Error("it is asked twice at a time")
 			}
@@ -64,8 +63,8 @@ func TestMeter_asks_when_somebody_looks_once_at_a_time_and_nobody_waits(t *testi
 		look(3, false)
 		pass(3 * time.Second)
 		look(3, false) // What failed is not tried at once again.
-		if !strings.Contains(log.String(), "no daemon") {
-			t.Error("the log does not say why it is not known")
+		if !errors.Is(told, failure) {
+			t.Errorf("why it is not known was told as %v", told)
 		}
 		pass(costsFor)
 		look(4, false)

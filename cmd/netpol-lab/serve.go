@@ -97,7 +97,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	metrics.oversee(manager)
 	operator := &web.Operator{Token: c.operator.hash, Sandboxes: manager, Names: progress.Names, Metrics: metrics.handler(log)}
 	if m, ok := made.Provider.(metered); ok {
-		operator.Costs = &web.Meter{Ask: m.Costs, Closing: ctx, Log: log}
+		operator.Costs = &web.Meter{Ask: m.Costs, Closing: ctx, Failed: func(err error) {
+			log.Warn("what the clusters take is not known", "error", err)
+		}}
 	}
 	if c.MetricsListen != "" {
 		stop, err := serveMetrics(c.MetricsListen, operator.Metrics, log)
