@@ -65,8 +65,8 @@ func (d *Dialer) Close() { d.pulse.close() }
 // Silence counts as Blocked after the request's timeout, and later where the
 // machine is busy: after at most ten times the timeout, or two seconds where that
 // is more. Where the machine is so busy that even then silence means nothing, the verdict
-// is Unknown. A hurried request's is Silent after its timeout. An answer that has reached the socket counts, however late
-// this process comes to read it.
+// is Unknown. A hurried request's is Silent after its timeout. An answer that has reached
+// the socket counts, however late this process comes to read it.
 func (d *Dialer) Measure(r Request) Response {
 	out := Response{ID: r.ID}
 	start := time.Now()

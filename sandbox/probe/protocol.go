@@ -22,9 +22,11 @@ const (
 	DNSFailed Verdict = "dns-failed"
 	// Unknown: it could not be measured.
 	Unknown Verdict = "unknown"
-	// Silent: no answer came in the time of a hurried request, which means nothing.
-	Silent Verdict = "silent"
 )
+
+// Silent is what a hurried request comes to where no answer came in its time. It means
+// nothing, so it is no verdict: nobody is ever told it of a flow.
+const Silent = "silent"
 
 // Kind says what a request does.
 type Kind string
@@ -61,7 +63,7 @@ type Request struct {
 	// TimeoutMillis is how long to wait for an answer, for the resolution and for the dial each.
 	TimeoutMillis int64 `json:"timeoutMillis"`
 	// Hurried asks whether the flow is open by now: without an answer after the timeout
-	// the verdict is Silent, and nothing is waited for that would tell silence from slowness.
+	// the response is Silent, and nothing is waited for that would tell silence from slowness.
 	Hurried bool `json:"hurried,omitempty"`
 }
 

@@ -37,7 +37,7 @@ export interface Ref {
   name: string;
 }
 
-export type Verdict = "open" | "refused" | "blocked" | "dns-failed" | "unknown" | "silent";
+export type Verdict = "open" | "refused" | "blocked" | "dns-failed" | "unknown";
 
 export type ReasonOf = "connection" | "dns";
 
