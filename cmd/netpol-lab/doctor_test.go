@@ -112,7 +112,7 @@ func TestDoctor_prints_one_object_for_scripts_and_the_exit_code_says_whether_all
 }
 
 func TestFit_the_sum_says_how_many_there_may_be(t *testing.T) {
-	for memory, byMemory := range map[string]bool{"68719476736": false, "2147483648": true} {
+	for memory, byMemory := range map[string]bool{"68719476736": false, "1073741824": true} {
 		elsewhere(t, memory, true)
 		m, err := new(kindFlags).making(&data{instance: "one"}, newLog(io.Discard))
 		if err != nil {

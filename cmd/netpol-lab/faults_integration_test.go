@@ -414,12 +414,22 @@ func TestFaults_a_server_that_is_killed_with_a_reserve_hands_out_what_is_in_orde
 	f.killed(4 * time.Minute)
 	f.trap("pause *", doneKillsServer)
 	f.killed(4 * time.Minute)
-	stocked := func() {
-		f.until(4*time.Minute, "one is in reserve", func() bool { return len(f.nodes("status=paused")) == 1 })
+	// What a server that is killed had in reserve is removed by the next.
+	known := f.nodes()
+	stocked := func() (reserved string) {
+		f.until(4*time.Minute, "another one is in reserve", func() bool {
+			paused := f.nodes("status=paused")
+			if len(paused) != 1 || slices.Contains(known, paused[0]) {
+				return false
+			}
+			reserved = paused[0]
+			return true
+		})
+		known = append(known, reserved)
+		return reserved
 	}
 	for _, action := range []string{killsServer, doneKillsServer} {
-		stocked()
-		reserved := f.node()
+		reserved := stocked()
 		f.trap("unpause *", action)
 		f.id = f.create("network-policies")
 		f.killed(time.Minute)
@@ -431,8 +441,7 @@ func TestFaults_a_server_that_is_killed_with_a_reserve_hands_out_what_is_in_orde
 	}
 	// One whose node is killed in the reserve, or while it is handed out, is replaced.
 	for _, in := range []string{"reserve", "hands"} {
-		stocked()
-		reserved := f.node()
+		reserved := stocked()
 		if in == "reserve" {
 			f.docker("unpause", reserved)
 			f.docker("rm", "--force", "--volumes", reserved)

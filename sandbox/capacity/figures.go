@@ -8,25 +8,25 @@ package capacity
 // Docker's networks limit nothing here: all nodes are in kind's one, of 65,000 addresses.
 const (
 	// memory is what the node's control group uses, less the files in it that were not used
-	// lately: 724 and 739 MiB in two sandboxes, 544 MiB before anything was laid; beside it
-	// Docker's shim and proxy of the node, 5 MiB. A sandbox that is paused keeps it.
-	memory = 768 << 20
-	// processor is in thousandths of one, while it is watched: an idle node takes 100, and
-	// the dialling 30. It is from earlier measurements of one sandbox each; what changes of
-	// policies cost beside that has to find room in the quarter that is kept.
-	processor = 130
+	// lately: 361 to 400 MiB, and 20 more with a terminal; beside it Docker's shim and proxy
+	// of the node, 5 MiB. A sandbox that is paused keeps it, unless there is swap: of 320 MiB
+	// all but 8 were seen to go there.
+	memory = 448 << 20
+	// processor is in thousandths of one, while it is watched: 116, of which an idle node
+	// takes 63. What changes of policies cost beside that, 90 with one every 10 s, has to
+	// find room in the quarter that is kept.
+	processor = 120
 	// disk is the node's volume and layer: 134 and 1 MiB.
 	disk = 150 << 20
-	// inotifyInstances are root's: 22 in each of four nodes, of which API server and kubelet
-	// have 13, systemd 4. With control groups of version 2 containerd has one more for each
+	// inotifyInstances are root's: 20, of which API server and kubelet have most, systemd 4. With control groups of version 2 containerd has one more for each
 	// container in the node, and Docker's one for the node; that is worked out from its code
 	// and from the 32 containers that there are, not measured.
-	inotifyInstances = 22
+	inotifyInstances = 20
 	containers       = 33
-	// inotifyWatches are 416 to 437, the kubelet's for the most part.
-	inotifyWatches = 440
-	// processes are 446 to 459 threads in the node, and 20 of Docker's for it.
-	processes = 480
+	// inotifyWatches are 393, the kubelet's for the most part.
+	inotifyWatches = 400
+	// processes are 271 to 302 threads in the node, and 20 of Docker's for it.
+	processes = 330
 	// neighbours are the entries in all network namespaces of a node: 35 to 39 of IPv4, and
 	// 28 to 32 of IPv6. Of one that has been paused for some minutes 2 to 11 are left.
 	neighbours       = 40
