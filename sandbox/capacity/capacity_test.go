@@ -20,7 +20,7 @@ func TestOf_the_smallest_limit_comes_first(t *testing.T) {
 		first  string
 		want   int
 	}{
-		"memory":              {func(m *Machine) { m.Memory.Total = memoryKept + 20*memory }, "memory", 20},
+		"memory":              {func(m *Machine) { m.Memory.Total = memoryKept + 30*memory }, "memory", 30},
 		"a small memory":      {func(m *Machine) { m.Memory.Total = 4 * memory }, "memory", 3}, // a quarter is kept
 		"memory of others":    {func(m *Machine) { m.Memory = Amount{Total: 2*memoryKept + 20*memory, Used: 2 * memoryKept} }, "memory", 20},
 		"inotify instances":   {func(m *Machine) { m.InotifyInstances.Total = inotifyInstancesKept + 5*inotifyInstances }, "inotify instances", 5},

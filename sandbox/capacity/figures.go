@@ -18,9 +18,9 @@ const (
 	processor = 120
 	// disk is the node's volume and layer: 134 and 1 MiB.
 	disk = 150 << 20
-	// inotifyInstances are root's: 20, of which API server and kubelet have most, systemd 4. With control groups of version 2 containerd has one more for each
-	// container in the node, and Docker's one for the node; that is worked out from its code
-	// and from the 32 containers that there are, not measured.
+	// inotifyInstances are root's: API server 6, kubelet 7, systemd 4, containerd 2,
+	// kube-proxy 1. With control groups of version 2 the shim has one more for each container,
+	// as seen in a machine that was emulated; Docker's shim may have one for the node, too.
 	inotifyInstances = 20
 	containers       = 33
 	// inotifyWatches are 393, the kubelet's for the most part.
