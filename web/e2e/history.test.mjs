@@ -238,7 +238,7 @@ test("whatever_changes_the_workspace_is_in_the_history_and_taken_back_also_after
     await are(asBefore);
     assert.deepEqual(await inForce(), ["mine"]);
     await showHistory();
-    await until(async () => (await origins()).length > 0 && (await entries().first().textContent()).includes("in force now"), "the history is told");
+    await until(async () => (await page.locator(".timeline").getAttribute("data-newest")) === (await page.locator("#lab").getAttribute("data-change")), "the history is told");
     // And from there to what was applied, which is a change of the workspace as well.
     await page.locator(".timeline > li").nth(1).locator("form button").click();
     await are(comes);
