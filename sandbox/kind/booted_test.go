@@ -103,6 +103,33 @@ func TestBooted_wakes_what_is_not_paused_and_finds_a_network_that_enforces_nothi
 	}
 }
 
+func TestBooted_what_it_takes_is_told_awake_and_paused(t *testing.T) {
+	id := sandbox.ClusterID(strings.TrimPrefix(base.name, shared.clusterPrefix()))
+	takes := func() sandbox.Cost {
+		costs, err := shared.Costs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := costs[id]; c.Memory < 100<<20 || c.Memory > maxMemory {
+			t.Errorf("it takes %+v", c)
+		}
+		return costs[id]
+	}
+	if c := takes(); c.Processor <= 0 {
+		t.Errorf("awake it takes %+v", c)
+	}
+	if err := base.Pause(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := base.Wake(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
+	// Docker may have looked the first time before the pause.
+	eventually(t, 10*time.Second, "it takes no processor", func() bool { return takes().Processor == 0 })
+}
+
 func TestBooted_another_lesson_takes_the_place_of_what_is_laid(t *testing.T) {
 	labOf(lab).Apply(t, sandboxtest.DenyProduction)
 	another := parseTopology(t, "testdata/verify.yaml")

@@ -3,12 +3,9 @@
 package kind
 
 import (
-	"context"
 	"os"
-	"strings"
 	"testing"
 
-	"github.com/netpol-lab/netpol-lab/sandbox"
 	"github.com/netpol-lab/netpol-lab/sandbox/capacity"
 )
 
@@ -42,30 +39,5 @@ func TestMachine_a_container_shows_what_the_machine_itself_says(t *testing.T) {
 	}
 	if shown.Disk.Total == 0 || shown.Disk.Total < shown.Disk.Used {
 		t.Errorf("disk: %+v", shown.Disk)
-	}
-}
-
-func TestCosts_are_told_of_a_cluster_awake_and_paused(t *testing.T) {
-	id := sandbox.ClusterID(strings.TrimPrefix(base.name, shared.clusterPrefix()))
-	costs, err := shared.Costs(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c := costs[id]; c.Memory < 100<<20 || c.Memory > maxMemory || c.Processor <= 0 {
-		t.Errorf("awake it takes %+v", c)
-	}
-	if err := base.Pause(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := base.Wake(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	}()
-	if costs, err = shared.Costs(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if c := costs[id]; c.Memory < 100<<20 || c.Memory > maxMemory || c.Processor != 0 {
-		t.Errorf("paused it takes %+v", c)
 	}
 }
