@@ -263,6 +263,7 @@ test("the_lab_on_a_real_cluster", async (t) => {
   await t.test("the_history_tells_what_was_measured_compares_two_points_and_leads_back", async () => {
     await button("History").click();
     const entry = (n) => page.locator(".timeline > li").nth(n);
+    await until(async () => (await page.locator(".timeline").getAttribute("data-newest")) === (await page.locator("#lab").getAttribute("data-change")), "the newest change is told");
     await until(async () => /in force now/.test(await entry(0).textContent()) && (await turnedIn(entry(0))).length > 0, "the last change has settled", 30_000);
     // Applied; patched twice; made by kubectl.
     const origins = await page.locator(".timeline > li").evaluateAll((all) => all.slice(0, 4).map((e) => e.dataset.origin));
