@@ -371,9 +371,12 @@ test("the_lab_on_a_real_cluster", async (t) => {
     await button("Reset").click();
     await page.getByRole("dialog").getByRole("button", { name: "Reset" }).click();
     await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "ready", "a fresh cluster is ready", 120_000);
-    // What was in force is in force again, and what was not yet is not lost.
-    await until(async () => /^shop\/default-deny-all: (?!in-force)/.test((await walk.files(page)).join()), "the draft is there", 30_000);
+    // What was in force is in force again, and what was not yet is still a draft.
+    await until(async () => (await walk.files(page)).join() === "shop/default-deny-all: edited", "the policy is in force, with a draft on top", 30_000);
+    assert.equal(await page.locator("#policy").inputValue(), edited, "as it was edited");
     await walk.becomes((flow) => (!flow.startsWith("shop/") ? "open" : flow.endsWith("@name") ? "dns-failed" : "blocked"), page, 15_000, 10);
+    await button("Apply").click();
+    await walk.becomes((flow) => (/>shop\//.test(flow) ? "blocked" : "open"), page, 15_000, 10);
     await page.locator("#state-chip").click();
     await page.locator("#stop button").click();
     await until(async () => (await page.locator("#lab").getAttribute("data-state")) === "stopped", "stopped", 60_000);

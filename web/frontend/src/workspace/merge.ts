@@ -42,7 +42,7 @@ export function applied(workspace: Workspace, sent: ReadonlyMap<string, string>,
 /** The workspace without a cluster: what is in it is a draft. What was to be deleted is gone. */
 export function detach(workspace: Workspace): Workspace {
   if (workspace.sandbox === "" && workspace.files.every((f) => !f.base)) return workspace;
-  const files = workspace.files.filter((f) => !f.removed).map((f) => ({ ...f, base: undefined, conflict: undefined }));
+  const files = workspace.files.filter((f) => !f.removed).map((f) => ({ ...f, base: undefined, was: f.base ?? f.was, conflict: undefined }));
   return { ...workspace, files, sandbox: "", change: 0 };
 }
 
@@ -64,6 +64,8 @@ function merged(workspace: Workspace, now: InForce, where: string): Pick<Workspa
   for (const f of workspace.files) if (!f.removed && f.base) pair(f, refOf(f.text), (p) => nameOf(p) !== nameOf(f.base!) && same(p.yaml, f.text));
   for (const f of workspace.files) pair(f, f.base, () => true);
   for (const f of workspace.files) if (!f.removed && !f.base) pair(f, refOf(f.text), () => true);
+  // What was renamed and not applied, where a fresh cluster has the policy of then.
+  for (const f of workspace.files) if (!f.removed && !f.base) pair(f, f.was, (p) => same(p.yaml, f.was!.yaml));
 
   const files: File[] = [];
   for (const file of workspace.files) {
@@ -89,7 +91,8 @@ function afterwards(file: File, policy: Base | undefined, where: string): File |
   }
   if (same(file.text, policy.yaml)) return { ...file, base: policy, conflict: undefined };
   if (state === "in-force") return { ...file, base: policy, text: policy.yaml };
-  if (file.base && same(file.base.yaml, policy.yaml)) return { ...file, base: policy };
+  const known = file.base ?? file.was;
+  if (known && same(known.yaml, policy.yaml)) return { ...file, base: policy };
   return { ...file, base: policy, conflict: { theirs: policy.yaml, where } };
 }
 

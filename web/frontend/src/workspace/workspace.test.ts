@@ -335,6 +335,17 @@ test("without_its_cluster_everything_is_a_draft", () => {
   assert.deepEqual(states(again), { a: "in-force", b: "new" });
 });
 
+test("edits_of_what_a_fresh_cluster_has_in_force_again_are_no_conflict", () => {
+  let w = following(base("a"), base("b"), base("c"));
+  w = typed(w, "a", yaml("a", "{matchLabels: {x: y}}"));
+  w = typed(w, "b", yaml("z", "{}"));
+  w = typed(w, "c", yaml("c", "{matchLabels: {x: y}}"));
+  const theirs = { ...base("c"), yaml: yaml("c", "{matchLabels: {other: way}}") };
+  const again = merge(detach(detach(w)), { sandbox: "other", change: 3, policies: [base("a"), base("b"), theirs] }, there);
+  assert.deepEqual(states(again), { a: "edited", z: "edited", c: "edited" });
+  assert.deepEqual(again.files.map((f) => f.conflict?.theirs), [undefined, undefined, theirs.yaml]);
+});
+
 test("a_server_that_was_restarted_and_counts_anew_changes_nothing", () => {
   const w = typed(following(base("a")), "a", yaml("a", "{matchLabels: {x: y}}"));
   const after = merge(w, inForce(0, base("a")), there);

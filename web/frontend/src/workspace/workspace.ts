@@ -18,6 +18,8 @@ export interface File {
   readonly text: string;
   /** The policy in force that the file stands for; undefined where it is new. */
   readonly base: Base | undefined;
+  /** What it stood for in a sandbox that is gone, for the next may bring that into force again. */
+  readonly was?: Base | undefined;
   /** Whether the next Apply takes it out of force. */
   readonly removed: boolean;
   /** What was done to the policy elsewhere while there were edits here; undefined once that is decided. */
