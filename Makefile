@@ -86,6 +86,7 @@ check: static/dist/lab.js ## Format, vet, static analysis, generated code, types
 
 .PHONY: test
 test: check test-unit test-oracle test-frontend test-kind ## Set everything up and run every test this machine can run
+	@.ci/left-out later "the faults on real clusters that take long (make test-faults, half an hour; make release-check does it)"
 	@.ci/left-out later "a sandbox on a machine with cgroup v2, emulated (make test-cgroup2, a quarter of an hour or more; make release-check does it)"
 	@.ci/left-out report
 
@@ -148,13 +149,10 @@ test-cgroup2-node: bin/netpol-lab ## Start a node there, and no more (two minute
 	go test -count=1 -tags integration -timeout 30m -v -run TestEmulated_a_node ./sandbox/kind/cgroup2
 
 .PHONY: test-faults
-test-faults: bin/netpol-lab ## Let everything happen to real clusters and their server that may: killed at each step, disks full, API servers that stay away (about 25 minutes)
-ifeq ($(HAVE_DOCKER),yes)
+test-faults: bin/netpol-lab ## Let everything happen to real clusters and their server that may: killed at each step, disks full, API servers that stay away (as root; about 25 minutes)
+	@.ci/docker check || .ci/docker start --ask
 	bin/netpol-lab image
 	go test -count=1 -tags integration -timeout 60m -v -run TestFaults ./cmd/netpol-lab/ -args -faults
-else
-	@.ci/left-out note "the faults on real clusters: no Docker here ('.ci/docker start' installs and starts it on Debian and Ubuntu)"
-endif
 
 .PHONY: video
 video: bin/netpol-lab web/e2e/node_modules/.package-lock.json ## Record the lesson's video from the running lab, with captions (SANDBOX as for run), and put it into the binary

@@ -360,8 +360,8 @@ func TestFaults_a_sandbox_is_whole_again_or_failed_with_a_reason(t *testing.T) {
 	f.isWhole(time.Minute)
 	for _, one := range faults {
 		t.Run(one.name, func(t *testing.T) {
-			if one.long && !*everyFault {
-				t.Skip("make test-faults has it")
+			if one.long {
+				needsEveryFault(t)
 			}
 			f.server.t = t
 			one.do(f)
@@ -455,10 +455,11 @@ func TestFaults_a_server_that_is_killed_with_a_reserve_hands_out_what_is_in_orde
 	}
 }
 
+// needsEveryFault leaves out what takes long, which make test names at its end.
 func needsEveryFault(t *testing.T) {
 	t.Helper()
 	if !*everyFault {
-		t.Skip("make test-faults has it")
+		t.Skip("make test-faults has it, as part of make release-check")
 	}
 }
 
@@ -483,7 +484,7 @@ func (s *server) newest() string {
 func TestFaults_a_full_disk_loses_nothing(t *testing.T) {
 	needsEveryFault(t)
 	if os.Getuid() != 0 {
-		t.Skip("only root can mount a small disk")
+		t.Fatal("only root can mount a small disk: run make test-faults as root")
 	}
 	f := startFaulty(t)
 	disk := filepath.Join(f.dir, "disk")

@@ -23,7 +23,7 @@ import (
 func TestKind_with_patience_a_slow_machine_gets_there(t *testing.T) {
 	patience, err := strconv.ParseFloat(os.Getenv("NETPOL_LAB_PATIENCE"), 64)
 	if err != nil || patience <= 1 {
-		t.Skip("NETPOL_LAB_PATIENCE does not say that this machine is slow")
+		t.Skip("NETPOL_LAB_PATIENCE does not say that this machine is slow; make test-cgroup2 runs this on one that is")
 	}
 	limit := func(usual time.Duration) time.Duration { return time.Duration(patience * float64(usual)) }
 	s := startServer(t, "--max-sandboxes", "1")

@@ -25,12 +25,9 @@ var (
 // inside says that this process is in the emulated machine.
 const inside = "NETPOL_LAB_CGROUP2_INSIDE"
 
-// emulate boots a machine that carries out the script, with the programs beside it, and
-// passes where the script does within the limit.
-func emulate(t *testing.T, limit time.Duration, programs map[string]string, script string) {
-	if os.Getenv(inside) != "" {
-		t.Skip("this is the emulated machine")
-	}
+// emulate boots a machine that runs the one test of the program, with the other programs
+// beside it, and passes where that has passed within the limit.
+func emulate(t *testing.T, limit time.Duration, programs map[string]string, program, test string) {
 	m, err := newMachine(t.Context(), []string{nodeImage, podImage}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -43,15 +40,24 @@ func emulate(t *testing.T, limit time.Duration, programs map[string]string, scri
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(lab, "run"), []byte("export "+inside+"=yes NETPOL_LAB_NODE_IMAGE="+nodeImage+"\n"+script), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(lab, "run"), fmt.Appendf(nil, "export %s=yes NETPOL_LAB_PATIENCE=3 NETPOL_LAB_NODE_IMAGE=%s\ncd /lab/%s\nexec ./%s -test.v -test.run '^%s$'\n",
+		inside, nodeImage, filepath.Dir(program), filepath.Base(program), test), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("it was not over within %s", limit))
 	defer cancel()
 	began := time.Now()
-	err = m.boot(ctx, lab, func(line string) { t.Logf("%4.0f s: %s", time.Since(began).Seconds(), line) })
+	passed := false
+	err = m.boot(ctx, lab, func(line string) {
+		t.Logf("%4.0f s: %s", time.Since(began).Seconds(), line)
+		passed = passed || strings.HasPrefix(line, "--- PASS: "+test+" ")
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// A test that is skipped, or not there, ends well, too.
+	if !passed {
+		t.Fatalf("%s has not passed there", test)
 	}
 }
 
@@ -78,8 +84,7 @@ func TestEmulated_a_node_starts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	emulate(t, 8*time.Minute, map[string]string{"cgroup2.test": self},
-		"exec /lab/cgroup2.test -test.v -test.run '^TestNode_'\n")
+	emulate(t, 8*time.Minute, map[string]string{"cgroup2.test": self}, "cgroup2.test", "TestNode_reaches_its_target_and_its_containerd_answers")
 }
 
 // TestEmulated_a_sandbox_is_Ready_and_a_default_deny_settles is the whole: the server
@@ -91,14 +96,14 @@ func TestEmulated_a_sandbox_is_Ready_and_a_default_deny_settles(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	emulate(t, time.Hour, map[string]string{"bin/netpol-lab": "../../../bin/netpol-lab", "cmd/netpol-lab/client": client},
-		"export NETPOL_LAB_PATIENCE=3\ncd /lab/cmd/netpol-lab\nexec ./client -test.v -test.run '^TestKind_with_patience'\n")
+		"cmd/netpol-lab/client", "TestKind_with_patience_a_slow_machine_gets_there")
 }
 
 // TestNode_reaches_its_target_and_its_containerd_answers runs in the emulated machine: a
 // node starts as kind starts it.
 func TestNode_reaches_its_target_and_its_containerd_answers(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("this runs in the emulated machine")
+		t.Skip("TestEmulated_a_node_starts runs this in the emulated machine")
 	}
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
 		t.Fatalf("no control groups of version 2 here: %v", err)

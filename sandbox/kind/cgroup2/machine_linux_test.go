@@ -181,7 +181,7 @@ docker=$!
 until docker version; do sleep 0.2; kill -0 $docker; done
 docker load
 kill $docker
-wait $docker || true
+wait $docker
 `
 
 // makeStore makes a disk with what Docker has when it has the images.
