@@ -137,6 +137,7 @@ test("the_lab_on_a_real_cluster", async (t) => {
     second = await context.newPage();
     await second.goto(lesson);
     await becomes((flow) => verdictIn(flow, {}), second);
+    await page.bringToFront(); // A tab in the background draws every other second.
   });
 
   await t.test("web_reaches_api_when_both_ends_allow_it_also_over_a_reload", async () => {
