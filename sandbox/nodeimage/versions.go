@@ -3,8 +3,8 @@ package nodeimage
 // Every version in the node image. The go.mod files of the groups must agree,
 // which a test checks; Debian's packages are whatever the suite has on the day.
 const (
-	// KubernetesVersion stays at 1.34: from 1.35 on the kubelet refuses hosts
-	// with cgroup v1.
+	// KubernetesVersion stays at 1.34: from 1.35 on the kubelet refuses hosts with cgroup v1
+	// unless it is told not to (failCgroupV1), and newer ones were not tried so.
 	KubernetesVersion = "v1.34.4"
 	kubernetesModule  = "k8s.io/kubernetes"
 	// The staging modules are released as v0 with the same minor and patch.
