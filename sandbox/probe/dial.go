@@ -186,30 +186,42 @@ func (d *Dialer) connect(to netip.AddrPort, timeout time.Duration) (*net.TCPConn
 	var raw syscall.RawConn
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	created := make(chan struct{})
-	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		raw = c
-		close(created)
-		return nil
-	}}
 	var conn net.Conn
-	err := d.await(timeout, needsKernel, func() (err error) {
+	err := d.await(timeout, needsKernel, func(sent func()) (err error) {
+		dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+			raw = c
+			// The dialer would begin the connection after this, and tell nobody when. It
+			// takes one that has begun as it would take its own.
+			if err := begin(c, to); err != nil {
+				return err
+			}
+			sent()
+			return nil
+		}}
 		conn, err = dialer.DialContext(ctx, "tcp", to.String())
 		return err
-	}, func() bool {
-		select {
-		case <-created:
-			return ready(raw, writable)
-		default:
-			return true // Nothing has been sent yet.
-		}
-	}, cancel)
+	}, func() bool { return ready(raw, writable) }, cancel)
 	if err != nil {
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
 	_ = tcp.SetLinger(0)
 	return tcp, nil
+}
+
+// begin sends the first packet of a connection from the socket, which does not block.
+func begin(c syscall.RawConn, to netip.AddrPort) (err error) {
+	var address syscall.Sockaddr = &syscall.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port())}
+	if to.Addr().Is4() {
+		address = &syscall.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}
+	}
+	if gone := c.Control(func(fd uintptr) { err = syscall.Connect(int(fd), address) }); gone != nil {
+		return gone
+	}
+	if errors.Is(err, syscall.EINPROGRESS) || errors.Is(err, syscall.EINTR) {
+		return nil
+	}
+	return err
 }
 
 // dialUDP sends a datagram and reads the identity that answers it.
@@ -240,10 +252,11 @@ func (d *Dialer) exchange(to netip.AddrPort, payload []byte, timeout time.Durati
 		return err
 	}
 	strange := false
-	err = d.await(timeout, needsProcess, func() error {
+	err = d.await(timeout, needsProcess, func(sent func()) error {
 		if _, err := conn.Write(payload); err != nil {
 			return err
 		}
+		sent()
 		buf := make([]byte, maxDatagram)
 		for {
 			n, err := conn.Read(buf)
@@ -265,14 +278,29 @@ func (d *Dialer) exchange(to netip.AddrPort, payload []byte, timeout time.Durati
 // errHurried says that no answer came in a time in which there need not have been one.
 var errHurried = errors.New("no answer came in a hurry")
 
-// await runs do, which waits on the network, until it has ended, or until the
-// pulse says that silence means something, or the time is over where there is none, and
-// the kernel says that nothing has arrived. stop makes do return.
-func (d *Dialer) await(timeout time.Duration, needs needs, do func() error, arrived func() bool, stop func()) error {
-	start := time.Now()
-	done := make(chan error, 1)
+// await runs do, which sends something, calls sent, and waits on the network. It returns when
+// do has ended, or when the pulse says that silence since then means something, or the time is
+// over where there is none, and the kernel says that nothing has arrived. stop makes do return.
+//
+// The wait begins when the packet is on its way and not before: a process that is kept from
+// sending it would else take its own slowness for silence.
+func (d *Dialer) await(timeout time.Duration, needs needs, do func(sent func()) error, arrived func() bool, stop func()) error {
+	done, sent := make(chan error, 1), make(chan time.Time, 1)
+	go func() {
+		done <- do(func() {
+			select {
+			case sent <- time.Now():
+			default: // It is the dialer's second attempt.
+			}
+		})
+	}()
+	var start time.Time
+	select {
+	case err := <-done:
+		return err
+	case start = <-sent:
+	}
 	over, end := d.silence(start, timeout, needs)
-	go func() { done <- do() }()
 	select {
 	case err := <-done:
 		end()

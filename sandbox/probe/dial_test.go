@@ -289,7 +289,8 @@ func TestA_hurried_request_waits_for_its_timeout_and_takes_silence_for_nothing(t
 func TestAn_answer_that_has_arrived_counts_however_late_it_is_read(t *testing.T) {
 	d := newTestDialer(t)
 	release := make(chan struct{})
-	err := d.await(20*time.Millisecond, needsKernel, func() error {
+	err := d.await(20*time.Millisecond, needsKernel, func(sent func()) error {
+		sent()
 		<-release
 		return nil
 	}, func() bool {
@@ -298,6 +299,24 @@ func TestAn_answer_that_has_arrived_counts_however_late_it_is_read(t *testing.T)
 	}, func() {})
 	if err != nil {
 		t.Errorf("got %v, want the answer", err)
+	}
+}
+
+// A process that is kept from the processor may come to send only after the timeout, and the
+// answer takes its time from then on.
+func TestA_wait_begins_when_the_packet_is_sent(t *testing.T) {
+	d := newTestDialer(t)
+	const timeout, late = 20 * time.Millisecond, 60 * time.Millisecond
+	start := time.Now()
+	release := make(chan struct{})
+	err := d.await(timeout, needsKernel, func(sent func()) error {
+		time.Sleep(late) // as long as it is kept from the processor
+		sent()
+		<-release
+		return errDeadline
+	}, func() bool { return false }, func() { close(release) })
+	if took := time.Since(start); err != errSilent || took < late+timeout {
+		t.Errorf("%v after %v, want %v, and not before %v", err, took, errSilent, late+timeout)
 	}
 }
 
