@@ -106,7 +106,7 @@ func (c *laid) Health(ctx context.Context) error {
 	err := c.Ready(ctx)
 	if err == nil {
 		b.back()
-		if !b.provider.hostsRunOn(ctx, b.name) {
+		if !b.provider.hostsRunOn(ctx, b.name, hostsSeenFor) {
 			if err := c.Surround(ctx); err != nil && ctx.Err() == nil {
 				b.log.Warn("an outside host does not run, and is not in reach again yet", "err", err)
 			}
@@ -119,6 +119,10 @@ func (c *laid) Health(ctx context.Context) error {
 	}
 	return fmt.Errorf("kind: the API server of %s is not ready: %w", b.node(), err)
 }
+
+// hostsSeenFor is how long what Docker has said of the outside hosts holds: less than
+// from one look at a sandbox's health to the next.
+const hostsSeenFor = 4 * time.Second
 
 // Apply applies the policies.
 func (c *laid) Apply(ctx context.Context, policies []policy.Policy) error {

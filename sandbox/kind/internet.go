@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -113,23 +114,55 @@ func (p *Provider) hasAddress(h outside) bool {
 }
 
 // hostsRunOn reports whether the cluster's outside hosts run as they did when they were
-// last made sure of. Docker starts a container that has failed again by itself, and then
-// it has lost its address.
-func (p *Provider) hostsRunOn(ctx context.Context, cluster string) bool {
+// last made sure of, as far as was known that long ago. Docker starts a container that has
+// failed again by itself, and then it has lost its address.
+func (p *Provider) hostsRunOn(ctx context.Context, cluster string, ago time.Duration) bool {
 	p.mu.Lock()
 	used := p.hosts[cluster]
+	var all []string
+	for _, hosts := range p.hosts {
+		for _, h := range hosts {
+			all = append(all, h.name)
+		}
+	}
 	p.mu.Unlock()
 	if len(used) == 0 {
 		return true
 	}
-	ask := []string{"container", "inspect", "--format", `{{.State.Running}} {{.State.StartedAt}}`}
-	var want []string
-	for _, h := range used {
-		ask, want = append(ask, h.name), append(want, "true "+h.started)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	runOn := func(ago time.Duration) bool {
+		started := p.look(ctx, all, ago)
+		return !slices.ContainsFunc(used, func(h outside) bool { return started[h.name] != h.started })
 	}
-	// Where Docker does not answer, or a container is gone, whoever makes sure of them says so.
-	runs, err := docker(ctx, ask...)
-	return err == nil && runs == strings.Join(want, "\n")
+	// They may have been made sure of since.
+	return runOn(ago) || ago > 0 && runOn(0)
+}
+
+// look is since when each of the containers runs, as far as was known that long ago. It
+// gives none where Docker does not answer, or one is gone: whoever makes sure of them says
+// so.
+//
+// All sandboxes ask after the same hosts, each every few seconds, and to ask Docker takes
+// more than all else that their health does.
+func (p *Provider) look(ctx context.Context, names []string, ago time.Duration) map[string]string {
+	p.seen.Lock()
+	defer p.seen.Unlock()
+	known := !slices.ContainsFunc(names, func(name string) bool { return p.seen.started[name] == "" })
+	if known && time.Since(p.seen.at) < ago {
+		return p.seen.started
+	}
+	p.seen.started, p.seen.at = map[string]string{}, time.Now()
+	out, err := docker(ctx, append([]string{"container", "inspect", "--format", `{{.Name}} {{.State.Running}} {{.State.StartedAt}}`}, names...)...)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) == 3 && f[1] == "true" {
+			p.seen.started[strings.TrimPrefix(f[0], "/")] = f[2]
+		}
+	}
+	return p.seen.started
 }
 
 // takeAddress gives the network that it runs in the address $0. What is sent from

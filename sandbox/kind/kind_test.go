@@ -67,7 +67,7 @@ case "$1 $2" in
 		shift 4
 		for name; do
 			[ -e "hosts/$name" ] || { echo "Error: No such container: $name" >&2; exit 1; }
-			echo "true $(cat "hosts/$name")"
+			echo "/$name true $(cat "hosts/$name")"
 		done
 		exit
 	fi
@@ -144,7 +144,7 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 	}
 	runOn := func(want bool) {
 		t.Helper()
-		if got := p.hostsRunOn(t.Context(), p.clusterName("one")); got != want {
+		if got := p.hostsRunOn(t.Context(), p.clusterName("one"), 0); got != want {
 			t.Errorf("the hosts run on: %v, want %v", got, want)
 		}
 	}
@@ -172,6 +172,9 @@ func TestEnsureInternet_a_host_gets_its_address_when_it_has_started_and_is_route
 	runOn(true)
 	if err := os.Remove(running[0]); err != nil {
 		t.Fatal(err)
+	}
+	if !p.hostsRunOn(t.Context(), p.clusterName("one"), time.Hour) {
+		t.Error("Docker is asked again at once")
 	}
 	runOn(false)
 }

@@ -80,6 +80,13 @@ type Provider struct {
 	// hosts are the outside hosts that each cluster uses, by the cluster's name; nil
 	// where that is not known yet. They have their addresses.
 	hosts map[string][]outside
+
+	// seen is since when outside hosts run, by their names, as Docker last said.
+	seen struct {
+		sync.Mutex
+		at      time.Time
+		started map[string]string
+	}
 }
 
 var _ sandbox.Provider = (*Provider)(nil)

@@ -97,7 +97,7 @@ func (m *machine) make(ctx context.Context, images []string) error {
 		return err
 	}
 	debian := hash(append(append(packages, newer...), fmt.Sprint(guestFiles))...)
-	docker := hash(append([]string{debian}, ids...)...)
+	docker := hash(append([]string{debian, loadImages}, ids...)...)
 	m.root = filepath.Join(m.cache, "debian-"+debian)
 	system, store := m.root+".disk", filepath.Join(m.cache, "docker-"+docker+".disk")
 	m.disks = []string{system, store}
