@@ -21,3 +21,6 @@ func (m *Manager) TimesOf(id ID) (touched, ends time.Time) {
 	defer in.mu.Unlock()
 	return in.touched, in.ends
 }
+
+// Rest is the pause after a sweep that has taken so long.
+func (p Pace) Rest(took time.Duration) time.Duration { return p.rest(took) }

@@ -13,7 +13,8 @@ import (
 
 // Pace is how often and how patiently a sandbox is observed.
 type Pace struct {
-	// Sweep is the pause between two sweeps while somebody watches.
+	// Sweep is the pause between two sweeps while somebody watches. After a sweep that was
+	// slow it is longer, so that a busy machine is not kept busy by being looked at.
 	Sweep time.Duration
 	// SweepTimeout is how long a sweep waits for an answer: there is no hurry.
 	SweepTimeout time.Duration
@@ -144,10 +145,10 @@ func (o *observer) changed(c change) {
 
 // run observes until ctx ends. The first sweep comes at once.
 func (o *observer) run(ctx context.Context) {
-	o.sweep(ctx)
-	timer := time.NewTimer(o.pace.Sweep)
+	timer := time.NewTimer(o.sweep(ctx))
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		pause := o.pace.Sweep
 		select {
 		case <-ctx.Done():
 		case c := <-o.changes:
@@ -155,29 +156,32 @@ func (o *observer) run(ctx context.Context) {
 		case <-o.feed.watched:
 			// A first watcher should not wait for the timer to see the truth.
 			if o.feed.watcherCount() > 0 {
-				o.sweep(ctx)
+				pause = o.sweep(ctx)
 			}
 		case <-timer.C:
 			// What could not be measured is tried again also for nobody: a page
 			// that opens later should not begin with unknowns.
 			if o.feed.watcherCount() > 0 || !o.clean || o.pending != nil {
-				o.sweep(ctx)
+				pause = o.sweep(ctx)
 			}
 		}
-		timer.Reset(o.pace.Sweep)
+		timer.Reset(pause)
 	}
 }
 
 // sweep is one patient round, which may settle what a burst could not. It gives way
-// to a change.
-func (o *observer) sweep(ctx context.Context) {
+// to a change. It returns how long there is to be a pause then.
+func (o *observer) sweep(ctx context.Context) (pause time.Duration) {
 	if now := o.cluster.Addresses(); o.moved != nil && !now.Equal(o.addresses) && o.moved(o.cluster) {
 		o.addresses = now
 	}
+	begun := time.Now()
 	r, next := o.unlessChanged(ctx, func(ctx context.Context) result { return o.round(ctx, o.pace.SweepTimeout, false) })
+	took := time.Since(begun)
 	switch {
 	case next != nil:
 		o.burst(ctx, *next)
+		return o.pace.Sweep
 	case o.pending == nil:
 		if !o.changing.Load() {
 			o.compare()
@@ -189,6 +193,14 @@ func (o *observer) sweep(ctx context.Context) {
 			o.pending = nil
 		}
 	}
+	return o.pace.rest(took)
+}
+
+// rest is the pause after a sweep that has taken so long. To wait for what is closed takes
+// the timeout and costs nothing meanwhile; the rest of it is work, for which there is an
+// eighth of the time where the machine is slow.
+func (p Pace) rest(took time.Duration) time.Duration {
+	return min(max(p.Sweep, 8*(took-p.SweepTimeout)), 8*p.Sweep)
 }
 
 // burst follows the flows that are predicted to turn until they have, and then measures

@@ -377,3 +377,16 @@ func TestPredictions_whose_reasons_are_too_long_tell_the_verdicts(t *testing.T) 
 		t.Errorf("few flows take %d bytes (%v)", len(text), err)
 	}
 }
+
+func TestA_machine_that_is_slow_is_looked_at_more_seldom(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		65 * time.Millisecond:   2 * time.Second,
+		740 * time.Millisecond:  2 * time.Second, // The timeout, and a quarter of a second of work.
+		1500 * time.Millisecond: 8 * time.Second,
+		time.Minute:             16 * time.Second,
+	} {
+		if got := sandbox.DefaultPace.Rest(took); got != want {
+			t.Errorf("after a sweep of %v there is a pause of %v, want %v", took, got, want)
+		}
+	}
+}

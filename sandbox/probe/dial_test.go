@@ -320,6 +320,40 @@ func TestA_wait_begins_when_the_packet_is_sent(t *testing.T) {
 	}
 }
 
+func TestBeats_come_as_often_as_the_shortest_timeout_needs(t *testing.T) {
+	const ms = time.Millisecond
+	for want, timeouts := range map[time.Duration][]time.Duration{
+		0:       nil,
+		5 * ms:  {500 * ms, 20 * ms},
+		10 * ms: {80 * ms, 200 * ms},
+		25 * ms: {500 * ms, time.Second},
+	} {
+		p := &pulse{waiters: map[*wait]struct{}{}, wake: make(chan struct{}, 1)}
+		for _, timeout := range timeouts {
+			p.wait(time.Now(), timeout, needsKernel)
+		}
+		if got := p.next(); got != want {
+			t.Errorf("timeouts %v: a beat every %v, want %v", timeouts, got, want)
+		}
+	}
+}
+
+func TestA_short_wait_does_not_wait_for_a_long_one(t *testing.T) {
+	d := newTestDialer(t)
+	long := d.pulse.wait(time.Now(), maxTimeout, needsKernel)
+	defer d.pulse.end(long)
+	time.Sleep(20 * time.Millisecond) // so that the pause for the long one has begun
+	short := d.pulse.wait(time.Now(), 20*time.Millisecond, needsKernel)
+	select {
+	case err := <-short.C:
+		if err != errSilent {
+			t.Errorf("got %v, want %v", err, errSilent)
+		}
+	case err := <-long.C:
+		t.Errorf("the long one is over first: %v", err)
+	}
+}
+
 func TestA_busy_machine_gives_no_verdict(t *testing.T) {
 	p := &pulse{waiters: map[*wait]struct{}{}}
 	w := &wait{C: make(chan error, 1), start: time.Now().Add(-mostWait(50 * time.Millisecond)), timeout: 50 * time.Millisecond}

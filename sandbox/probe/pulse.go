@@ -13,8 +13,12 @@ import (
 )
 
 const (
-	// beatEvery is the pause between two beats.
-	beatEvery = 5 * time.Millisecond
+	// beatsInTimeout is how many beats there are about in the shortest timeout that is
+	// waited for, where the pause between them is within the bounds: each takes a little
+	// of the processor, which others wait for.
+	beatsInTimeout = 8
+	leastPause     = 5 * time.Millisecond
+	mostPause      = 25 * time.Millisecond
 	// minBeats is how many beats must pass before silence means something.
 	minBeats = 3
 	// beatMargin is how many times the slowest beat a wait lasts at least.
@@ -66,6 +70,7 @@ type pulse struct {
 
 	mu      sync.Mutex
 	waiters map[*wait]struct{}
+	pause   time.Duration // the pause before the next beat; 0 where nobody waits for one
 }
 
 // wait is one wait for an answer. C receives errSilent or errBusy once.
@@ -133,12 +138,20 @@ func (p *pulse) wait(start time.Time, timeout time.Duration, needs needs) *wait 
 	w := &wait{C: make(chan error, 1), start: start, timeout: timeout, needs: needs}
 	p.mu.Lock()
 	p.waiters[w] = struct{}{}
+	sooner := p.pause == 0 || w.pause() < p.pause
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
+	if sooner {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
 	}
 	return w
+}
+
+// pause is how long there need not be a beat for this wait.
+func (w *wait) pause() time.Duration {
+	return min(max(w.timeout/beatsInTimeout, leastPause), mostPause)
 }
 
 // end ends a wait whose answer has come. A wait that has received from C needs no end.
@@ -151,28 +164,45 @@ func (p *pulse) end(w *wait) {
 func (p *pulse) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for seq := uint64(1); ; seq++ {
-		p.mu.Lock()
-		idle := len(p.waiters) == 0
-		p.mu.Unlock()
-		if idle {
-			select {
-			case <-p.wake:
-			case <-p.closed:
-				return
-			}
+	last := time.Now()
+	for seq := uint64(1); ; {
+		pause := p.next()
+		var due <-chan time.Time
+		if pause > 0 {
+			timer.Reset(time.Until(last.Add(pause)))
+			due = timer.C
 		}
-		timer.Reset(beatEvery)
-		due := time.Now().Add(beatEvery)
 		select {
-		case <-timer.C:
+		case <-due:
+		case <-p.wake:
+			last = time.Now() // A beat is not late where nobody needed it.
+			continue
 		case <-p.closed:
 			return
 		}
 		began := time.Now()
-		ok := p.beat(seq)
-		p.judge(began, began.Sub(due), ok)
+		late := began.Sub(last.Add(pause))
+		if p.next() > 0 {
+			ok := p.beat(seq)
+			p.judge(began, late, ok)
+			seq++
+		}
+		last = time.Now()
 	}
+}
+
+// next is the pause before the next beat, the shortest that anybody who waits needs; 0
+// where nobody does.
+func (p *pulse) next() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pause = 0
+	for w := range p.waiters {
+		if pause := w.pause(); p.pause == 0 || pause < p.pause {
+			p.pause = pause
+		}
+	}
+	return p.pause
 }
 
 // beat goes there and back once.
