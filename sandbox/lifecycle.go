@@ -116,7 +116,7 @@ func (in *instance) connect(c Cluster, policies inForce) {
 	defer func() { in.turn <- struct{}{} }()
 	in.policies = policies
 	in.feed.emit(Event{Type: EventPredictions, Predictions: in.predict(in.feed.change(), c, policies)})
-	o := newObserver(c, in.feed, in.flows, in.m.opts.Pace)
+	o := newObserver(c, in.feed, in.flows, in.m.opts.Pace, in.m.sweeps)
 	o.moved = in.predictAgain
 	o.log, o.metrics = in.m.opts.Log.With("sandbox", in.id), in.m.opts.Metrics
 	in.mu.Lock()

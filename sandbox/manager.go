@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Options say how a Manager works.
@@ -107,6 +109,8 @@ type Manager struct {
 	surveyed chan struct{}
 	// availability has a lock of its own.
 	availability *availability
+	// sweeps is how often sandboxes may be swept.
+	sweeps *rate.Limiter
 
 	mu sync.Mutex
 	// instances are there until nothing is left of them.
@@ -128,6 +132,10 @@ func NewManager(opts Options) (*Manager, error) {
 		opts: opts, ctx: ctx, cancel: cancel, surveyed: make(chan struct{}), pool: pool{members: map[ClusterID]*member{}},
 		availability: &availability{check: opts.Provider.Check, log: opts.Log, asked: make(chan struct{}, 1)},
 		instances:    map[ID]*instance{}, current: map[string]*instance{},
+		sweeps: rate.NewLimiter(rate.Inf, 0),
+	}
+	if opts.Pace.Sweeps > 0 {
+		m.sweeps = rate.NewLimiter(rate.Limit(opts.Pace.Sweeps), 1)
 	}
 	if err := m.recover(); err != nil {
 		cancel()

@@ -3,10 +3,13 @@ package sandbox
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/netpol-lab/netpol-lab/sandbox/probe"
 )
@@ -16,6 +19,9 @@ type Pace struct {
 	// Sweep is the pause between two sweeps while somebody watches. After a sweep that was
 	// slow it is longer, so that a busy machine is not kept busy by being looked at.
 	Sweep time.Duration
+	// Sweeps is how many sweeps there are in a second at most, in all sandboxes together
+	// and apart from the first for who has just come; 0 for any number.
+	Sweeps float64
 	// SweepTimeout is how long a sweep waits for an answer: there is no hurry.
 	SweepTimeout time.Duration
 	// BurstTimeout is how long a probe of a burst waits for an answer. A flip to blocked
@@ -36,6 +42,7 @@ type Pace struct {
 // DefaultPace suits a kind cluster on the server's own machine.
 var DefaultPace = Pace{
 	Sweep:        2 * time.Second,
+	Sweeps:       2 * float64(runtime.NumCPU()), // About a fifth of the machine's time.
 	SweepTimeout: 500 * time.Millisecond,
 	BurstTimeout: 20 * time.Millisecond,
 	BurstPause:   20 * time.Millisecond,
@@ -59,6 +66,8 @@ type observer struct {
 	feed    *feed
 	flows   []Flow
 	pace    Pace
+	// sweeps is what all observers share of Pace.Sweeps.
+	sweeps  *rate.Limiter
 	changes chan change
 	// moved is called, where it is set, when the cluster has other addresses than
 	// before, and again later where it reports false.
@@ -124,11 +133,11 @@ func (o *observer) awaited() (flows []Flow, to map[string]probe.Verdict) {
 	return flows, to
 }
 
-func newObserver(c Cluster, f *feed, flows []Flow, pace Pace) *observer {
+func newObserver(c Cluster, f *feed, flows []Flow, pace Pace, sweeps *rate.Limiter) *observer {
 	now := time.Now()
 	first := &effect{change: change{number: f.change(), arrived: now, answered: now}}
 	return &observer{
-		cluster: c, feed: f, flows: flows, pace: pace, changes: make(chan change, 1), addresses: c.Addresses(),
+		cluster: c, feed: f, flows: flows, pace: pace, sweeps: sweeps, changes: make(chan change, 1), addresses: c.Addresses(),
 		log: slog.New(slog.DiscardHandler), metrics: uncounted{}, number: first.number, pending: first,
 	}
 }
@@ -147,6 +156,7 @@ func (o *observer) changed(c change) {
 func (o *observer) run(ctx context.Context) {
 	timer := time.NewTimer(o.sweep(ctx))
 	defer timer.Stop()
+	due := false // that the next sweep's turn has been waited for
 	for ctx.Err() == nil {
 		pause := o.pace.Sweep
 		select {
@@ -161,9 +171,17 @@ func (o *observer) run(ctx context.Context) {
 		case <-timer.C:
 			// What could not be measured is tried again also for nobody: a page
 			// that opens later should not begin with unknowns.
-			if o.feed.watcherCount() > 0 || !o.clean || o.pending != nil {
-				pause = o.sweep(ctx)
+			if o.feed.watcherCount() == 0 && o.clean && o.pending == nil {
+				break
 			}
+			if !due {
+				if wait := o.sweeps.Reserve().Delay(); wait > 0 {
+					due, pause = true, wait
+					break
+				}
+			}
+			due = false
+			pause = o.sweep(ctx)
 		}
 		timer.Reset(pause)
 	}

@@ -390,3 +390,29 @@ func TestA_machine_that_is_slow_is_looked_at_more_seldom(t *testing.T) {
 		}
 	}
 }
+
+func TestSweeps_of_many_sandboxes_take_turns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many, span, most = 20, time.Minute, 4
+		p := &noting{Provider: &sandboxtest.Provider{}}
+		l := newLab(t, p.Provider, func(o *sandbox.Options) {
+			o.Provider, o.MaxSandboxes, o.Pace = p.provider(), many, sandbox.DefaultPace
+			o.Pace.Sweeps = most
+		})
+		defer l.Close()
+		for i := range many {
+			sub := l.subscribe(l.ready(fmt.Sprint("learner-", i)), 0)
+			defer sub.Close()
+		}
+		time.Sleep(10 * time.Second) // in which those who have just come are swept at once
+		p.mu.Lock()
+		p.rounds = nil
+		p.mu.Unlock()
+		time.Sleep(span)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if n, want := len(p.rounds), most*int(span/time.Second); n < want*9/10 || n > want+1 {
+			t.Errorf("%d sweeps in %v, want %d", n, span, want)
+		}
+	})
+}

@@ -164,8 +164,9 @@ type applicant struct {
 	// otherwise, and settled until all have been.
 	answered, flipped, settled times
 	// compared is how many verdicts were compared with the evaluator's, after all had
-	// settled and again before the next change. wrong is how many of them were not the same.
-	compared, wrong int
+	// settled and again before the next change. wrong is how many of them were not the same,
+	// but for those that were told to be unknown.
+	compared, wrong, unknown int
 	// late is how often the next change was due before the last had settled.
 	late int
 }
@@ -257,7 +258,11 @@ func (a *applicant) look() {
 func (a *applicant) compare(when string, told map[string]probe.Verdict) {
 	for flow, want := range a.now.verdicts {
 		a.compared++
-		if got := told[flow]; got != want {
+		switch got := told[flow]; got {
+		case want:
+		case probe.Unknown:
+			a.unknown++
+		default:
 			if a.wrong++; a.wrong <= 3 {
 				log.Printf("sandbox %s, change %d, %s: %s was told to be %q, and the evaluator says %q", a.sandbox, a.change, when, flow, got, want)
 			}
@@ -297,6 +302,9 @@ func applying(ctx context.Context, s *server, class []*applicant) error {
 	if n := last.refused - s.empty.refused; n > 0 {
 		sum.failed += n
 		fmt.Printf("requests answered with an error: %d\n", n)
+	}
+	if *made == sandbox.Simulated {
+		sum.wrong += sum.unknown // Nothing keeps the simulator from knowing.
 	}
 	if sum.failed > 0 || sum.wrong > 0 || len(sum.settled) == 0 {
 		return fmt.Errorf("%d failed, %d verdicts were wrong, %d changes have settled", sum.failed, sum.wrong, len(sum.settled))
@@ -342,7 +350,8 @@ func applicants(ctx context.Context, s *server, many, atOnce int) ([]*applicant,
 // add adds what somebody else has seen.
 func (a *applicant) add(b *applicant) {
 	a.answered, a.flipped, a.settled = append(a.answered, b.answered...), append(a.flipped, b.flipped...), append(a.settled, b.settled...)
-	a.compared, a.wrong, a.late, a.failed = a.compared+b.compared, a.wrong+b.wrong, a.late+b.late, a.failed+b.failed
+	a.compared, a.wrong, a.unknown = a.compared+b.compared, a.wrong+b.wrong, a.unknown+b.unknown
+	a.late, a.failed = a.late+b.late, a.failed+b.failed
 	b.seen.mu.Lock()
 	defer b.seen.mu.Unlock()
 	a.seen.disagreements += b.seen.disagreements
@@ -359,7 +368,7 @@ func (a *applicant) tell(learners int) {
 	fmt.Printf("  the request is answered:     %s\n", a.answered)
 	fmt.Printf("  the first flip is seen:      %s\n", a.flipped)
 	fmt.Printf("  all has settled:             %s\n", a.settled)
-	fmt.Printf("  verdicts compared with what the evaluator says: %d, wrong: %d; told not to be as predicted: %d\n", a.compared, a.wrong, a.seen.disagreements)
+	fmt.Printf("  verdicts compared with what the evaluator says: %d, wrong: %d, unknown at that moment: %d; told not to be as predicted: %d\n", a.compared, a.wrong, a.unknown, a.seen.disagreements)
 	fmt.Printf("  failed: %d; not settled before the next change was due: %d; warnings told to learners: %d\n", a.failed, a.late, len(a.seen.warnings))
 	for i, text := range a.seen.warnings {
 		if i == 3 {

@@ -136,13 +136,13 @@ func comeBack(ctx context.Context, away []*applicant) error {
 			return fmt.Errorf("sandbox %s has not woken: %w", a.sandbox, err)
 		}
 		woke = append(woke, time.Since(begun))
-		a.compared, a.wrong, a.answered, a.flipped, a.settled = 0, 0, nil, nil, nil
+		a.compared, a.wrong, a.unknown, a.answered, a.flipped, a.settled = 0, 0, 0, nil, nil, nil
 		if err := a.applyAnother(ctx); err != nil { // It looks at first at what is told.
 			return fmt.Errorf("sandbox %s after it has woken: %w", a.sandbox, err)
 		}
 		sum.add(a)
 	}
-	fmt.Printf("those who were away look again:\n  the sandbox is awake:        %s\n  all has settled after that:  %s\n  verdicts compared with what the evaluator says: %d, wrong: %d\n", woke, sum.settled, sum.compared, sum.wrong)
+	fmt.Printf("those who were away look again:\n  the sandbox is awake:        %s\n  all has settled after that:  %s\n  verdicts compared with what the evaluator says: %d, wrong: %d, unknown at that moment: %d\n", woke, sum.settled, sum.compared, sum.wrong, sum.unknown)
 	if sum.wrong > 0 || sum.failed > 0 {
 		return fmt.Errorf("after they have woken %d failed, and %d verdicts were wrong", sum.failed, sum.wrong)
 	}

@@ -85,10 +85,10 @@ func TestSeen_the_first_flip_and_the_end_are_those_of_the_change(t *testing.T) {
 }
 
 func TestCompare_a_verdict_that_is_not_the_evaluators_is_wrong_and_so_is_a_missing_one(t *testing.T) {
-	a := &applicant{learner: &learner{}, now: &set{verdicts: map[string]probe.Verdict{"a": probe.Open, "b": probe.Blocked, "c": probe.Open}}}
-	a.compare("now", map[string]probe.Verdict{"a": probe.Open, "b": probe.Open})
-	if a.compared != 3 || a.wrong != 2 {
-		t.Errorf("of %d verdicts %d are wrong, want 2 of 3", a.compared, a.wrong)
+	a := &applicant{learner: &learner{}, now: &set{verdicts: map[string]probe.Verdict{"a": probe.Open, "b": probe.Blocked, "c": probe.Open, "d": probe.Open}}}
+	a.compare("now", map[string]probe.Verdict{"a": probe.Open, "b": probe.Open, "d": probe.Unknown})
+	if a.compared != 4 || a.wrong != 2 || a.unknown != 1 {
+		t.Errorf("of %d verdicts %d are wrong and %d unknown, want 2 and 1 of 4", a.compared, a.wrong, a.unknown)
 	}
 }
 
