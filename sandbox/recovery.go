@@ -58,6 +58,9 @@ func (m *Manager) recover() error {
 		}
 		if old := m.current[in.owner]; old != nil { // of a server that stopped in between
 			old.feed.become(Stopping, "A newer one took its place.")
+			if old.waiter != nil {
+				m.queue.leave(old.waiter) // No cluster is to be booted for it.
+			}
 		}
 		m.current[in.owner] = in
 	}
