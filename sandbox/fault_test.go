@@ -62,14 +62,14 @@ func TestFailed_what_was_in_force_is_in_force_again_in_the_fresh_one_and_that_is
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, &sandboxtest.Provider{})
 				defer l.Close()
-				s, _, err := again(l, l.lost("ann"))
+				s, seq, err := again(l, l.lost("ann"))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if len(s.Policies) != 0 {
 					t.Errorf("before there is a cluster, in force are %v", s.Policies)
 				}
-				sub := l.subscribe(s.ID, 0)
+				sub := l.subscribe(s.ID, seq)
 				defer sub.Close()
 				events := until(t, sub, ofType(sandbox.EventNotice))
 				ready := slices.IndexFunc(events, func(e sandbox.Event) bool { return e.State != nil && e.State.State == sandbox.Ready })
