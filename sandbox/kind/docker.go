@@ -32,7 +32,7 @@ func (e *dockerError) Error() string {
 func (e *dockerError) Unwrap() error { return e.err }
 
 // docker runs the docker command, as kind itself does, so that both see the
-// same daemon, and returns its standard output.
+// same daemon, and returns its standard output, also where it fails.
 func docker(ctx context.Context, args ...string) (string, error) {
 	return dockerInput(ctx, nil, args...)
 }
@@ -48,7 +48,7 @@ func dockerInput(ctx context.Context, stdin io.Reader, args ...string) (string, 
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return "", &dockerError{args: args, stderr: strings.TrimSpace(stderr.String()), err: err}
+		return strings.TrimSpace(stdout.String()), &dockerError{args: args, stderr: strings.TrimSpace(stderr.String()), err: err}
 	}
 	return strings.TrimSpace(stdout.String()), nil
 }

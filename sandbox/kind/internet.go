@@ -139,24 +139,24 @@ func (p *Provider) hostsRunOn(ctx context.Context, cluster string, ago time.Dura
 	return runOn(ago) || ago > 0 && runOn(0)
 }
 
-// look is since when each of the containers runs, as far as was known that long ago. It
-// gives none where Docker does not answer, or one is gone: whoever makes sure of them says
-// so.
+// look is since when each of the containers runs, as far as was known that long ago; ""
+// where one does not, and for all where Docker does not answer: whoever makes sure of them
+// says so.
 //
 // All sandboxes ask after the same hosts, each every few seconds, and to ask Docker takes
 // more than all else that their health does.
 func (p *Provider) look(ctx context.Context, names []string, ago time.Duration) map[string]string {
 	p.seen.Lock()
 	defer p.seen.Unlock()
-	known := !slices.ContainsFunc(names, func(name string) bool { return p.seen.started[name] == "" })
+	known := !slices.ContainsFunc(names, func(name string) bool { _, asked := p.seen.started[name]; return !asked })
 	if known && time.Since(p.seen.at) < ago {
 		return p.seen.started
 	}
 	p.seen.started, p.seen.at = map[string]string{}, time.Now()
-	out, err := docker(ctx, append([]string{"container", "inspect", "--format", `{{.Name}} {{.State.Running}} {{.State.StartedAt}}`}, names...)...)
-	if err != nil {
-		return nil
+	for _, name := range names {
+		p.seen.started[name] = ""
 	}
+	out, _ := docker(ctx, append([]string{"container", "inspect", "--format", `{{.Name}} {{.State.Running}} {{.State.StartedAt}}`}, names...)...)
 	for line := range strings.Lines(out) {
 		if f := strings.Fields(line); len(f) == 3 && f[1] == "true" {
 			p.seen.started[strings.TrimPrefix(f[0], "/")] = f[2]

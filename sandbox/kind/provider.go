@@ -81,7 +81,8 @@ type Provider struct {
 	// where that is not known yet. They have their addresses.
 	hosts map[string][]outside
 
-	// seen is since when outside hosts run, by their names, as Docker last said.
+	// seen is since when outside hosts run, by their names, as Docker last said; "" of one
+	// that does not.
 	seen struct {
 		sync.Mutex
 		at      time.Time
